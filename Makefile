@@ -1,0 +1,41 @@
+# Every target makes .venv by itself; all that a fresh machine needs is Python 3.11 or newer and make.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: reproduce test setup lab bench sweep lock clean
+
+reproduce: $(READY)          ## run the notebooks on embedded data, print published against ours
+	$(BIN)/python -m alutils reproduce
+
+test: $(READY)               ## the whole test suite: formatter, linter, tests, notebooks
+	$(BIN)/ruff format --check . && $(BIN)/ruff check .
+	$(BIN)/python -m pytest
+
+setup: $(READY)              ## only install
+
+lab: $(READY)                ## explore the notebooks in Jupyter
+	$(BIN)/jupyter lab notebooks
+
+bench: $(READY)              ## speed beside the published procedures, as ratios, into results/
+	$(BIN)/python -m benchmarks
+
+sweep: $(READY)              ## the full profile: makes the reference tables in results/ (hours)
+	$(BIN)/python -m alutils reference
+
+lock:                        ## renew requirements.lock from pyproject.toml
+	$(PYTHON) -m venv .venv && $(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --universal --python-version 3.11 --quiet --no-emit-index-url --no-annotate \
+	    --custom-compile-command "make lock" --all-extras --upgrade pyproject.toml -o requirements.lock
+
+clean:                       ## remove the environment and what was downloaded (not the results)
+	rm -rf .venv data/cache
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "$(PYTHON) is $$($(PYTHON) --version 2>&1); 3.11 or newer is needed: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv .venv || { \
+	    echo "Python's venv module is missing; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
