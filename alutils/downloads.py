@@ -81,7 +81,7 @@ class Content:
                 )
         for names, expected in self.sha256.items():
             got = sha256_of_arrays(*(arrays[name] for name in names))
-            what = names[0] if len(names) == 1 else f"its {len(names)} arrays"
+            what = names[0] if len(names) == 1 else f"the whole of its {len(names)} arrays"
             check_hash(what, expected, got)
 
     def read(self, path: Path, reader: Callable[[Path], Arrays]) -> Arrays:
@@ -106,6 +106,8 @@ def check_hash(what: str, expected: str, got: str) -> None:
 
 def read_npz(path: Path) -> Arrays:
     """All arrays of an npz file; object arrays, which would be pickles, are refused."""
+    if not zipfile.is_zipfile(path):  # numpy would take it for a pickle and advise to trust it
+        raise ValueError(f"{path.name} is not an npz file")
     with np.load(path, allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
 
@@ -185,9 +187,10 @@ def _http_reason(error: OSError) -> str:
     if isinstance(error, Timeout):
         return f"no answer within {PATIENCE:g} s"
     # requests wraps what urllib3 found out, which is the part that tells
-    cause = error.args[0] if error.args else None
-    reason = one_line(getattr(cause, "reason", None) or error)
-    return re.sub(r"^HTTPS?Connection\(.*?\): ", "", reason)
+    cause = error.args[0] if error.args else error
+    if isinstance(cause, Exception):
+        cause = getattr(cause, "reason", None) or (cause.args or [cause])[0]
+    return re.sub(r"^HTTPS?Connection(Pool)?\(.*?\): ", "", one_line(cause))
 
 
 @dataclass(frozen=True)
@@ -313,4 +316,5 @@ def _pip_reason(log: str) -> str:
         )
     ]
     lines = log.strip().splitlines() or ["pip said nothing"]
-    return "; ".join(dict.fromkeys([one_line((complaints or lines[-1:])[0]), *causes]))
+    complaint = re.sub(r"\S*[/\\](\S+\.whl)", r"\1", one_line((complaints or lines[-1:])[0]))
+    return "; ".join(dict.fromkeys([complaint, *causes]))

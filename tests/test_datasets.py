@@ -155,7 +155,7 @@ def test_the_embedded_file_is_made_again_to_the_byte(all_of_mnist, tmp_path):
 
 def test_other_arrays_are_not_written_as_the_articles(all_of_mnist, tmp_path):
     swapped = all_of_mnist | {"x_train": all_of_mnist["x_train"][::-1]}
-    with pytest.raises(ValueError, match="not MNIST: .*x_train has SHA-256"):
+    with pytest.raises(ValueError, match=r"not MNIST: .*x_train has SHA-256"):
         datasets.make_mnist_article(tmp_path / "made.npz", swapped)
     assert list(tmp_path.iterdir()) == []
 
