@@ -1,0 +1,159 @@
+"""The command line: ``python -m alutils COMMAND``.
+
+Exit status: 0, all is well; 1, a published number that is claimed as exact was missed; 2, an error,
+told in one line; 130, interrupted. What a command needs is imported when it runs: ``--help`` and
+``compare`` answer at once.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def add_run(commands: Any) -> None:
+    parser = commands.add_parser("run", help="run an experiment's notebook headlessly")
+    parser.add_argument("name", help="mnist, az_explore, az, strategies or autolabel")
+    parser.add_argument("--profile", default="quick", help="quick (the default) or full")
+    parser.add_argument(
+        "-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
+        help="set a parameter; goes before a file's and the profile's",
+    )  # fmt: skip
+    parser.add_argument("-f", "--file", type=Path, help="YAML file of parameters")
+    parser.set_defaults(call=run, hint="; the same command goes on where this one ended")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run a notebook; the last line of stdout is the run's folder."""
+    from alutils import headless
+
+    overrides = headless.read_yaml(options.file) if options.file else {}
+    folder = headless.execute(options.name, options.profile, overrides | dict(options.parameter))
+    print(headless.shown(folder))
+    return 0
+
+
+def add_compare(commands: Any) -> None:
+    parser = commands.add_parser("compare", help="runs and tables against the published values")
+    parser.add_argument("paths", nargs="+", metavar="RUN|TABLE", help="run folder or CSV table")
+    parser.add_argument("--format", choices=("text", "markdown", "csv"), default="text")
+    parser.add_argument("--published", type=Path, help="by default results/published.csv")
+    parser.add_argument("--only-published", action="store_true", help="leave out all other rows")
+    parser.add_argument("--curves", action="store_true", help="every round, not only the last")
+    parser.set_defaults(call=compare)
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Print the comparison; 1 where a number that is claimed as exact was missed."""
+    from alutils import compare as comparison
+    from alutils.manifest import repository_root
+
+    published = options.published or repository_root() / "results" / "published.csv"
+    frame = comparison.compare(options.paths, published, curves=options.curves)
+    if options.only_published:
+        frame = frame[frame["published"].notna()]
+    print(comparison.render(frame, options.format), end="")
+    if not comparison.missed(frame):
+        return 0
+    cpus = {source.cpu for source in comparison.load(options.paths) if source.cpu} or {"?"}
+    print(
+        f"MISSED: a number that is claimed as exact came out otherwise, on {', '.join(cpus)}. "
+        "The claim is for x86 processors; the rounds are chaotic, and another family may round "
+        "otherwise.",
+        file=sys.stderr,
+    )
+    return 1
+
+
+def add_data(commands: Any) -> None:
+    parser = commands.add_parser("data", help="fetch or make a data set")
+    parser.add_argument("name", choices=sorted(DATA))
+    parser.add_argument("out", nargs="?", type=Path, help="file to write, where one is written")
+    parser.set_defaults(call=data)
+
+
+def data(options: argparse.Namespace) -> int:
+    """Fetch or make a data set and print where it is."""
+    from alutils.headless import shown
+
+    print(shown(DATA[options.name](options.out)))
+    return 0
+
+
+def _mnist_article(out: Path | None) -> Path:
+    from alutils import datasets
+
+    return datasets.make_mnist_article(out)
+
+
+def _mnist(out: Path | None) -> Path:
+    from alutils import artefacts
+    from alutils.parameters import ParameterError
+
+    if out is not None:
+        expected = "mnist is kept in the cache and takes no file"
+        raise ParameterError("out", out, expected, "ALUTILS_CACHE names another folder for it")
+    artefacts.mnist()
+    return artefacts.cache_folder()
+
+
+DATA: dict[str, Callable[[Path | None], Path]] = {"mnist": _mnist, "mnist_article": _mnist_article}
+
+
+def add_reproduce(commands: Any) -> None:
+    parser = commands.add_parser("reproduce", help="run every notebook, then compare")
+    parser.add_argument("--profile", default="quick", help="quick (the default) or full")
+    parser.set_defaults(call=reproduce)
+
+
+def reproduce(options: argparse.Namespace) -> int:
+    """Run the notebooks that are there, in their order, and print published against ours."""
+    from alutils import headless, runs
+    from alutils.manifest import repository_root
+
+    root = repository_root()
+    there = [n for n, file in runs.NOTEBOOKS.items() if (root / "notebooks" / file).is_file()]
+    if not there:
+        raise runs.RunError("there are no notebooks to run; work in a clone of the repository")
+    order = sorted(there, key=runs.NOTEBOOKS.get)
+    folders = []
+    for number, name in enumerate(order, 1):
+        print(f"[{number}/{len(order)}] {name}", flush=True)
+        folders.append(headless.execute(name, options.profile))
+        print(headless.shown(folders[-1]), flush=True)
+    print()
+    return main(["compare", "--only-published", *map(str, folders)])
+
+
+COMMANDS = (add_run, add_compare, add_data, add_reproduce)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line, run the command, return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m alutils", description=__doc__.split("\n")[0])
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for add in COMMANDS:
+        add(commands)
+    options = parser.parse_args(arguments)
+    try:
+        status = options.call(options)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print(f"interrupted{getattr(options, 'hint', '')}", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `compare ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        # Errors of the domain are defined in this package; anything else is a fault of the program.
+        if not (isinstance(error, OSError) or type(error).__module__.startswith("alutils.")):
+            raise
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

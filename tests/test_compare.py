@@ -1,0 +1,270 @@
+"""The comparison: intervals against independent ones, verdicts, exit status, speed."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from scipy import stats
+
+from alutils import compare, tables
+from alutils.__main__ import main
+
+ROOT = Path(__file__).resolve().parents[1]
+PUBLISHED = ROOT / "results" / "published.csv"
+ARTICLE = {"train_start": 0, "test_start": 0, "n_train": 4000, "n_test": 400}
+ARTICLE |= {"batch": 10, "budget": 400}
+COUNTS = {
+    row["arm"]: int(row["value"])
+    for row in compare.read_published(PUBLISHED)
+    if row["metric"] == "n_right"
+}
+
+
+def rows_of(counts, **changes):
+    row = {"protocol": "published", "split": "test", "metric": "n_right", "n_human": 400}
+    row |= {"n_eval": 400, **changes}
+    return [row | {"arm": arm, "value": value} for arm, value in counts.items()]
+
+
+def table_of(rows, experiment="mnist", run_id="r"):
+    return tables.tidy(rows, run_id=run_id, experiment=experiment, seed=0, round=0, n_auto=0)
+
+
+def run_of(folder, rows, parameters=ARTICLE, status="complete", **kinds):
+    """Make a run's folder as `runs` leaves it."""
+    folder.mkdir()
+    about = {"status": status, "parameters": parameters, "machine": {"cpu": "x86 of a test"}}
+    (folder / "manifest.json").write_text(json.dumps(about))
+    (folder / "metrics.csv").write_text(tables.as_csv(table_of(rows, **kinds)))
+    return folder
+
+
+@pytest.fixture
+def exact(tmp_path):
+    return run_of(tmp_path / "exact", rows_of(COUNTS))
+
+
+def verdicts(frame):
+    return dict(zip(frame["arm"], frame["verdict"], strict=True))
+
+
+def test_the_article_is_published_with_its_six_counts_and_their_shares():
+    rows = compare.read_published(PUBLISHED)
+    shares = {r["arm"]: r["value"] for r in rows if r["experiment"] == "mnist"} | {}
+    assert len(COUNTS) == 6
+    assert {arm: count / 400 for arm, count in COUNTS.items()} == shares
+    assert {r["claim"] for r in rows if r["metric"] == "n_right"} == {"exact"}
+    assert {r["claim"] for r in rows if r["metric"] != "n_right"} == {"context"}
+
+
+def test_the_reports_shares_are_whole_numbers_of_images():
+    rows = [r for r in compare.read_published(PUBLISHED) if r["experiment"] == "az"]
+    assert len(rows) == 6
+    for row in rows:
+        if row["metric"] in ("accuracy", "share_unsure"):
+            assert round(row["value"] * row["n_eval"]) / row["n_eval"] == row["value"]
+
+
+def test_equal_counts_are_exact_and_the_exit_status_is_0(exact, capsys):
+    assert set(compare.compare([exact], PUBLISHED)["verdict"]) == {"exact"}
+    assert main(["compare", str(exact)]) == 0
+    assert "MISSED" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arm", list(COUNTS))
+def test_one_image_off_is_missed_and_the_exit_status_is_1(tmp_path, arm, capsys):
+    off = run_of(tmp_path / "off", rows_of(COUNTS | {arm: COUNTS[arm] - 1}))
+    found = verdicts(compare.compare([off], PUBLISHED))
+    assert found.pop(arm) == "MISSED"
+    assert set(found.values()) == {"exact"}
+    assert main(["compare", str(off)]) == 1
+    assert "x86 of a test" in capsys.readouterr().err
+
+
+def test_a_claimed_number_that_is_not_there_is_missed(tmp_path):
+    counts = {arm: count for arm, count in COUNTS.items() if arm != "active"}
+    short = run_of(tmp_path / "short", rows_of(counts))
+    frame = compare.compare([short], PUBLISHED)
+    assert verdicts(frame)["active"] == "MISSED"
+    assert compare.missed(frame)
+    assert "MISSED" in compare.render(frame)
+
+
+@pytest.mark.parametrize("changed", [{"n_train": 3000}, {"test_start": 400}, {"batch": 20}])
+def test_other_parameters_are_other_data_and_nothing_is_missed(tmp_path, changed):
+    other = run_of(tmp_path / "other", rows_of({"active": 300}), ARTICLE | changed)
+    frame = compare.compare([other], PUBLISHED)
+    assert list(frame["verdict"]) == ["other data"]
+    assert not compare.missed(frame)
+
+
+def test_a_table_is_judged_by_the_manifest_beside_it(tmp_path):
+    file = tmp_path / "mnist.csv"
+    file.write_text(tables.as_csv(table_of(rows_of(COUNTS))))
+    assert set(compare.compare([file], PUBLISHED)["verdict"]) == {"no parameters"}
+    (tmp_path / "mnist.manifest.json").write_text(json.dumps({"parameters": ARTICLE}))
+    assert set(compare.compare([file], PUBLISHED)["verdict"]) == {"exact"}
+
+
+def test_one_share_has_wilsons_interval(tmp_path):
+    accuracy = rows_of({"active": 359 / 400}, metric="accuracy")
+    frame = compare.compare([run_of(tmp_path / "r", accuracy)], PUBLISHED)
+    row = frame[frame["metric"] == "accuracy"].iloc[0]
+    oracle = stats.binomtest(359, 400).proportion_ci(method="wilson")
+    assert (row["low"], row["high"]) == pytest.approx((oracle.low, oracle.high), abs=1e-12)
+    assert row["verdict"] == "within interval"
+
+
+@pytest.mark.parametrize(("right", "n"), [(0, 5), (5, 5), (1, 3), (92736, 111735)])
+def test_wilsons_interval_is_scipys(right, n):
+    oracle = stats.binomtest(right, n).proportion_ci(method="wilson")
+    assert compare.wilson(right / n, n) == pytest.approx((oracle.low, oracle.high), abs=1e-12)
+
+
+def test_several_seeds_have_students_interval(tmp_path):
+    values = [0.83, 0.85, 0.81, 0.835]
+    kind = {"protocol": "as_logged", "split": "pool", "metric": "share_unsure"}
+    rows = [r for seed, v in enumerate(values) for r in rows_of({"as_published": v}, seed=seed)]
+    run = run_of(tmp_path / "r", [row | kind for row in rows], experiment="az")
+    row = compare.compare([run], PUBLISHED).iloc[0]
+    oracle = stats.t.interval(0.95, 3, stats.tmean(values), stats.sem(values))
+    assert (row["low"], row["high"]) == pytest.approx(oracle, rel=1e-12)
+    assert (row["n"], row["mean"]) == (4, pytest.approx(stats.tmean(values)))
+    assert row["published"] == 2347 / 25480
+    assert row["difference"] == row["mean"] - row["published"]
+    assert row["verdict"] == "differs"
+
+
+def test_one_number_that_is_no_proportion_has_no_interval(tmp_path):
+    rows = rows_of({"as_published": 0.8}, protocol="as_logged", split="pool", metric="f1_macro")
+    run = run_of(tmp_path / "r", rows, experiment="az")
+    assert list(compare.compare([run], PUBLISHED)["verdict"]) == ["no interval"]
+
+
+def test_only_each_seeds_last_round_counts_unless_curves_are_asked_for(tmp_path):
+    rows = [
+        row
+        for seed, rounds in ((0, 3), (1, 2))
+        for at in range(rounds)
+        for row in rows_of({"a": at / 10 + seed}, round=at, seed=seed, protocol="sound")
+    ]
+    run = run_of(tmp_path / "r", rows)
+    last = compare.compare([run])
+    assert (len(last), last["mean"][0], last["n"][0]) == (1, pytest.approx((0.2 + 1.1) / 2), 2)
+    curves = compare.compare([run], curves=True)
+    assert list(curves["round"]) == [0, 1, 2]
+    assert list(curves["n"]) == [2, 2, 1]
+    assert "round" in compare.render(curves).splitlines()[1]
+
+
+def test_undefined_values_are_left_out_and_counted_out(tmp_path):
+    rows = [
+        row
+        for seed, value in enumerate([0.5, float("nan"), 0.7])
+        for row in rows_of({"a": value}, seed=seed, metric="auto_precision", protocol="sound")
+    ]
+    row = compare.compare([run_of(tmp_path / "r", rows)]).iloc[0]
+    assert (row["n"], row["mean"]) == (2, pytest.approx(0.6))
+
+
+def test_runs_stand_side_by_side_with_their_difference(tmp_path, exact):
+    other = run_of(tmp_path / "other", rows_of(COUNTS | {"active": 342}), ARTICLE | {"n_test": 9})
+    frame = compare.compare([exact, other], PUBLISHED)
+    lines = compare.render(frame, "markdown").splitlines()
+    header = [cell.strip() for cell in lines[2].split("|")]
+    active = next(line.split("|") for line in lines if line.startswith("| published | active"))
+    cells = dict(zip(header, (cell.strip() for cell in active), strict=True))
+    assert cells["other - exact"] == "-17"
+    assert cells["exact"].startswith("359 [")
+    assert (cells["exact verdict"], cells["other verdict"]) == ("exact", "other data")
+
+
+def test_runs_of_one_name_are_told_apart(tmp_path, exact):
+    assert [s.label for s in compare.load([exact, exact, exact])] == ["exact", "exact#2", "exact#3"]
+
+
+def test_csv_holds_every_digit(tmp_path):
+    value = 0.1 + 0.2
+    run = run_of(tmp_path / "r", rows_of({"a": value}, metric="accuracy", protocol="sound"))
+    text = compare.render(compare.compare([run]), "csv")
+    (row,) = csv.DictReader(text.splitlines())
+    assert float(row["mean"]) == value
+    assert row["verdict"] == "not published"
+
+
+def test_rows_follow_the_published_order(exact):
+    assert list(compare.compare([exact], PUBLISHED)["arm"]) == list(COUNTS)
+
+
+def test_only_published_leaves_out_all_other_rows(tmp_path, capsys):
+    run = run_of(tmp_path / "r", rows_of(COUNTS) + rows_of({"mine": 1}, protocol="better"))
+    assert main(["compare", "--only-published", str(run)]) == 0
+    out = capsys.readouterr().out
+    assert "mine" not in out
+    assert out.count("exact") == 6
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (None, "no such file"),
+        (b"", "not a table"),
+        (b"\x89PNG\r\n\xff\x00", "not a table"),
+        (b"a,b\n1,2\n", "not a results table, it lacks run_id"),
+        (
+            b",".join(c.encode() for c in tables.COLUMNS) + b"\nr,mnist,p,a,0,0,1,0,t,m,x,9\n",
+            "valu",
+        ),
+    ],
+)
+def test_what_is_no_table_is_said_in_one_line(tmp_path, capsys, content, complaint):
+    if content is not None:
+        (tmp_path / "table.csv").write_bytes(content)
+    assert main(["compare", str(tmp_path / "table.csv")]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert complaint in captured.err
+    assert "table.csv" in captured.err
+
+
+def test_a_run_that_did_not_end_well_is_refused(tmp_path, capsys):
+    failed = run_of(tmp_path / "failed", rows_of(COUNTS), status="failed")
+    (tmp_path / "empty").mkdir()
+    assert main(["compare", str(failed)]) == 2
+    assert "status is failed" in capsys.readouterr().err
+    assert main(["compare", str(tmp_path / "empty")]) == 2
+    assert "no metrics.csv" in capsys.readouterr().err
+
+
+def test_a_table_of_published_values_is_checked(tmp_path, exact, capsys):
+    wrong = tmp_path / "published.csv"
+    wrong.write_text("experiment,value\nmnist,3\n")
+    assert main(["compare", str(exact), "--published", str(wrong)]) == 2
+    assert "lacks protocol" in capsys.readouterr().err
+
+
+def test_the_command_answers_in_two_seconds_and_without_tensorflow(tmp_path):
+    runs = []
+    for number in range(2):
+        rows = [r for s in range(5) for r in rows_of({"a": 300 + s, "b": 320 - s}, seed=s)]
+        runs.append(run_of(tmp_path / f"run{number}", rows))
+    command = [sys.executable, "-X", "importtime", "-m", "alutils", "compare", *map(str, runs)]
+    seconds = []
+    for _ in range(3):  # the best of three: other work may share the machine
+        began = time.perf_counter()
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=os.environ)
+        seconds.append(time.perf_counter() - began)
+        if seconds[-1] < 2:
+            break
+    assert done.returncode == 1, done.stderr[-2000:]  # arms of the article are not there
+    assert "run1 - run0" in done.stdout
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "pandas" in imported
+    assert not imported & {"tensorflow", "keras", "papermill", "sklearn", "matplotlib", "nbformat"}
+    assert min(seconds) < 2
