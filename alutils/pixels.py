@@ -1,0 +1,189 @@
+"""People's images as a network takes them: checked, three channels, resized as Pillow does it."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from PIL import Image
+
+Images = np.ndarray | Sequence[np.ndarray]
+Size = tuple[int, int] | None
+
+SMALLEST = 32  # pixels a side that VGG16 needs: five poolings leave one
+# Of ImageNet's training images, blue, green, red: what VGG's own preparation subtracts.
+IMAGENET_MEAN_BGR = np.array([103.939, 116.779, 123.68], np.float32)
+
+_PART_BYTES = 2**24  # of images that are held at a time
+
+
+def prepare(images: Images, *, preprocessing: str = "raw", size: Size = (32, 32)) -> np.ndarray:
+    """Images as VGG16 takes them.
+
+    Parameters
+    ----------
+    images : (n, h, w), (n, h, w, 1) or (n, h, w, 3) array, or a list of (h, w[, c]) arrays
+        Grey or RGB, 0 to 255; uint8, or other numbers whose fractions are cut off.
+    preprocessing
+        ``"raw"``: pixels as they are. ``"vgg"``: blue-green-red, less ImageNet's mean.
+    size : (height, width)
+        What images are resized to; None leaves them as they are.
+
+    Returns
+    -------
+    (n, height, width, 3) float32
+        Grey copied to three channels, resized bit for bit as Pillow does it image by image.
+
+    Raises
+    ------
+    ValueError
+        For images of a wrong shape or with pixels outside 0 to 255.
+    """
+    images = checked_images(images, size)
+    parts = [_resized(_bytes(part), size) for part in _parts(images)]
+    pixels = np.concatenate([np.broadcast_to(part, (*part.shape[:3], 3)) for part in parts])
+    if preprocessing == "vgg":
+        return pixels[..., ::-1] - IMAGENET_MEAN_BGR
+    return pixels.astype(np.float32)
+
+
+def survey(images: Images, size: Size) -> tuple[dict[str, object], tuple[int, int]]:
+    """Look at every pixel once.
+
+    Parameters
+    ----------
+    images
+        As `checked_images` gives them.
+    size
+        What they will be resized to, or None.
+
+    Returns
+    -------
+    content, size
+        SHA-256 of the pixels as bytes and the images' shape, for telling contents apart; height and
+        width of all images after resizing.
+
+    Raises
+    ------
+    ValueError
+        For pixels outside 0 to 255 or scaled to 0 to 1, and images too small to be taken as they
+        are.
+    """
+    digest = hashlib.sha256()
+    brightest, fractions = 0.0, False
+    for part in _parts(images):
+        pixels = _bytes(part)
+        if isinstance(images, list):  # the rows of an array all have the shape given below
+            digest.update(repr(pixels.shape).encode())
+        digest.update(np.ascontiguousarray(pixels))
+        if part.dtype.kind == "f":
+            brightest = max(brightest, float(part.max()))
+            fractions = fractions or bool((part != pixels.reshape(part.shape)).any())
+    if fractions and brightest <= 1:
+        raise ValueError(
+            f"images are fractions up to {brightest:g}: expected pixels from 0 to 255; "
+            "multiply them by 255"
+        )
+    height, width = pixels.shape[1:3] if size is None else size
+    if min(height, width) < SMALLEST:
+        raise ValueError(
+            f"images are {height} x {width}: VGG16 takes {SMALLEST} x {SMALLEST} pixels and more; "
+            f"give size=({SMALLEST}, {SMALLEST}) or larger to resize them"
+        )
+    shape = ["list", len(images)] if isinstance(images, list) else [len(images), *pixels.shape[1:]]
+    return {"sha256": digest.hexdigest(), "shape": shape}, (int(height), int(width))
+
+
+def checked_size(size: Size) -> Size:
+    """(height, width) as plain integers of at least 32, or None; `ValueError` for others."""
+    if size is None:
+        return None
+    try:
+        height, width = (int(side) for side in size)
+    except (TypeError, ValueError):
+        raise ValueError(f"size={size!r}: expected (height, width), or None to keep it") from None
+    if min(height, width) < SMALLEST:
+        raise ValueError(f"size={size!r}: VGG16 takes {SMALLEST} x {SMALLEST} pixels and more")
+    return height, width
+
+
+def checked_images(images: Images, size: Size) -> Images:
+    """Images as an array of three or four dimensions, or a list of arrays of two or three.
+
+    Raises
+    ------
+    ValueError
+        If they are not, and for several sizes of images that are taken as they are.
+    """
+    if isinstance(images, list | tuple):
+        images = [np.asarray(image) for image in images]
+        shapes, grey_dimensions = {image.shape for image in images}, 2
+    else:
+        images = np.asarray(images)
+        shapes, grey_dimensions = {images.shape}, 3
+    if not shapes:
+        raise ValueError("images is an empty list: expected one image or more")
+    for shape in shapes:
+        grey = len(shape) == grey_dimensions
+        colour = len(shape) == grey_dimensions + 1 and shape[-1] in (1, 3)
+        # Where a width of 1 or 3 is meant as channels, it is one image and not many narrow ones.
+        if not ((grey and shape[-1] not in (1, 3)) or colour) or 0 in shape:
+            expected = "(height, width[, 1 or 3])"
+            raise ValueError(
+                f"an image has shape {shape}: expected {expected}"
+                if grey_dimensions == 2
+                else f"images have shape {shape}: expected (n, height, width[, 1 or 3]), none of "
+                "them 0; a single image goes in as image[None]"
+            )
+    sides = sorted({shape[grey_dimensions - 2 : grey_dimensions] for shape in shapes})
+    if size is None and len(sides) > 1:
+        raise ValueError(
+            f"images have {len(sides)} sizes, from {sides[0]} to {sides[-1]}: size=None needs one; "
+            "give size=(height, width) to resize them"
+        )
+    return images
+
+
+def _parts(images: Images) -> Iterator[np.ndarray]:
+    """Arrays of images, small enough to be worked on at once."""
+    if isinstance(images, list):
+        yield from (image[np.newaxis] for image in images)
+        return
+    rows = max(1, _PART_BYTES // images[0].nbytes)
+    for first in range(0, len(images), rows):
+        yield images[first : first + rows]
+
+
+def _bytes(images: np.ndarray) -> np.ndarray:
+    """Pixels as uint8, shape (n, height, width, 1 or 3)."""
+    images = images if images.ndim == 4 else images[..., np.newaxis]
+    if images.dtype == np.uint8:
+        return images
+    if images.dtype.kind not in "iuf":
+        raise ValueError(f"images are of type {images.dtype}: expected numbers from 0 to 255")
+    low, high = images.min(), images.max()
+    if not (low >= 0 and high <= 255):  # put as a negation it holds for NaN too
+        raise ValueError(
+            f"images have pixels from {low} to {high}: expected 0 to 255; scale or clip them"
+        )
+    return images.astype(np.uint8)
+
+
+def _resized(pixels: np.ndarray, size: Size) -> np.ndarray:
+    """Resize uint8 (n, h, w, c) to (n, *size, c) as Pillow does it for each image.
+
+    Pillow resizes rows, rounds, and then resizes columns. Rows know nothing of each other, so those
+    of all images can be one tall picture, and after a transposition so can their columns.
+    """
+    if size is None:
+        return pixels
+    pixels = _stretched(pixels, size[1])
+    return _stretched(pixels.swapaxes(1, 2), size[0]).swapaxes(1, 2)
+
+
+def _stretched(pixels: np.ndarray, width: int) -> np.ndarray:
+    n, rows, columns, channels = pixels.shape
+    if columns == width:
+        return pixels
+    flat = np.ascontiguousarray(pixels).reshape(n * rows, columns, channels)
+    picture = Image.fromarray(flat[..., 0] if channels == 1 else flat)
+    return np.asarray(picture.resize((width, n * rows))).reshape(n, rows, width, channels)
