@@ -270,13 +270,17 @@ def render(frame: pd.DataFrame, form: str = "text") -> str:
             texts += [f"**{experiment}**", "", *(f"| {' | '.join(line)} |" for line in padded), ""]
         else:
             texts += [experiment, *("  ".join(line).rstrip() for line in padded), ""]
+        runs = list(dict.fromkeys(rows["run"]))
+        if len(runs) > 1:
+            texts += [", ".join(f"[{i}] is {name}" for i, name in enumerate(runs, 1)), ""]
     return "\n".join([*texts, NOTE]) + "\n"
 
 
 def _readable(frame: pd.DataFrame) -> list[dict[str, str]]:
     """One dict of texts, by column heading, for each line of one experiment's table."""
     labels = list(dict.fromkeys(frame["run"]))
-    several = len(labels) > 1
+    # Names of runs are long, so several stand under numbers, told below the table.
+    heading = {name: f"[{i}]" for i, name in enumerate(labels, 1)} if len(labels) > 1 else {}
     by = ["protocol", "arm", "split", "metric"]
     if frame.duplicated(["run", *by]).any():
         by.append("round")
@@ -289,13 +293,13 @@ def _readable(frame: pd.DataFrame) -> list[dict[str, str]]:
         line["published"] = _number(first["published"], metric)
         for label in labels:
             row = runs.get(label)
-            line[label if several else "ours"] = _value(row) if row else ""
-            if not several:
+            line[heading.get(label, "ours")] = _value(row) if row else ""
+            if not heading:
                 line["difference"] = _number(first["difference"], metric, sign="+")
-            line[f"{label} verdict" if several else "verdict"] = row["verdict"] if row else ""
+            line[f"{heading.get(label, '')} verdict".strip()] = row["verdict"] if row else ""
         for label in labels[1:]:
             pair = [runs[name]["mean"] if name in runs else math.nan for name in (labels[0], label)]
-            line[f"{label} - {labels[0]}"] = _number(pair[1] - pair[0], metric, sign="+")
+            line[f"{heading[label]} - [1]"] = _number(pair[1] - pair[0], metric, sign="+")
         lines.append(line)
     return lines
 

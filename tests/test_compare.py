@@ -179,9 +179,10 @@ def test_runs_stand_side_by_side_with_their_difference(tmp_path, exact):
     header = [cell.strip() for cell in lines[2].split("|")]
     active = next(line.split("|") for line in lines if line.startswith("| published | active"))
     cells = dict(zip(header, (cell.strip() for cell in active), strict=True))
-    assert cells["other - exact"] == "-17"
-    assert cells["exact"].startswith("359 [")
-    assert (cells["exact verdict"], cells["other verdict"]) == ("exact", "other data")
+    assert cells["[2] - [1]"] == "-17"
+    assert cells["[1]"].startswith("359 [")
+    assert (cells["[1] verdict"], cells["[2] verdict"]) == ("exact", "other data")
+    assert "[1] is exact, [2] is other" in lines
 
 
 def test_runs_of_one_name_are_told_apart(tmp_path, exact):
@@ -263,7 +264,7 @@ def test_the_command_answers_in_two_seconds_and_without_tensorflow(tmp_path):
         if seconds[-1] < 2:
             break
     assert done.returncode == 1, done.stderr[-2000:]  # arms of the article are not there
-    assert "run1 - run0" in done.stdout
+    assert "[1] is run0, [2] is run1" in done.stdout
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "pandas" in imported
     assert not imported & {"tensorflow", "keras", "papermill", "sklearn", "matplotlib", "nbformat"}
