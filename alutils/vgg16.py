@@ -8,6 +8,7 @@ is left out. Runtimes are imported when they are used.
 import functools
 import os
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -45,7 +46,7 @@ def layers_until(last: str) -> list[int]:
 
 def keras_has_gpu() -> bool:
     """Whether TensorFlow sees a GPU; imports it, and only where there is an NVIDIA driver."""
-    if not os.path.exists("/proc/driver/nvidia/version"):  # noqa: PTH110
+    if not Path("/proc/driver/nvidia/version").exists():
         return False
     return bool(_tensorflow().config.list_physical_devices("GPU"))
 
