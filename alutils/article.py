@@ -1,4 +1,4 @@
-"""The article's experiment: six arms on one draw of digits, once to the digit or many times over."""
+"""The article's experiment: six arms on one draw of digits, to the digit or many times over."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Softmax regression with the article's training: full-batch Adam, stopped early, best weights kept.
+"""Softmax regression trained as in the article: full-batch Adam, stopped early, best weights kept.
 
 Two engines with one interface. :class:`SoftmaxRegression` does the arithmetic that TensorFlow does,
-operation by operation, and so gives the published counts to the digit. :class:`SparseSoftmax` (in
-``sparse_softmax``) does the same procedure many times faster, in its own order of summation.
+operation by operation, and so gives the published counts to the digit. ``SparseSoftmax`` (in
+``sparse_softmax``) follows the same procedure many times faster, in its own order of summation.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Adam's defaults, as in tf.train.Adam
 
 
 class Weights(NamedTuple):
-    """Weights of a softmax regression: ``w`` (n_features, n_classes), ``b`` (n_classes,) float32."""
+    """Weights of a softmax regression: ``w`` (n_features, n_classes), ``b`` (n_classes,)."""
 
     w: np.ndarray
     b: np.ndarray

@@ -102,32 +102,34 @@ def distributions(
 
     Parameters
     ----------
-    draws : name of the kind of replicates to a table with columns arm and n_right, a panel each
+    draws : name of the kind of replicates to a table with columns arm and n_right, a column each
     published : arm to its published count
     n_eval : images counted on
     """
-    figure, axes = _axes(1, len(draws), size=(4.7 * len(draws), 4.2), squeeze=False, sharey=True)
-    arms = list(published)
+    # The first batch is so far below the others that it gets an axis of its own.
+    groups = [[arm for arm in published if arm != "first"], ["first"]]
+    figure, axes = _axes(
+        2, len(draws), size=(4.8 * len(draws), 4.6), squeeze=False, sharey="row",
+        height_ratios=[len(group) for group in groups],
+    )  # fmt: skip
     rng = np.random.default_rng(0)
-    for panel, (name, table) in zip(axes[0], draws.items(), strict=True):
-        for place, arm in enumerate(arms):
-            values = table.loc[table["arm"] == arm, "n_right"].to_numpy(float)
-            height = place + rng.uniform(-0.25, 0.25, len(values))
-            panel.plot(values, height, ".", color=COLOURS[arm], alpha=0.35, markersize=5, zorder=2)
-            panel.plot(np.mean(values), place, "|", color="black", markersize=22, zorder=3)
-            panel.plot(
-                published[arm], place, "*", color="black", mfc="gold", markersize=12, zorder=4
-            )
-            panel.annotate(
-                f"{percentile_of(published[arm], values):.0f}%",
-                (1.01, place),
-                xycoords=("axes fraction", "data"),
-                va="center",
-                fontsize=9,
-            )
-        panel.set(title=name, xlabel=f"right, of {n_eval}", yticks=range(len(arms)))
-        panel.set_yticklabels([ARM_NAMES[arm] for arm in arms])
-        panel.invert_yaxis()
+    for column, (name, table) in zip(axes.T, draws.items(), strict=True):
+        for panel, arms in zip(column, groups, strict=True):
+            for place, arm in enumerate(arms):
+                values = table.loc[table["arm"] == arm, "n_right"].to_numpy(float)
+                height = place + rng.uniform(-0.28, 0.28, len(values))
+                panel.plot(values, height, ".", color=COLOURS[arm], alpha=0.4, markersize=5)
+                panel.plot(np.mean(values), place, "|", color="black", markersize=24)
+                star = {"color": "black", "mfc": "gold", "markersize": 12, "zorder": 4}
+                panel.plot(published[arm], place, "*", **star)
+                panel.annotate(
+                    f"{percentile_of(published[arm], values):.0f}%", (1.01, place),
+                    xycoords=("axes fraction", "data"), va="center", fontsize=9,
+                )  # fmt: skip
+            panel.set(yticks=range(len(arms)), ylim=(len(arms) - 0.5, -0.5))
+            panel.set_yticklabels([ARM_NAMES[arm] for arm in arms])
+        column[0].set_title(name)
+        column[-1].set_xlabel(f"right, of {n_eval}")
     figure.supxlabel(
         "star: published;  bar: mean of the replicates;  right: percentile of the published value",
         fontsize=9,
@@ -154,12 +156,12 @@ def learning_curves(
     published : labels to published value, drawn as stars
     """
     figure, axes = _axes(size=(7, 4))
-    for arm, table in curves.items():
+    for number, (arm, table) in enumerate(curves.items()):
         x = table["n"].to_numpy()
         axes.plot(
             x,
             table["middle"] / scale,
-            marker=MARKERS.get(arm, "o"),
+            marker=MARKERS.get(arm, "os^Dv"[number % 5]),
             markevery=max(1, len(x) // 10),
             label=ARM_NAMES.get(arm, arm),
             color=COLOURS.get(arm),

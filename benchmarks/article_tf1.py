@@ -1,9 +1,9 @@
 """The article's own procedure, line by line, on ``tf.compat.v1``.
 
 The independent oracle for the exact engine (``tests/test_article_oracle.py``) and the baseline of
-``make bench``. Its globals, its feeding of whole arrays at every step and its test accuracy in
-every step are the article's; only what a run needs from outside is a parameter here: the arrays,
-the batch and the budget. It shares no code with ``alutils``.
+``make bench``. Its state, its feeding of whole arrays at every step and its test accuracy in every
+step are the article's; only what a run needs from outside is a parameter here: the arrays, the
+batch and the budget. Sorting is stable, so that ties do not fall as the processor has it. It shares no code with ``alutils``.
 
 Source: A. Bosyi, "Active learning and auto-labelling on MNIST" (the article, see README).
 """
@@ -20,7 +20,7 @@ import tensorflow.compat.v1 as tf
 
 
 def run(x_full, y_full, x_test, y_test, batch=10, budget=400):
-    """Return ``{arm: (count right of the test images, seconds)}`` for the article's six arms."""
+    """Return ``{arm: (count right of the test images, seconds)}`` of the six arms, and the steps."""
     n_test = len(x_test)
     x_full, x_test = x_full / 255, x_test / 255
     graph = tf.Graph()
@@ -144,19 +144,4 @@ def run(x_full, y_full, x_test, y_test, batch=10, budget=400):
         for variable, value in zip(tf.global_variables(), after_active[1], strict=True):
             variable.load(value, sess)
         timed("auto_confident_first", auto_confident_first)
-    results["steps"] = (steps[0], 0.0)
-    return results
-
-
-if __name__ == "__main__":
-    d = np.load("/work/shared/data/mnist.npz")
-    t = time.perf_counter()
-    print(
-        run(
-            d["x_train"][:4000],
-            d["y_train"][:4000].astype(np.int32),
-            d["x_test"][:400],
-            d["y_test"][:400].astype(np.int32),
-        )
-    )
-    print(time.perf_counter() - t)
+    return results, steps[0]

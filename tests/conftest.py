@@ -1,0 +1,33 @@
+"""What several test files need: real digits, found where they are."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from alutils import datasets
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """Return the article's digits as (x, y, x_test, y_test)."""
+    train, test = datasets.mnist_article()
+    as_float = datasets.as_float
+    return as_float(train.images), train.labels, as_float(test.images), test.labels
+
+
+@pytest.fixture(scope="session")
+def all_digits():
+    """Return all of MNIST as (x, y, x_test, y_test), or a skip that says why."""
+    path = SHARED / "mnist.npz"
+    if not path.is_file():
+        pytest.skip("all of MNIST is not beside the repository (../shared/data/mnist.npz)")
+    with np.load(path) as arrays:
+        return (
+            datasets.as_float(arrays["x_train"]),
+            arrays["y_train"].astype(np.int64),
+            datasets.as_float(arrays["x_test"]),
+            arrays["y_test"].astype(np.int64),
+        )

@@ -1,0 +1,169 @@
+"""The article's six numbers, to the digit, and the engine against the article's own procedure."""
+
+import numpy as np
+import pytest
+
+from alutils import article, compare, datasets
+from alutils.classifiers import SoftmaxRegression
+from alutils.manifest import repository_root
+from alutils.parameters import ParameterError
+from alutils.sparse_softmax import SparseImages, SparseSoftmax
+
+
+def published_counts() -> dict[str, int]:
+    rows = compare.read_published(repository_root() / "results" / "published.csv")
+    return {
+        row["arm"]: int(float(row["value"]))
+        for row in rows
+        if row["experiment"] == "mnist" and row["metric"] == "n_right"
+    }
+
+
+@pytest.fixture(scope="module")
+def outcome(digits):
+    return article.exact(*digits)
+
+
+def test_the_six_published_counts_come_out_to_the_digit(outcome):
+    assert outcome.n_right() == published_counts()
+    assert set(outcome.n_right()) == set(article.ARMS)
+
+
+def test_every_arm_gives_the_labels_that_it_says(outcome):
+    n_human = {arm: outcome.last(arm).round.n_human for arm in article.ARMS}
+    n_auto = {arm: outcome.last(arm).round.n_auto for arm in article.ARMS}
+    assert n_human == {
+        "all": 4000, "random": 400, "first": 10,
+        "active": 400, "auto_at_once": 400, "auto_confident_first": 400,
+    }  # fmt: skip
+    assert n_auto == {
+        "all": 0, "random": 0, "first": 0,
+        "active": 0, "auto_at_once": 3600, "auto_confident_first": 3600,
+    }  # fmt: skip
+    assert len(outcome.of("active")) == 40
+    assert len(outcome.of("auto_confident_first")) == 360
+
+
+def test_no_item_is_labelled_twice_and_all_are_labelled_in_the_end(outcome):
+    rounds = outcome.of("active") + outcome.of("auto_confident_first")
+    items = np.concatenate([step.round.items for step in rounds])
+    assert np.array_equal(np.sort(items), np.arange(4000))
+
+
+def test_the_last_weights_are_those_that_the_count_was_made_with(outcome, digits):
+    _, _, x_test, y_test = digits
+    for arm in article.ARMS:
+        step = outcome.last(arm)
+        n_right = int((step.weights.logits(x_test).argmax(axis=1) == y_test).sum())
+        assert n_right == step.round.n_right
+
+
+def test_the_table_and_the_metrics_say_what_the_rounds_did(outcome, digits):
+    _, _, x_test, y_test = digits
+    table = article.table(outcome, x_test, y_test)
+    counted = table.dropna(subset="n_right_test")
+    assert (counted["n_right_test"] == counted["n_right"]).all()  # the same images here
+    assert table.groupby("arm")["round"].count()["auto_confident_first"] == 360
+    long = article.metrics(table, protocol="published", seed=0, stop_split="test", n_stop=400)
+    right = {row["arm"]: row["value"] for row in long if row["metric"] == "n_right"}
+    assert right == outcome.n_right()
+    wrong = outcome.last("auto_at_once").n_auto_wrong
+    precision = {row["arm"]: row["value"] for row in long if row["metric"] == "auto_precision"}
+    assert precision["auto_at_once"] == 1 - wrong / 3600
+    assert "active" not in precision
+
+
+SLICES = [
+    # train_start, n_train, test_start, n_test, batch, budget
+    (1000, 2000, 0, 400, 10, 200),
+    (2500, 900, 100, 123, 7, 100),
+    (17, 400, 300, 100, 25, 60),
+]
+
+
+def both(digits, train_start, n_train, test_start, n_test, batch, budget):
+    """Return the counts of our engine and of the article's own procedure on the same slice."""
+    from benchmarks import article_tf1
+
+    x, y, x_test, y_test = digits
+    cut = slice(train_start, train_start + n_train)
+    cut_test = slice(test_start, test_start + n_test)
+    x, y, x_test, y_test = x[cut], y[cut], x_test[cut_test], y_test[cut_test]
+    ours = article.exact(x, y, x_test, y_test, batch=batch, budget=budget).n_right()
+    # The transcription divides by 255 itself, in float64, and takes 28 by 28 images.
+    pixels, test_pixels = (np.rint(a * 255).reshape(-1, 28, 28) for a in (x, x_test))
+    theirs, _ = article_tf1.run(pixels, y, test_pixels, y_test, batch, budget)
+    return ours, {arm: n_right for arm, (n_right, _) in theirs.items()}
+
+
+@pytest.mark.parametrize("cut", SLICES)
+def test_the_engine_agrees_with_the_articles_procedure_on_other_slices(digits, cut):
+    ours, theirs = both(digits, *cut)
+    assert ours == theirs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "cut", [(20000, 4000, 5000, 400, 10, 400), (56000, 4000, 9000, 1000, 50, 1000)]
+)
+def test_the_engine_agrees_on_other_four_thousand(all_digits, cut):
+    ours, theirs = both(all_digits, *cut)
+    assert ours == theirs
+
+
+def test_the_sparse_engine_finds_the_published_counts_too(digits):
+    x, y, x_test, y_test = digits
+    stop = SparseImages.from_dense(x_test)
+    run = article.run(lambda: SparseSoftmax(stop, y_test), SparseImages.from_dense(x), y)
+    assert run.n_right() == published_counts()
+
+
+def test_a_budget_that_labels_everything_leaves_nothing_to_label_automatically(digits):
+    x, y, x_test, y_test = (part[:60] for part in digits)
+    done = article.exact(x, y, x_test, y_test, batch=20, budget=60)
+    assert {done.last(arm).round.n_auto for arm in article.ARMS} == {0}
+    assert done.n_right()["auto_at_once"] == done.n_right()["active"]
+
+
+def test_one_image_and_one_class_are_enough(digits):
+    x, y, x_test, y_test = digits
+    same = np.flatnonzero(y == 3)[:5]
+    done = article.exact(x[same], y[same], x_test[:1], y_test[:1], batch=1, budget=2)
+    assert done.last("auto_confident_first").n_auto_wrong == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n_train": 4001}, "n_train=4001: from train_start=0 on, mnist_article_train holds 4000"),
+        ({"train_start": 5000}, "holds 0 train images"),
+        ({"test_start": 100, "n_test": 301}, "n_test=301"),
+        ({"budget": 5000}, "budget=5000: the pool holds 4000 images (n_train); ask for at most"),
+        ({"batch": 500}, "batch=500: the budget is 400 labels; ask for at most 400 a round"),
+    ],
+)
+def test_a_slice_that_does_not_fit_is_refused_with_what_there_is(change, message):
+    good = {
+        "train_start": 0, "test_start": 0, "n_train": 4000, "n_test": 400,
+        "batch": 10, "budget": 400,
+    }  # fmt: skip
+    with pytest.raises(ParameterError) as error:
+        article.slices(*datasets.mnist_article(), **{**good, **change})
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("batch", "budget", "message"),
+    [(0, 10, "batch=0"), (10, 0, "budget=0"), (5, 101, "at most 100"), (60, 50, "batch=60")],
+)
+def test_a_loop_that_cannot_run_is_refused_before_any_work(digits, batch, budget, message):
+    x, y, x_test, y_test = digits
+    made = []
+
+    def make():
+        made.append(SoftmaxRegression(x_test, y_test))
+        return made[-1]
+
+    with pytest.raises(ValueError, match=message):
+        article.run(make, x[:100], y[:100], batch=batch, budget=budget)
+    assert not made

@@ -1,0 +1,143 @@
+"""Replicates: the same whatever else happens, and resumable."""
+
+import numpy as np
+import pytest
+
+from alutils import article, evaluation, replication
+
+
+@pytest.fixture(scope="module")
+def few(digits):
+    x, y, x_test, y_test = digits
+    return replication.Digits(x[:300], y[:300], x_test, y_test, n_train=150, n_stop=60)
+
+
+OPTIONS = {"batch": 10, "budget": 30}
+
+
+@pytest.mark.parametrize("kind", replication.KINDS)
+def test_the_first_replicates_do_not_depend_on_how_many_follow(few, kind):
+    three = replication.run(kind, few, n=3, seed=5, **OPTIONS)
+    two = replication.run(kind, few, n=2, seed=5, **OPTIONS)
+    assert three[three["replicate"] < 2].equals(two)
+    other = replication.run(kind, few, n=2, seed=6, **OPTIONS)
+    assert not other.equals(two)
+
+
+def test_each_replicate_has_all_arms_and_all_rounds(few):
+    table = replication.run("draws", few, n=2, seed=0, **OPTIONS)
+    one = table[table["replicate"] == 1]
+    assert set(one["arm"]) == set(article.ARMS)
+    last = one.groupby("arm").last()
+    assert last.loc["auto_at_once", "n_auto"] == 120
+    assert last.loc["all", "n_human"] == 150
+    assert one[one["arm"] == "active"]["n_right_test"].notna().all()
+
+
+def test_noise_leaves_the_data_alone_and_moves_only_what_is_chaotic(few):
+    quiet = replication.run("noise", few, n=2, seed=0, noise=0.0, **OPTIONS)
+    first, second = (quiet[quiet["replicate"] == i].drop(columns="replicate") for i in (0, 1))
+    assert first.reset_index(drop=True).equals(second.reset_index(drop=True))
+
+
+def test_validation_digits_are_never_trained_on(few, monkeypatch):
+    stops, seen = [], []
+
+    class Recorder(replication.SparseSoftmax):
+        def __init__(self, x_stop, y_stop, **options):
+            stops.append(set(x_stop.rows))
+            super().__init__(x_stop, y_stop, **options)
+
+        def fit(self, x, y):
+            seen.append(set(x.rows))
+            return super().fit(x, y)
+
+    monkeypatch.setattr(replication, "SparseSoftmax", Recorder)
+    replication.run("sound", few, n=1, seed=0, **OPTIONS)
+    assert all(len(stop) == 60 for stop in stops)
+    assert max(len(rows) for rows in seen) == 150
+    assert not set.union(*stops) & set.union(*seen)
+
+
+def test_validation_takes_its_digits_from_training_where_there_are_no_others(digits):
+    x, y, x_test, y_test = digits
+    tight = replication.Digits(x[:150], y[:150], x_test[:50], y_test[:50], n_train=150, n_stop=50)
+    table = replication.run("sound", tight, n=1, seed=0, **OPTIONS)
+    assert table.groupby("arm").last().loc["all", "n_human"] == 100
+
+
+def test_a_killed_replicate_run_ends_with_the_undisturbed_table(few, monkeypatch):
+    monkeypatch.setattr(replication, "BATCH", 2)
+    undisturbed = replication.run("draws", few, n=5, seed=0, **OPTIONS)
+    kept, computed = {}, []
+
+    def checkpoint(key, compute):
+        if key not in kept:
+            if len(computed) == 2:
+                raise KeyboardInterrupt
+            computed.append(key)
+            kept[key] = compute()
+        return kept[key]
+
+    with pytest.raises(KeyboardInterrupt):
+        replication.run("draws", few, n=5, seed=0, checkpoint=checkpoint, **OPTIONS)
+    computed.clear()
+    resumed = replication.run("draws", few, n=5, seed=0, checkpoint=checkpoint, **OPTIONS)
+    assert len(computed) == 1  # the first two batches were not done again
+    assert resumed.equals(undisturbed)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"n_train": 301}, "n_train=301: there are 300"), ({"n_stop": 0}, "n_test=0")],
+)
+def test_more_digits_than_there_are_cannot_be_drawn(few, change, message):
+    values = {**vars(few), **change}
+    with pytest.raises(ValueError, match=message):
+        replication.Digits(**values)
+
+
+def test_an_unknown_kind_is_refused(few):
+    with pytest.raises(ValueError, match="kind='nois': one of noise, draws, sound"):
+        replication.run("nois", few, n=1, seed=0)
+
+
+def test_paired_differences_are_the_textbooks():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(0.5, 1, 30), rng.normal(0, 1, 30)
+    result = evaluation.paired(a, b)
+    difference = a - b
+    half = 2.045229642132703 * difference.std(ddof=1) / np.sqrt(30)  # t quantile, 29 degrees
+    assert result.mean == pytest.approx(difference.mean())
+    assert (result.low, result.high) == pytest.approx(
+        (difference.mean() - half, difference.mean() + half)
+    )
+    assert (result.p < 0.05) == (result.low > 0 or result.high < 0)
+
+
+@pytest.mark.parametrize(
+    ("shift", "verdict"), [(1.0, "holds"), (-1.0, "is reversed"), (0.0, "is open")]
+)
+def test_a_claim_holds_only_where_the_whole_interval_is_on_its_side(shift, verdict):
+    noise = np.tile([0.1, -0.1], 10)
+    result = evaluation.paired(noise + shift, np.zeros(20))
+    assert result.verdict == verdict
+    assert verdict in result.sentence("a beats b", 10_000)
+
+
+def test_equal_arms_differ_by_nothing():
+    same = np.array([0.5, 0.7, 0.6])
+    result = evaluation.paired(same, same)
+    assert (result.mean, result.low, result.high, result.p) == (0, 0, 0, 1)
+    assert result.verdict == "is open"
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_a_pair_of_one_seed_is_no_comparison(n):
+    with pytest.raises(ValueError, match="at least 2"):
+        evaluation.paired(np.zeros(n), np.zeros(n))
+
+
+def test_percentiles_count_ties_half():
+    assert evaluation.percentile_of(2, np.array([1, 2, 2, 3])) == 50
+    assert evaluation.percentile_of(9, np.array([1, 2])) == 100
