@@ -162,23 +162,33 @@ def table(
     DataFrame: arm, round, n_human, n_auto, n_right (of the stop set), n_auto_wrong, n_right_test
     (NaN where not counted)
     """
-    last = {id(outcome.last(arm)) for arm in ARMS}
-    records = []
+    records, counted = [], {}
     for arm in ARMS:
-        for step in [outcome.last(arm)] if arm == "first" else outcome.of(arm):
-            record = {
-                "arm": arm,
-                "round": step.round.number,
-                "n_human": step.round.n_human,
-                "n_auto": step.round.n_auto,
-                "n_right": step.round.n_right,
-                "n_auto_wrong": step.n_auto_wrong,
-                "n_right_test": np.nan,
-            }
-            if x_test is not None and (arm == "active" or id(step) in last):
-                predicted = step.weights.logits(x_test).argmax(axis=1)
-                record["n_right_test"] = int(np.count_nonzero(predicted == y_test))
-            records.append(record)
+        steps = [outcome.last(arm)] if arm == "first" else outcome.of(arm)
+        for step in steps:
+            if x_test is not None and (arm == "active" or step is steps[-1]):
+                counted[len(records)] = step.weights
+            records.append(
+                {
+                    "arm": arm,
+                    "round": step.round.number,
+                    "n_human": step.round.n_human,
+                    "n_auto": step.round.n_auto,
+                    "n_right": step.round.n_right,
+                    "n_auto_wrong": step.n_auto_wrong,
+                    "n_right_test": np.nan,
+                }
+            )
+    if counted:
+        # All classifiers side by side in one matrix: one product instead of many thin ones.
+        together = Weights(
+            np.concatenate([weights.w for weights in counted.values()], axis=1),
+            np.concatenate([weights.b for weights in counted.values()]),
+        )
+        logits = together.logits(x_test).reshape(len(x_test), len(counted), -1)
+        n_right = (logits.argmax(axis=2) == np.asarray(y_test)[:, None]).sum(axis=0)
+        for record, count in zip(counted, n_right, strict=True):
+            records[record]["n_right_test"] = int(count)
     return pd.DataFrame(records)
 
 

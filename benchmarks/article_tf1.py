@@ -3,7 +3,8 @@
 The independent oracle for the exact engine (``tests/test_article_oracle.py``) and the baseline of
 ``make bench``. Its state, its feeding of whole arrays at every step and its test accuracy in every
 step are the article's; only what a run needs from outside is a parameter here: the arrays, the
-batch and the budget. Sorting is stable, so that ties do not fall as the processor has it. It shares no code with ``alutils``.
+batch and the budget. Sorting is stable, so that ties do not fall as the processor has it. It shares
+no code with ``alutils``.
 
 Source: A. Bosyi, "Active learning and auto-labelling on MNIST" (the article, see README).
 """
@@ -20,7 +21,9 @@ import tensorflow.compat.v1 as tf
 
 
 def run(x_full, y_full, x_test, y_test, batch=10, budget=400):
-    """Return ``{arm: (count right of the test images, seconds)}`` of the six arms, and the steps."""
+    """Return ``{arm: (count right of the test images, seconds)}`` for six arms, and the steps."""
+    if budget % batch:
+        raise ValueError(f"budget={budget}: the article labels whole batches of {batch}.")
     n_test = len(x_test)
     x_full, x_test = x_full / 255, x_test / 255
     graph = tf.Graph()
