@@ -1,0 +1,116 @@
+"""Timing for the benchmarks: fresh processes side by side, ratios, what the machine could do."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from alutils import manifest
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison.
+
+    Attributes
+    ----------
+    benchmark : which
+    what : what was done
+    baseline_s, ours_s : wall seconds of the baseline and of ours for the same work, medians
+    bar, aim : the ratio baseline / ours that the project asks for, and hopes for
+    floor_s : seconds that the arithmetic or the traffic alone would take on this machine
+    note : what bounds it
+    """
+
+    benchmark: str
+    what: str
+    baseline_s: float
+    ours_s: float
+    bar: float
+    aim: float
+    floor_s: float
+    note: str
+
+    @property
+    def ratio(self) -> float:
+        return self.baseline_s / self.ours_s
+
+
+def in_fresh_process(work: Callable[..., Any], *arguments: Any) -> Any:
+    """Return ``work(*arguments)``, computed in a process that has done nothing else."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(work, arguments)
+
+
+def alternately(repeats: int, *works: Callable[[], Any]) -> list[list[Any]]:
+    """Run each work ``repeats`` times, in turns, so that a noisy minute hits all of them."""
+    results: list[list[Any]] = [[] for _ in works]
+    for _ in range(repeats):
+        for work, kept in zip(works, results, strict=True):
+            kept.append(in_fresh_process(work))
+    return results
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    """Return the wall seconds of one call."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def machine_rates() -> tuple[float, float]:
+    """Measure float32 operations a second (a large matrix product) and bytes a second (a copy)."""
+    rng = np.random.default_rng(0)
+    a = rng.random((2048, 2048), np.float32)
+    flops = 2 * 2048**3 / min(seconds(lambda: a @ a) for _ in range(5))
+    source = np.zeros(1 << 26, np.float32)
+    target = np.ones_like(source)
+    traffic = 2 * source.nbytes / min(seconds(lambda: np.copyto(target, source)) for _ in range(5))
+    return flops, traffic
+
+
+def report(rows: list[Row]) -> str:
+    """Return the comparisons as a text table."""
+    lines = [
+        {
+            "benchmark": row.benchmark,
+            "baseline (s)": f"{row.baseline_s:.3g}",
+            "ours (s)": f"{row.ours_s:.3g}",
+            "ratio": f"{row.ratio:.1f}",
+            "bar": f"{row.bar:g}" if row.bar else "",
+            "aim": f"{row.aim:g}" if row.aim else "",
+            "times its floor": f"{row.ours_s / row.floor_s:.1f}" if row.floor_s else "",
+            "what": row.what,
+        }
+        for row in rows
+    ]
+    return pd.DataFrame(lines).to_string(index=False)
+
+
+def save(rows: list[Row], folder: Path) -> Path:
+    """Write benchmarks.csv and its manifest; benchmarks that did not run keep their rows."""
+    path = folder / "benchmarks.csv"
+    new = pd.DataFrame([asdict(row) | {"ratio": round(row.ratio, 2)} for row in rows])
+    for column in ("baseline_s", "ours_s", "floor_s"):
+        new[column] = new[column].map("{:.4g}".format)
+    if path.is_file():
+        old = pd.read_csv(path, dtype=str)
+        new = pd.concat([old[~old["benchmark"].isin(new["benchmark"])], new.astype(str)])
+    text = new.sort_values("benchmark", kind="stable").to_csv(index=False, lineterminator="\n")
+    manifest.write_atomically(path, text)
+    about = {
+        "status": "complete",
+        "command": "make bench",
+        "git": manifest.git_state(manifest.repository_root()),
+        "packages": manifest.packages(),
+        "machine": manifest.machine(),
+    }
+    manifest.write_json(folder / "benchmarks.manifest.json", about)
+    return path
