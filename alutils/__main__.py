@@ -68,38 +68,105 @@ def compare(options: argparse.Namespace) -> int:
 
 
 def add_data(commands: Any) -> None:
-    parser = commands.add_parser("data", help="fetch or make a data set")
-    parser.add_argument("name", choices=sorted(DATA))
-    parser.add_argument("out", nargs="?", type=Path, help="file to write, where one is written")
-    parser.set_defaults(call=data)
+    parser = commands.add_parser(
+        "data",
+        help="fetch, make or convert a data set",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="names:\n" + "".join(f"  {name:14} {f.__doc__}\n" for name, f in DATA.items()),
+    )
+    parser.add_argument("name", choices=DATA, metavar="NAME", help=", ".join(DATA))
+    parser.add_argument("out", nargs="?", type=Path, help="file or folder to write, where one is")
+    parser.add_argument("--from", type=Path, dest="table", metavar="CSV", help="for az_png")
+    parser.add_argument(
+        "--on-bad", choices=("error", "skip"), default="error",
+        help="what to do with rows that cannot be used: stop (the default), or leave them out and "
+        "report how many",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="of rendered letters (0)")
+    parser.set_defaults(call=data, hint="; the same command goes on where this one ended")
 
 
 def data(options: argparse.Namespace) -> int:
-    """Fetch or make a data set and print where it is."""
+    """Fetch, make or convert a data set; the last line of stdout is where it is."""
     from alutils.headless import shown
+    from alutils.parameters import ParameterError
 
-    print(shown(DATA[options.name](options.out)))
+    if options.table is not None and options.name != "az_png":
+        raise ParameterError("--from", options.table, f"{options.name} is not made from a table")
+    print(shown(DATA[options.name](options)))
     return 0
 
 
-def _mnist_article(out: Path | None) -> Path:
+def _az(options: argparse.Namespace) -> Path:
+    """Kaggle's handwritten letters, downloaded and kept in the cache"""
     from alutils import datasets
 
-    return datasets.make_mnist_article(out)
+    _refuse_out(options)
+    _print_counts(datasets.load("az", on_bad=options.on_bad).class_counts())
+    return datasets.az_path() if datasets.az_path().is_file() else datasets.artefacts.az_kaggle()
 
 
-def _mnist(out: Path | None) -> Path:
-    from alutils import artefacts
+def _az_png(options: argparse.Namespace) -> Path:
+    """OUT/A ... OUT/Z: a PNG file a letter, from Kaggle's table or another (--from)"""
+    from alutils import artefacts, png_folders
     from alutils.parameters import ParameterError
 
-    if out is not None:
-        expected = "mnist is kept in the cache and takes no file"
-        raise ParameterError("out", out, expected, "ALUTILS_CACHE names another folder for it")
+    if options.out is None:
+        expected = "expected a folder to be made"
+        raise ParameterError("out", "", expected, "python -m alutils data az_png FOLDER")
+    table = options.table or artefacts.az_kaggle()
+    provenance = None if options.table else "kaggle"
+    _print_counts(png_folders.csv_to_png(table, options.out, options.on_bad, provenance=provenance))
+    return options.out
+
+
+def _mnist(options: argparse.Namespace) -> Path:
+    """All 70,000 digits, downloaded and kept in the cache"""
+    from alutils import artefacts
+
+    _refuse_out(options)
     artefacts.mnist()
     return artefacts.cache_folder()
 
 
-DATA: dict[str, Callable[[Path | None], Path]] = {"mnist": _mnist, "mnist_article": _mnist_article}
+def _mnist_article(options: argparse.Namespace) -> Path:
+    """The article's 4,000 + 400 digits, made again: the repository's file, or OUT.npz"""
+    from alutils import datasets
+
+    return datasets.make_mnist_article(options.out)
+
+
+def _rendered(options: argparse.Namespace) -> Path:
+    """Letters rendered from handwriting fonts, kept in the cache or in OUT.npz"""
+    from alutils import artefacts, datasets, npz_files
+
+    letters = datasets.load("rendered", seed=options.seed)
+    _print_counts(letters.class_counts())
+    return npz_files.write_npz(letters, options.out) if options.out else artefacts.cache_folder()
+
+
+def _refuse_out(options: argparse.Namespace) -> None:
+    from alutils.parameters import ParameterError
+
+    if options.out is not None:
+        expected = f"{options.name} is kept in the cache and takes no file"
+        raise ParameterError(
+            "out", options.out, expected, "ALUTILS_CACHE names another folder for it"
+        )
+
+
+def _print_counts(counts: dict[str, int]) -> None:
+    for name, n in [*counts.items(), ("all", sum(counts.values()))]:
+        print(f"{name:>4} {n:>8,}")
+
+
+DATA: dict[str, Callable[[argparse.Namespace], Path]] = {
+    "az": _az,
+    "az_png": _az_png,
+    "mnist": _mnist,
+    "mnist_article": _mnist_article,
+    "rendered": _rendered,
+}
 
 
 def add_reproduce(commands: Any) -> None:

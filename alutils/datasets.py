@@ -1,7 +1,9 @@
 """Labelled images as one type, whatever they came from."""
 
+import difflib
 import hashlib
 import io
+import logging
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,8 +13,12 @@ import numpy as np
 from alutils import artefacts
 from alutils.artefacts import atomic_file, repository_root
 from alutils.downloads import Arrays, Content, SourceError, read_npz
+from alutils.skips import BadInput, Skips, check_choice
+
+_log = logging.getLogger("alutils")
 
 DIGITS = tuple("0123456789")
+LETTERS = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,6 +163,119 @@ def as_float(images: np.ndarray) -> np.ndarray:
     # there are only 256 values: look them up instead of making a float64 copy of all images
     scaled = (np.arange(256) / 255).astype(np.float32)
     return scaled[images.reshape(len(images), int(np.prod(images.shape[1:])))]
+
+
+# --- by name or path ------------------------------------------------------------------------------
+
+# As the real set: 30% of all for testing, uneven as it is, leave the other 70% as many letters as
+# 1,120 of each class are, which is what the smallest class has in all.
+RENDERED_N = 41_600
+RENDERED_AT_LEAST = 1_120
+AZ_ROWS = (372_450, 372_451)  # in the report, and with the row that pandas takes for a header
+
+NAMES = ("az", "mnist", "mnist_article", "rendered")
+
+
+def load(spec: str | Path, *, seed: int = 0, on_bad: str = "error") -> Dataset:
+    """Return a data set by its name or from a file or folder.
+
+    Parameters
+    ----------
+    spec
+        ``rendered``: 41,600 letters rendered from handwriting fonts, as uneven as real ones, 1,120
+        or more of each class. ``az``: Kaggle's handwritten letters. ``mnist``: all 70,000 digits,
+        the test digits last. ``mnist_article``: the 4,000 + 400 of the article. Else the path of a
+        CSV in the format of the Kaggle letters, of an npz file with ``images`` and ``labels``, or
+        of a folder of class folders; a relative one is looked for in the working directory, then
+        in the repository. ``./az`` is a path, ``az`` is not.
+    seed
+        Of the rendered letters.
+    on_bad
+        What to do with rows and files that cannot be used: ``error`` or ``skip``, which counts and
+        reports them. See `alutils.csv_letters.csv_chunks`, `alutils.image_folders.read_folder`,
+        which have more options.
+
+    Raises
+    ------
+    alutils.skips.BadInput
+        If there is no such name or file, or it holds something else.
+    alutils.artefacts.ArtefactError
+        If a download is needed and cannot be had.
+    """
+    check_choice("on_bad", on_bad)
+    if spec == "rendered":
+        from alutils.rendering import rendered_dataset
+
+        return rendered_dataset(RENDERED_N, seed, at_least=RENDERED_AT_LEAST)
+    if spec == "az":
+        return _az(on_bad)
+    if spec in ("mnist", "mnist_article"):
+        train, test = mnist() if spec == "mnist" else mnist_article()
+        images = np.concatenate([train.images, test.images])
+        labels = np.concatenate([train.labels, test.labels])
+        return replace(train, images=images, labels=labels, name=spec)
+    return _load_path(spec, on_bad)
+
+
+def _az(on_bad: str) -> Dataset:
+    from alutils import csv_letters, npz_files
+
+    kept = az_path()
+    if kept.is_file():
+        try:
+            return npz_files.read_npz(kept)
+        except BadInput as error:
+            _log.warning("%s in the cache is not used and made again: %s", kept.name, error)
+    table = artefacts.az_kaggle()
+    skips = Skips()
+    letters = csv_letters.read_csv(table, on_bad, provenance="kaggle", progress=True, report=skips)
+    letters = replace(letters, name="az")
+    if skips.total or len(letters) not in AZ_ROWS:
+        _log.warning("az: %d letters instead of %d; not kept", len(letters), AZ_ROWS[0])
+        return letters
+    try:
+        npz_files.write_npz(letters, kept)
+    except OSError as error:  # the letters are good all the same
+        _log.warning("%s could not be kept for the next time: %s", kept.name, error)
+    return letters
+
+
+def az_path() -> Path:
+    """Where Kaggle's letters are kept once they are read."""
+    return artefacts.cache_folder() / "az.npz"
+
+
+def _load_path(spec: str | Path, on_bad: str) -> Dataset:
+    from alutils import csv_letters, image_folders, npz_files
+
+    path = _find(spec)
+    if path.is_dir():
+        return image_folders.read_folder(path, on_bad, progress=True)
+    if path.suffix.lower() == ".csv":
+        return csv_letters.read_csv(path, on_bad, progress=True)
+    if path.suffix.lower() == ".npz":
+        return npz_files.read_npz(path)
+    raise BadInput(
+        f"{spec}: a {path.suffix or 'file without suffix'} is not read; expected .csv, .npz or a "
+        "folder of class folders (unpack an archive first)"
+    )
+
+
+def _find(spec: str | Path) -> Path:
+    """Return the path that is meant, or raise an error that says where it was looked for."""
+    if not isinstance(spec, str | Path) or not str(spec).strip():
+        raise BadInput(f"data={spec!r}: expected {', '.join(NAMES)} or a path")
+    path = Path(spec).expanduser()
+    places = list(dict.fromkeys((Path.cwd() / path, repository_root() / path)))
+    for place in places:
+        if place.exists():
+            return place
+    near = difflib.get_close_matches(str(spec).lower(), NAMES, 1)
+    raise BadInput(
+        f"data={str(spec)!r}: no such name ({', '.join(NAMES)}) and no such file or folder; looked "
+        f"for {' and '.join(map(str, places))}"
+        + (f"; did you mean {near[0]}?" if near else "; check the spelling, or give a whole path")
+    )
 
 
 # --- MNIST ----------------------------------------------------------------------------------------
