@@ -72,7 +72,7 @@ def add_data(commands: Any) -> None:
         "data",
         help="fetch, make or convert a data set",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="names:\n" + "".join(f"  {name:14} {f.__doc__}\n" for name, f in DATA.items()),
+        epilog="names:\n" + "".join(f"  {n:14} {f.__doc__}\n" for n, f in DATA.items()),
     )
     parser.add_argument("name", choices=DATA, metavar="NAME", help=", ".join(DATA))
     parser.add_argument("out", nargs="?", type=Path, help="file or folder to write, where one is")
@@ -98,7 +98,7 @@ def data(options: argparse.Namespace) -> int:
 
 
 def _az(options: argparse.Namespace) -> Path:
-    """Kaggle's handwritten letters, downloaded and kept in the cache"""
+    """Kaggle's handwritten letters, downloaded and kept in the cache."""
     from alutils import datasets
 
     _refuse_out(options)
@@ -107,7 +107,7 @@ def _az(options: argparse.Namespace) -> Path:
 
 
 def _az_png(options: argparse.Namespace) -> Path:
-    """OUT/A ... OUT/Z: a PNG file a letter, from Kaggle's table or another (--from)"""
+    """OUT/A ... OUT/Z: a PNG file a letter, from Kaggle's table or another (--from)."""
     from alutils import artefacts, png_folders
     from alutils.parameters import ParameterError
 
@@ -121,7 +121,7 @@ def _az_png(options: argparse.Namespace) -> Path:
 
 
 def _mnist(options: argparse.Namespace) -> Path:
-    """All 70,000 digits, downloaded and kept in the cache"""
+    """All 70,000 digits, downloaded and kept in the cache."""
     from alutils import artefacts
 
     _refuse_out(options)
@@ -130,16 +130,19 @@ def _mnist(options: argparse.Namespace) -> Path:
 
 
 def _mnist_article(options: argparse.Namespace) -> Path:
-    """The article's 4,000 + 400 digits, made again: the repository's file, or OUT.npz"""
+    """Make the article's 4,000 + 400 digits again: the repository's file, or OUT.npz."""
     from alutils import datasets
 
     return datasets.make_mnist_article(options.out)
 
 
 def _rendered(options: argparse.Namespace) -> Path:
-    """Letters rendered from handwriting fonts, kept in the cache or in OUT.npz"""
+    """Letters rendered from handwriting fonts, kept in the cache or in OUT.npz."""
     from alutils import artefacts, datasets, npz_files
+    from alutils.parameters import ParameterError
 
+    if options.seed < 0:
+        raise ParameterError("--seed", options.seed, "expected 0 or more")
     letters = datasets.load("rendered", seed=options.seed)
     _print_counts(letters.class_counts())
     return npz_files.write_npz(letters, options.out) if options.out else artefacts.cache_folder()

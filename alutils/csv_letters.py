@@ -99,9 +99,9 @@ def csv_chunks(
             if _is_header(first):
                 text, line = rest, 2
         n = text.count(b"\n")
-        images, labels = np.zeros((n, SIDE, SIDE), np.uint8), np.zeros(n, np.int64)
+        pixels, labels = np.zeros((n, SIDE * SIDE), np.uint8), np.zeros(n, np.int64)
         starts, good = np.zeros(n + 1, np.int64), np.zeros(n, np.bool_)
-        _read_lines(np.frombuffer(text, np.uint8), labels, images.reshape(n, -1), starts, good)
+        _read_lines(np.frombuffer(text, np.uint8), labels, pixels, starts, good)
         report.seen += n
         for i in np.flatnonzero(~good):
             one = text[starts[i] : starts[i + 1] - 1]
@@ -112,12 +112,13 @@ def csv_chunks(
                 message = f"{path}, line {line + i}: {problem}"
                 report.bad(reason, message, on_bad, "correct the row")
             else:
-                labels[i], images[i], good[i] = values[0], values[1:].reshape(SIDE, SIDE), True
-        if good.all() and n:
-            yield Chunk(images, labels, np.arange(row, row + n))
-        elif good.any():
-            yield Chunk(images[good], labels[good], row + np.flatnonzero(good))
-        row, line, n_good = row + n, line + n, n_good + int(good.sum())
+                labels[i], pixels[i], good[i] = values[0], values[1:], True
+        rows = row + np.flatnonzero(good)
+        if len(rows) < n:
+            pixels, labels = pixels[good], labels[good]
+        if len(rows):
+            yield Chunk(pixels.reshape(-1, SIDE, SIDE), labels, rows)
+        row, line, n_good = row + n, line + n, n_good + len(rows)
     report.log(path)
     if not n_good:
         what = f"none of its {row:,} rows can be read" if row else "holds no rows"

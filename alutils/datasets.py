@@ -167,8 +167,8 @@ def as_float(images: np.ndarray) -> np.ndarray:
 
 # --- by name or path ------------------------------------------------------------------------------
 
-# As the real set: 30% of all for testing, uneven as it is, leave the other 70% as many letters as
-# 1,120 of each class are, which is what the smallest class has in all.
+# The smallest class has 1,120 letters, as in the real set; 70% of all are as many letters as the
+# report's balanced pool holds, 26 times 1,120.
 RENDERED_N = 41_600
 RENDERED_AT_LEAST = 1_120
 AZ_ROWS = (372_450, 372_451)  # in the report, and with the row that pandas takes for a header
