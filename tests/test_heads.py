@@ -183,7 +183,7 @@ CLASSES = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 @pytest.fixture(scope="module")
 def vgg_weights():
-    """Return VGG16 convolutions of the right shapes, drawn so that signals neither fade nor grow."""
+    """Return random convolutions of VGG16's shapes through which signals neither fade nor grow."""
     rng, widths = np.random.default_rng(0), [64] * 2 + [128] * 2 + [256] * 3 + [512] * 6
     weights, channels = [], 3
     for width in widths:

@@ -1,0 +1,329 @@
+"""The report's experiment: its loop with and without the fault, and its procedure to the end.
+
+Everything here works on frozen features and true labels; what a person would be asked is looked up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from alutils.heads import DenseHead
+from alutils.labels import LabelBook, Source
+from alutils.metrics import classification_metrics
+from alutils.report_splits import Split, split
+
+THRESHOLD = 0.6  # confidence under which a prediction counts as unsure
+STOP_SHARE = 0.10  # of unsure ones, at which the loop ends
+LOOPS = ("as_published", "as_intended", "random", "random_as_published")
+
+
+# --- the loop -------------------------------------------------------------------------------------
+
+
+def moved_as_published(low: np.ndarray) -> np.ndarray:
+    """Find what the report's loop moves into the training set.
+
+    It goes through the predictions and, at place ``i`` of one that is unsure, appends and deletes
+    item ``i`` of an array from which earlier ones are gone already: after ``k`` deletions, all of
+    them in front of it, that is item ``i + k``. Past the end the ``except: pass`` hides the error,
+    and nothing is counted.
+
+    Parameters
+    ----------
+    low : (n,) bool, which predictions are unsure
+
+    Returns
+    -------
+    (n_moved,) int64, positions in the pool; n_moved / n is the share that the report prints
+    """
+    places = np.flatnonzero(low)
+    shifted = places + np.arange(len(places))
+    return shifted[shifted < len(low)]
+
+
+@dataclass
+class Loop:
+    """What a loop did.
+
+    Attributes
+    ----------
+    rounds : DataFrame, a row a round; see `run_loop`
+    labelled : (n,) int64, the items that the last round was trained on, in their order
+    pool : (n,) int64, the items still waiting
+    head : as the last round left it
+    """
+
+    rounds: pd.DataFrame
+    labelled: np.ndarray
+    pool: np.ndarray
+    head: DenseHead
+
+
+def run_loop(
+    loop: str,
+    features: np.ndarray,
+    labels: np.ndarray,
+    parts: Split,
+    head: DenseHead,
+    *,
+    threshold: float = THRESHOLD,
+    stop_share: float = STOP_SHARE,
+    min_rounds: int = 0,
+    max_rounds: int = 20,
+    counts: Sequence[int] = (),
+    rng: np.random.Generator | int = 0,
+    progress: Callable[[], None] = lambda: None,
+) -> Loop:
+    """Train, look at the pool, label what is unsure, train anew, until little is unsure.
+
+    Parameters
+    ----------
+    loop
+        ``as_published``: the report's code, see `moved_as_published`. ``as_intended``: every
+        unsure item is labelled, no other. ``random`` and ``random_as_published``: as many as
+        `counts` says, drawn at random; they end with it.
+    features : (n_items, n_features) float32; may be a memory-map
+    labels : (n_items,) int
+    parts : what is labelled first, waits, and tests
+    head : trained anew in every round
+    threshold : confidence under which a prediction counts as unsure
+    stop_share : the loop ends when this share of the pool, or less, is unsure (as it counts them)
+    min_rounds : go on for so many rounds after the first, whatever the share
+    max_rounds : go on for no more than so many
+    counts : labels in each round after the first, for the random loops
+    rng : of the random loops
+    progress : called after each round
+
+    Returns
+    -------
+    Loop; its rounds have the columns arm, round, n_human, n_pool, n_moved (after this round),
+    moved_unsure (share of these that were unsure), share_unsure (true), share_counted (as the
+    report's code counts), stops (whether the loop's own rule ends here), then the metrics of
+    `alutils.metrics.classification_metrics` on the pool as ``pool_accuracy`` and so on, n_test
+    and the same on the test items that are not labelled yet, as ``test_accuracy``, and n_clean
+    and ``clean_accuracy`` on those that are neither in start nor in the pool: the same ones in
+    every round and loop, which a comparison needs (NaN where there are none)
+
+    Raises
+    ------
+    ValueError
+        For a loop that does not exist, or a random one without counts.
+    """
+    if loop not in LOOPS:
+        raise ValueError(f"loop={loop}: expected one of {', '.join(LOOPS)}")
+    by_chance = loop.startswith("random")
+    if by_chance and sum(counts) > len(parts.pool):
+        raise ValueError(f"counts={list(counts)}: the pool holds {len(parts.pool)} items")
+    rng = np.random.default_rng(rng)
+    labelled, pool = parts.start, parts.pool
+    clean = ~np.isin(parts.test, np.concatenate([parts.start, parts.pool]))
+    records = []
+    while True:
+        number = len(records)
+        head.fit(features[labelled], labels[labelled])
+        probabilities = head.predict_proba(features[pool])
+        low = probabilities.max(axis=1) < threshold
+        wrongly = moved_as_published(low)
+        share, counted = float(low.mean()), len(wrongly) / len(low)
+        stops = (counted if loop.endswith("as_published") else share) <= stop_share
+        if by_chance:
+            last = number >= len(counts)
+            n = 0 if last else counts[number]
+            chosen = rng.choice(len(pool), n, replace=False)
+        else:
+            chosen = wrongly if loop == "as_published" else np.flatnonzero(low)
+            last = (stops and number >= min_rounds) or number >= max_rounds or not len(chosen)
+        if last or len(chosen) == len(pool):
+            chosen, last = chosen[:0], True
+        test = head.predict_proba(features[parts.test])
+        right = test.argmax(axis=1) == labels[parts.test]
+        unseen = ~np.isin(parts.test, labelled)
+        records.append(
+            {
+                "arm": loop,
+                "round": number,
+                "n_human": len(labelled),
+                "n_pool": len(pool),
+                "n_moved": len(chosen),
+                "moved_unsure": float(low[chosen].mean()) if len(chosen) else np.nan,
+                "share_unsure": share,
+                "share_counted": counted,
+                "stops": bool(stops),
+                **_measured("pool", labels[pool], probabilities),
+                "n_test": int(unseen.sum()),
+                **_measured("test", labels[parts.test[unseen]], test[unseen]),
+                "n_clean": int(clean.sum()),
+                "clean_accuracy": float(right[clean].mean()) if clean.any() else np.nan,
+            }
+        )
+        progress()
+        if last:
+            return Loop(pd.DataFrame(records), labelled, pool, head)
+        labelled = np.concatenate([labelled, pool[chosen]])
+        pool = np.delete(pool, chosen)
+
+
+def _measured(split_name: str, labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+    if not len(labels):
+        return {}
+    values = classification_metrics(labels, probabilities.argmax(axis=1), probabilities.shape[1])
+    return {f"{split_name}_{name}": value for name, value in values.items()}
+
+
+def run_loops(
+    features: np.ndarray,
+    labels: np.ndarray,
+    n_classes: int,
+    setting: str,
+    seed: int,
+    *,
+    epochs: int = 10,
+    rounds: int = 3,
+    loops: Sequence[str] = LOOPS,
+    **options: Any,
+) -> pd.DataFrame:
+    """Run the loops on one draw of the letters, from the same first labels and the same weights.
+
+    Parameters
+    ----------
+    features, labels : of the whole data set, see `run_loop`
+    n_classes, epochs : of the heads
+    setting : one of `alutils.report_splits.SETTINGS`
+    seed : of the draw and the heads
+    rounds : every loop goes on for so many rounds after the first, or until nothing is unsure;
+        ``stops`` says where its own rule would have ended it
+    loops : which; a random one needs the one before it whose counts it takes
+    options : threshold, stop_share, max_rounds, progress
+
+    Returns
+    -------
+    DataFrame: seed, then the columns of `run_loop`, all loops below each other
+    """
+    parts = split(labels, setting, seed)
+    tables: dict[str, pd.DataFrame] = {}
+    like = {"random": "as_intended", "random_as_published": "as_published"}
+    for number, loop in enumerate(loops):
+        counts = []
+        if loop in like:
+            n_moved = tables[like[loop]]["n_moved"]
+            counts = n_moved[n_moved > 0].tolist()
+        head = DenseHead(n_classes, epochs=epochs, rng=np.random.default_rng([seed, 1]))
+        done = run_loop(
+            loop, features, labels, parts, head, counts=counts, min_rounds=rounds,
+            rng=np.random.default_rng([seed, 2 + number]), **{"max_rounds": rounds} | options,
+        )  # fmt: skip
+        tables[loop] = done.rounds
+        if loop in like:  # a loop by chance ends where the one whose counts it takes ends
+            tables[loop]["stops"] = tables[like[loop]]["stops"].to_numpy()[: len(done.rounds)]
+    together = pd.concat(tables.values(), ignore_index=True)
+    together.insert(0, "seed", seed)
+    return together
+
+
+def until_stop(rounds: pd.DataFrame) -> pd.DataFrame:
+    """Keep of each seed's loops the rounds up to the one at which their own rule ends them."""
+    stopped = rounds.groupby(["seed", "arm"])["stops"].transform(
+        lambda stops: stops.shift(fill_value=False).cummax()
+    )
+    return rounds[~stopped.astype(bool)]
+
+
+def metrics(rounds: pd.DataFrame, setting: str) -> pd.DataFrame:
+    """Return the rounds of `run_loops` as rows of the long results table.
+
+    ``share_unsure`` is what the loop itself counts: with the fault in ``as_published``.
+    """
+    names = ("accuracy", "balanced_accuracy", "precision_macro", "recall_macro", "f1_macro", "mcc")
+    long = []
+    for row in rounds.to_dict("records"):
+        common = {k: row[k] for k in ("arm", "seed", "round", "n_human")} | {"protocol": setting}
+        pool = {**common, "split": "pool", "n_eval": row["n_pool"]}
+        test = {**common, "split": "test", "n_eval": row["n_test"]}
+        counted = row["share_counted" if row["arm"] == "as_published" else "share_unsure"]
+        long.append({**pool, "metric": "share_unsure", "value": counted})
+        long.append({**pool, "metric": "n_moved", "value": row["n_moved"]})
+        long += [{**pool, "metric": name, "value": row[f"pool_{name}"]} for name in names]
+        if row["n_test"]:
+            long += [{**test, "metric": name, "value": row[f"test_{name}"]} for name in names]
+    return pd.DataFrame(long)
+
+
+# --- "Approach and Key metric", to its end --------------------------------------------------------
+
+
+def label_everything(
+    features: np.ndarray,
+    labels: np.ndarray,
+    parts: Split,
+    head: DenseHead,
+    *,
+    threshold: float,
+    portion: float = 0.05,
+    rest: float = 0.05,
+) -> tuple[LabelBook, dict[str, float]]:
+    """Follow the report's seven steps until every item has a label.
+
+    Hand label the first ones; train; predict the others; take every prediction at or above the
+    threshold as its label; hand label a portion of those with the lowest confidence and add it to
+    the training set; again from "train" until little remains; hand label that.
+
+    Parameters
+    ----------
+    features, labels, head : as in `run_loop`
+    parts : whose start is labelled by hand first, whose pool is to be labelled
+    threshold : confidence from which on a prediction is taken for true
+    portion : hand labels a round, as a share of start and pool
+    rest : what counts as little, as a share of start and pool
+
+    Returns
+    -------
+    the labels, over all items of the data set (those of neither start nor pool have none); and
+    threshold, rounds, n_human, n_auto, share_human, auto_coverage (of the pool), auto_precision
+    (NaN without automatic labels), accuracy (of all labels, those given by hand being right)
+
+    Raises
+    ------
+    ValueError
+        For a threshold, a portion or a rest that is no share.
+    """
+    for name, value in {"threshold": threshold, "portion": portion, "rest": rest}.items():
+        if not 0 <= value <= 1 or (name == "portion" and value == 0):
+            raise ValueError(
+                f"{name}={value}: expected a share, above 0 for the portion, at most 1"
+            )
+    total = len(parts.start) + len(parts.pool)
+    batch = max(1, round(portion * total))
+    book = LabelBook.empty(len(labels))
+    book.add(parts.start, labels[parts.start], Source.HUMAN, 0)
+    waiting, number = parts.pool, 0
+    while len(waiting):
+        # Only what people labelled is trained on: the procedure adds nothing else to the set.
+        by_hand = book.order[book.source[book.order] == Source.HUMAN]
+        head.fit(features[by_hand], labels[by_hand])
+        probabilities = head.predict_proba(features[waiting])
+        confidence = probabilities.max(axis=1)
+        sure = confidence >= threshold
+        book.add(waiting[sure], probabilities[sure].argmax(axis=1), Source.AUTO, number)
+        waiting, confidence = waiting[~sure], confidence[~sure]
+        number += 1
+        least = np.argsort(confidence, kind="stable")
+        asked = least if len(waiting) <= rest * total else least[:batch]
+        book.add(waiting[asked], labels[waiting[asked]], Source.HUMAN, number)
+        waiting = np.delete(waiting, asked)
+    auto = book.source == Source.AUTO
+    wrong = int(np.count_nonzero(book.label[auto] != labels[auto]))
+    return book, {
+        "threshold": threshold,
+        "rounds": number,
+        "n_human": book.n_human,
+        "n_auto": book.n_auto,
+        "share_human": book.n_human / total,
+        "auto_coverage": book.n_auto / len(parts.pool),
+        "auto_precision": (book.n_auto - wrong) / book.n_auto if book.n_auto else np.nan,
+        "accuracy": (total - wrong) / total,
+    }
