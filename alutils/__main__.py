@@ -48,7 +48,7 @@ def add_compare(commands: Any) -> None:
 def compare(options: argparse.Namespace) -> int:
     """Print the comparison; 1 where a number that is claimed as exact was missed."""
     from alutils import compare as comparison
-    from alutils.manifest import repository_root
+    from alutils.paths import repository_root
 
     published = options.published or repository_root() / "results" / "published.csv"
     frame = comparison.compare(options.paths, published, curves=options.curves)
@@ -181,7 +181,7 @@ def add_reproduce(commands: Any) -> None:
 def reproduce(options: argparse.Namespace) -> int:
     """Run the notebooks that are there, in their order, and print published against ours."""
     from alutils import headless, runs
-    from alutils.manifest import repository_root
+    from alutils.paths import repository_root
 
     root = repository_root()
     there = [n for n, file in runs.NOTEBOOKS.items() if (root / "notebooks" / file).is_file()]

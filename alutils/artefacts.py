@@ -13,12 +13,8 @@ import logging
 import os
 import pickle
 import tempfile
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
@@ -35,6 +31,7 @@ from alutils.downloads import (
     sha256_of_file,
     wait_for_answer,
 )
+from alutils.paths import atomic_file, repository_root
 
 _log = logging.getLogger("alutils")
 
@@ -43,41 +40,10 @@ class ArtefactError(RuntimeError):
     """No source gave the artefact; the message names each with its reason, and what to do."""
 
 
-def repository_root() -> Path:
-    """Folder that holds ``pyproject.toml`` and ``data/``, from any working directory.
-
-    Raises
-    ------
-    FileNotFoundError
-        Where the package does not lie in its repository and the working directory is not inside it.
-    """
-    package = Path(__file__).resolve().parent
-    for folder in (package.parent, Path.cwd(), *Path.cwd().parents):
-        if (folder / "pyproject.toml").is_file() and (folder / package.name).is_dir():
-            return folder
-    raise FileNotFoundError(
-        f"no repository around {package} or {Path.cwd()} (looked for pyproject.toml beside "
-        f"{package.name}/): install with `pip install -e .` or work inside a clone"
-    )
-
-
 def cache_folder() -> Path:
     """Where checked downloads are kept; read from ``ALUTILS_CACHE`` at every call."""
     named = os.environ.get("ALUTILS_CACHE")
     return Path(named).expanduser() if named else repository_root() / "data" / "cache"
-
-
-@contextmanager
-def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for writing that appears under its name complete or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with partial.open("xb") as handle:
-            yield handle
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from alutils import artefacts
-from alutils.artefacts import atomic_file, repository_root
 from alutils.downloads import Arrays, Content, SourceError, read_npz
+from alutils.paths import atomic_file, repository_root
 from alutils.skips import BadInput, Skips, check_choice
 
 _log = logging.getLogger("alutils")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from alutils import folders, manifest, runs
+from alutils import folders, manifest, paths, runs
 from alutils.parameters import Parameter, ParameterError, check, nearest, read_parameters
 
 
@@ -41,7 +41,7 @@ def execute(
         A cell failed, the kernel died, or the notebook did not finish its run. The folder then
         holds executed.ipynb and a manifest with the status ``failed``.
     """
-    root = manifest.repository_root()
+    root = paths.repository_root()
     notebook = runs.notebook_path(experiment, root)
     parameters = read_parameters(notebook)
     from_profile = profile_values(experiment, profile, parameters, root)
@@ -192,7 +192,7 @@ def _tidy_notebook(notebook: Path, folder: Path, state: dict[str, Any], root: Pa
     papermill["output_path"] = "executed.ipynb"
     content = manifest.without_paths(content, root, state["parameters"].values())
     text = json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True)
-    manifest.write_atomically(executed, text + "\n")
+    paths.write_atomically(executed, text + "\n")
 
 
 def shown(path: Path) -> str:

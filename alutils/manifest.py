@@ -1,10 +1,11 @@
-"""What a run's manifest says of the code, the machine and the environment; atomic writing.
+"""What a run's manifest says of the code, the machine and the environment.
 
 Nothing here names the host, the user or a folder of the machine.
 """
 
 import hashlib
 import importlib.metadata
+import itertools
 import json
 import os
 import platform
@@ -13,34 +14,14 @@ import resource
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from alutils.paths import write_atomically
+
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-
-def repository_root() -> Path:
-    """Return the folder that holds notebooks/ and results/: the clone, or ``ALUTILS_ROOT``."""
-    return Path(os.environ.get("ALUTILS_ROOT") or Path(__file__).resolve().parents[1])
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a whole file or nothing: under another name, flushed to disk, then renamed."""
-    data = content.encode() if isinstance(content, str) else content
-    descriptor, temporary = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"
-    )
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # noqa: PTH101 - mkstemp's 0600 would keep a group from reading
-        os.replace(temporary, path)  # noqa: PTH105
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -95,8 +76,11 @@ def packages() -> dict[str, str]:
     versions = {"python": platform.python_version()}
     try:
         required = importlib.metadata.requires("alutils") or []
-    except importlib.metadata.PackageNotFoundError:  # used from a folder, without installing
-        required = []
+    except importlib.metadata.PackageNotFoundError:  # used from a clone, without installing
+        text = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
+        project = tomllib.loads(text)["project"]
+        extras = project["optional-dependencies"].values()
+        required = [*project["dependencies"], *itertools.chain.from_iterable(extras)]
     for name in sorted({re.match(r"[\w.-]+", requirement)[0] for requirement in required}):
         try:
             versions[name] = importlib.metadata.version(name)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from alutils.artefacts import atomic_file
 from alutils.datasets import LETTERS, Dataset
 from alutils.downloads import one_line
 from alutils.downloads import read_npz as read_arrays
+from alutils.paths import atomic_file
 from alutils.skips import BadInput
 
 REAL_SAMPLE = "az_sample.npz"

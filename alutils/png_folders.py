@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from alutils.artefacts import atomic_file
 from alutils.csv_letters import Chunk, csv_chunks, provenance_of
 from alutils.datasets import LETTERS
 from alutils.downloads import sha256_of_file
 from alutils.manifest import read_json
+from alutils.paths import atomic_file
 from alutils.skips import BadInput, Skips
 
 NOTE = ".conversion.json"  # in the folder: which table it was made from, and how far it got

@@ -17,10 +17,11 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from alutils.artefacts import atomic_file, cache_folder
+from alutils.artefacts import cache_folder
 from alutils.datasets import Dataset
 from alutils.downloads import read_npz
 from alutils.glyphs import FONTS, LETTERS, Glyph, capitals, font_versions, small_letters
+from alutils.paths import atomic_file
 
 _log = logging.getLogger("alutils")
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from alutils import article
@@ -137,6 +138,8 @@ def run(
 
     tables = []
     with (
+        # Each replicate has a core to itself: a product of matrices must not take all of them.
+        threadpool_limits(1),
         ThreadPoolExecutor(os.cpu_count()) as threads,
         tqdm(total=n, desc=f"replicates, {kind}", unit="", leave=False) as bar,
     ):

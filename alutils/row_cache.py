@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alutils.artefacts import atomic_file
+from alutils.paths import atomic_file
 
 _log = logging.getLogger("alutils")
 

@@ -24,7 +24,7 @@ from typing import Any
 
 import pandas as pd
 
-from alutils import folders, manifest, tables
+from alutils import folders, manifest, paths, tables
 from alutils.parameters import check, code_of, from_namespace, nearest, read_parameters
 
 NOTEBOOKS = {
@@ -143,7 +143,7 @@ class Run:
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", bbox_inches="tight")
         pyplot.close(figure)
-        manifest.write_atomically(folder / f"{name}.png", buffer.getvalue())
+        paths.write_atomically(folder / f"{name}.png", buffer.getvalue())
         texts = manifest.read_json(folder / "figures.json")
         texts[name] = {"alt": alt.strip(), "finding": finding.strip()}
         manifest.write_json(folder / "figures.json", dict(sorted(texts.items())))
@@ -159,7 +159,7 @@ class Run:
         folder = self.folder / "tables"
         folder.mkdir(exist_ok=True)
         text = frame.to_csv(index=False, lineterminator="\n")
-        manifest.write_atomically(folder / f"{name}.csv", text)
+        paths.write_atomically(folder / f"{name}.csv", text)
         return frame
 
     def checkpoint(self, name: str, key: Any, compute: Callable[[], pd.DataFrame]) -> pd.DataFrame:
@@ -202,7 +202,7 @@ class Run:
             raise RunError(
                 f"{self.experiment}: nothing was recorded; call run.record before finish"
             )
-        manifest.write_atomically(self.folder / "metrics.csv", tables.as_csv(table))
+        paths.write_atomically(self.folder / "metrics.csv", tables.as_csv(table))
         self._notes["seeds"] = sorted(int(seed) for seed in table["seed"].unique())
         self._notes["peak_memory_mib"] = manifest.peak_memory_mib()
         self._note("finished", True)
@@ -254,7 +254,7 @@ def start(experiment: str, namespace: dict[str, Any] | None = None) -> Run:
     ParameterError
         See `alutils.parameters.from_namespace`.
     """
-    root = manifest.repository_root()
+    root = paths.repository_root()
     notebook = notebook_path(experiment, root)
     parameters = read_parameters(notebook)
     values = check(parameters, {}) if namespace is None else from_namespace(parameters, namespace)
@@ -337,7 +337,7 @@ def write_manifest(
     if error:
         content["error"] = dict(error)
     given = state["parameters"].values()
-    content = manifest.without_paths(content, manifest.repository_root(), given)
+    content = manifest.without_paths(content, paths.repository_root(), given)
     manifest.write_json(folder / "manifest.json", content)
     for name in (folders.NOTES, folders.ORDER):
         (folder / name).unlink(missing_ok=True)

@@ -19,7 +19,7 @@ import numpy as np
 
 from alutils import quiet
 from alutils.heads import DenseHead, DenseWeights
-from alutils.manifest import write_atomically
+from alutils.paths import write_atomically
 from alutils.pixels import Images, checked_images, checked_size, prepare
 
 ARCHITECTURE = "model_structure.json"  # the report's name

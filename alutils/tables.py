@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from alutils.manifest import write_atomically
 from alutils.parameters import nearest
+from alutils.paths import write_atomically
 
 COLUMNS = (
     "run_id", "experiment", "protocol", "arm", "seed", "round",

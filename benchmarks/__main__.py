@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 
-from alutils.manifest import repository_root
+from alutils.paths import repository_root
 from benchmarks.timing import report, save
 
 NAMES = ("mnist",)

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from alutils.manifest import peak_memory_mib, repository_root
+from alutils.manifest import peak_memory_mib
+from alutils.paths import repository_root
 from benchmarks import made_up_csv
 
 ROWS = made_up_csv.KAGGLE_ROWS // 10  # the speed is that of the whole; --rows 372450 for its memory

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from alutils.artefacts import atomic_file
+from alutils.paths import atomic_file
 from alutils.rendering import class_counts, render_letters
 
 KAGGLE_ROWS = 372_450

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from alutils import manifest
+from alutils import manifest, paths
 
 
 @dataclass(frozen=True)
@@ -104,11 +104,11 @@ def save(rows: list[Row], folder: Path) -> Path:
         old = pd.read_csv(path, dtype=str)
         new = pd.concat([old[~old["benchmark"].isin(new["benchmark"])], new.astype(str)])
     text = new.sort_values("benchmark", kind="stable").to_csv(index=False, lineterminator="\n")
-    manifest.write_atomically(path, text)
+    paths.write_atomically(path, text)
     about = {
         "status": "complete",
         "command": "make bench",
-        "git": manifest.git_state(manifest.repository_root()),
+        "git": manifest.git_state(paths.repository_root()),
         "packages": manifest.packages(),
         "machine": manifest.machine(),
     }

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alutils import artefacts, downloads
+from alutils import artefacts, downloads, paths
 from alutils.artefacts import Artefact, ArtefactError
 from alutils.downloads import Content, PackageMember, SourceError, Url, read_npz
 
@@ -340,9 +340,9 @@ def test_a_cache_that_cannot_be_written_does_not_cost_the_download(server, cache
 
 def test_a_write_that_breaks_off_leaves_the_old_file_and_no_other(tmp_path):
     path = tmp_path / "folder" / "kept"
-    with artefacts.atomic_file(path) as handle:
+    with paths.atomic_file(path) as handle:
         handle.write(b"old")
-    with pytest.raises(RuntimeError, match="midway"), artefacts.atomic_file(path) as handle:
+    with pytest.raises(RuntimeError, match="midway"), paths.atomic_file(path) as handle:
         handle.write(b"ne")
         raise RuntimeError("midway")
     assert path.read_bytes() == b"old"
@@ -353,7 +353,7 @@ def test_the_cache_lies_in_the_repository_unless_the_environment_names_another(m
     monkeypatch.setenv("ALUTILS_CACHE", "~/elsewhere")
     assert artefacts.cache_folder() == Path.home() / "elsewhere"
     monkeypatch.delenv("ALUTILS_CACHE")
-    assert artefacts.cache_folder() == artefacts.repository_root() / "data" / "cache"
+    assert artefacts.cache_folder() == paths.repository_root() / "data" / "cache"
 
 
 # --- package indexes ------------------------------------------------------------------------------

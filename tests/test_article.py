@@ -5,8 +5,8 @@ import pytest
 
 from alutils import article, compare, datasets
 from alutils.classifiers import SoftmaxRegression
-from alutils.manifest import repository_root
 from alutils.parameters import ParameterError
+from alutils.paths import repository_root
 from alutils.sparse_softmax import SparseImages, SparseSoftmax
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alutils import artefacts, datasets
+from alutils import artefacts, datasets, paths
 from alutils.datasets import Dataset, as_float
 
 ROOT = datasets.repository_root()
@@ -194,12 +194,12 @@ def test_the_embedded_digits_are_found_from_any_working_directory(tmp_path):
 def test_the_root_is_found_from_inside_a_clone_when_the_package_lies_elsewhere(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(artefacts, "__file__", str(tmp_path / "site" / "alutils" / "artefacts.py"))
+    monkeypatch.setattr(paths, "__file__", str(tmp_path / "site" / "alutils" / "artefacts.py"))
     monkeypatch.chdir(ROOT / "data")
-    assert artefacts.repository_root() == Path(os.path.realpath(ROOT))
+    assert paths.repository_root() == Path(os.path.realpath(ROOT))
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"pip install -e \."):
-        artefacts.repository_root()
+        paths.repository_root()
 
 
 def test_data_sets_are_read_without_tensorflow():

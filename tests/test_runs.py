@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from alutils import folders, headless, manifest, runs, tables
+from alutils import folders, headless, manifest, paths, runs, tables
 from alutils.__main__ import main
 from alutils.parameters import ParameterError
 
@@ -523,14 +523,14 @@ def test_a_figure_needs_its_texts(session):
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
-    manifest.write_atomically(tmp_path / "a.json", "old")
+    paths.write_atomically(tmp_path / "a.json", "old")
 
     def no_space(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", no_space)
     with pytest.raises(OSError, match="No space"):
-        manifest.write_atomically(tmp_path / "a.json", "new")
+        paths.write_atomically(tmp_path / "a.json", "new")
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a.json", "old")]
 
 
