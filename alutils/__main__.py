@@ -22,6 +22,9 @@ def add_run(commands: Any) -> None:
         help="set a parameter; goes before a file's and the profile's",
     )  # fmt: skip
     parser.add_argument("-f", "--file", type=Path, help="YAML file of parameters")
+    parser.add_argument(
+        "--keep-outputs", action="store_true", help="put the outputs into the notebook itself, too"
+    )
     parser.set_defaults(call=run, hint="; the same command goes on where this one ended")
 
 
@@ -31,6 +34,8 @@ def run(options: argparse.Namespace) -> int:
 
     overrides = headless.read_yaml(options.file) if options.file else {}
     folder = headless.execute(options.name, options.profile, overrides | dict(options.parameter))
+    if options.keep_outputs:
+        headless.keep_outputs(options.name, folder)
     print(headless.shown(folder))
     return 0
 
@@ -197,7 +202,25 @@ def reproduce(options: argparse.Namespace) -> int:
     return main(["compare", "--only-published", *map(str, folders)])
 
 
-COMMANDS = (add_run, add_compare, add_data, add_reproduce)
+def add_reference(commands: Any) -> None:
+    parser = commands.add_parser("reference", help="full runs into results/ and the README")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="experiments to run in full")
+    parser.add_argument("--run", type=Path, action="append", default=[], metavar="FOLDER",
+                        help="publish this finished run instead")  # fmt: skip
+    parser.set_defaults(call=reference)
+
+
+def reference(options: argparse.Namespace) -> int:
+    """Publish reference results; with no names and no runs, only renew the README's tables."""
+    from alutils import reference as references
+    from alutils.headless import shown
+
+    for path in references.run(options.names, options.run):
+        print(shown(path))
+    return 0
+
+
+COMMANDS = (add_run, add_compare, add_data, add_reproduce, add_reference)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -55,6 +55,31 @@ def execute(
     return folder
 
 
+def keep_outputs(experiment: str, folder: Path) -> Path:
+    """Put the outputs of a finished run into the notebook itself, to be committed.
+
+    What belongs to the run alone is left out: papermill's cell and notes, progress bars and
+    warnings. Cells are numbered as in one clean run.
+    """
+    notebook = runs.notebook_path(experiment, paths.repository_root())
+    content = manifest.read_json(notebook)
+    executed = manifest.read_json(folder / "executed.ipynb")
+    outputs = {cell["id"]: cell.get("outputs", []) for cell in executed["cells"]}
+    number = 0
+    for cell in content["cells"]:
+        if cell["cell_type"] != "code":
+            continue
+        number += 1
+        cell["execution_count"] = number
+        cell["outputs"] = [o for o in outputs[cell["id"]] if o.get("name") != "stderr"]
+        for output in cell["outputs"]:
+            if "execution_count" in output:
+                output["execution_count"] = number
+    text = json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True)
+    paths.write_atomically(notebook, text + "\n")
+    return notebook
+
+
 def profile_values(
     experiment: str, profile: str, parameters: list[Parameter], root: Path
 ) -> dict[str, Any]:
