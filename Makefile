@@ -10,7 +10,7 @@ reproduce: $(READY)          ## run the notebooks on embedded data, print publis
 
 test: $(READY)               ## the whole test suite: formatter, linter, tests, notebooks
 	$(BIN)/ruff format --check . && $(BIN)/ruff check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 setup: $(READY)              ## only install
 
@@ -21,7 +21,7 @@ bench: $(READY)              ## speed beside the published procedures, as ratios
 	$(BIN)/python -m benchmarks
 
 sweep: $(READY)              ## the full profile: makes the reference tables in results/ (hours)
-	$(BIN)/python -m alutils reference
+	$(BIN)/python -m alutils reference mnist az_explore az
 
 lock:                        ## renew requirements.lock from pyproject.toml
 	$(PYTHON) -m venv .venv && $(BIN)/pip install --quiet uv

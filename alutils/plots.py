@@ -123,7 +123,7 @@ def distributions(
                 star = {"color": "black", "mfc": "gold", "markersize": 12, "zorder": 4}
                 panel.plot(published[arm], place, "*", **star)
                 panel.annotate(
-                    f"{percentile_of(published[arm], values):.0f}%", (1.01, place),
+                    f"{percentile_of(published[arm], values):.1f}", (1.01, place),
                     xycoords=("axes fraction", "data"), va="center", fontsize=9,
                 )  # fmt: skip
             panel.set(yticks=range(len(arms)), ylim=(len(arms) - 0.5, -0.5))
@@ -158,7 +158,7 @@ def learning_curves(
     figure, axes = _axes(size=(7, 4))
     for number, (arm, table) in enumerate(curves.items()):
         x = table["n"].to_numpy()
-        axes.plot(
+        (line,) = axes.plot(
             x,
             table["middle"] / scale,
             marker=MARKERS.get(arm, "os^Dv"[number % 5]),
@@ -167,9 +167,8 @@ def learning_curves(
             color=COLOURS.get(arm),
         )
         if "low" in table:
-            axes.fill_between(
-                x, table["low"] / scale, table["high"] / scale, alpha=0.2, color=COLOURS.get(arm)
-            )
+            low, high = table["low"] / scale, table["high"] / scale
+            axes.fill_between(x, low, high, alpha=0.2, color=line.get_color())
     if published:
         axes.plot(
             list(published), list(published.values()), "*", color="black", mfc="gold",
