@@ -12,6 +12,7 @@ import pandas as pd
 from alutils.metrics import classification_metrics
 
 _ITERATIONS = (250, 500)  # openTSNE's defaults: early exaggeration, then the rest
+_MANY = 10_000  # items from which interpolation is faster than a tree, and threads pay
 _EVERY = 50  # iterations between two steps of the progress bar
 
 
@@ -118,8 +119,8 @@ def embed(
                 early_exaggeration_iter=_ITERATIONS[0],
                 n_iter=_ITERATIONS[1],
                 initialization="pca",
-                negative_gradient_method="auto",  # interpolation from 10,000 items on
-                n_jobs=-1,
+                negative_gradient_method="fft" if len(x) >= _MANY else "bh",
+                n_jobs=-1 if len(x) >= _MANY else 1,
                 random_state=seed,
                 **watched,
             ).fit(reduced)

@@ -19,6 +19,9 @@ from alutils.exploration import Classifier
 from alutils.metrics import classification_metrics
 
 THRESHOLDS = (0.6, 0.9)  # confidence from which a prediction becomes a label; the report's is 0.6
+CLASSIFICATION = (
+    "accuracy", "balanced_accuracy", "precision_macro", "recall_macro", "f1_macro", "mcc",
+)  # fmt: skip
 Features = Callable[[np.ndarray], np.ndarray]
 
 
@@ -253,6 +256,47 @@ def under_wrong_labels(
     return pd.DataFrame(rows)
 
 
+def long_rows(
+    table: pd.DataFrame,
+    arms: Sequence[str],
+    *,
+    thresholds: Sequence[float] = THRESHOLDS,
+    **columns: object,
+) -> pd.DataFrame:
+    """Turn rows of `measure` into rows for `alutils.runs.Run.record`.
+
+    Parameters
+    ----------
+    table : with the columns of `measure`; a column ``seed``, if there is one, is kept
+    arms : (n_rows,) names of the rows. What depends on a threshold t has ``@t`` after the name.
+    thresholds : those in the table
+    columns : values of columns that are the same in every row (protocol, split, n_human, seed)
+
+    Returns
+    -------
+    DataFrame in the long format; values that are undefined stay NaN
+    """
+    columns |= {name: table[name].to_numpy() for name in ("seed", "n_eval") if name in table}
+    metrics = {name: ("", name) for name in CLASSIFICATION if name in table}
+    for threshold in thresholds:
+        for name in ("auto_coverage", "auto_precision"):
+            metrics[f"{name}@{threshold:g}"] = (f"@{threshold:g}", name)
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "arm": [f"{arm}{ending}" for arm in arms],
+                    "metric": metric,
+                    "value": table[column].to_numpy(),
+                    **columns,
+                }
+            )
+            for column, (ending, metric) in metrics.items()
+        ],
+        ignore_index=True,
+    )
+
+
 def usual_classifiers(seed: int) -> dict[str, Callable[[], Any]]:
     """Return factories of the classifiers that one tries first, by name.
 
@@ -293,7 +337,7 @@ def compare_classifiers(
     inputs : name (features, pixels) to (n, d)
     labels : (n,) int
     train, test : (m,) int positions in them
-    classifiers : name to a factory; `predict` is used, so that no probabilities are needed
+    classifiers : name to a factory; probabilities are not needed where there is a `predict`
 
     Returns
     -------
@@ -303,7 +347,12 @@ def compare_classifiers(
     for source, x in inputs.items():
         x_train, x_test = np.asarray(x[train]), np.asarray(x[test])
         for name, factory in classifiers.items():
-            predicted = factory().fit(x_train, labels[train]).predict(x_test)
+            model = factory()
+            model.fit(x_train, labels[train])
+            if hasattr(model, "predict"):
+                predicted = model.predict(x_test)
+            else:
+                predicted = model.predict_proba(x_test).argmax(1)
             measured = classification_metrics(labels[test], predicted, n_classes)
             sizes = {"n_human": len(train), "n_eval": len(test)}
             rows.append({"inputs": source, "classifier": name, **sizes, **measured})

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
-from alutils import robustness
+from alutils import robustness, tables
 from alutils.datasets import as_float
 from alutils.metrics import classification_metrics
 from alutils.rendering import render_letters
@@ -146,7 +145,7 @@ def test_no_automatic_labels_have_no_precision():
 
 def test_spoilt_letters_are_read_worse_and_level_zero_is_the_clean_measure(letters):
     images, labels = letters
-    model = LogisticRegression(C=0.1).fit(as_float(images[:500]), labels[:500])
+    model = KNeighborsClassifier(3).fit(as_float(images[:500]), labels[:500])
     seen = []
 
     def features(some):
@@ -188,3 +187,40 @@ def test_every_usual_classifier_learns_letters_and_is_told_apart(letters):
     assert (table["accuracy"] > 0.35).all()  # chance is 0.04
     own = robustness.usual_classifiers(0)["RBF SVM"]().fit(pixels[train], labels[train])
     assert table.loc["RBF SVM", "accuracy"] == own.score(pixels[test], labels[test])
+
+
+def test_a_results_table_takes_the_rows(letters):
+    images, labels = letters
+    x = as_float(images)
+    table = robustness.under_wrong_labels(
+        x[:300], labels[:300], x[300:400], labels[300:400],
+        lambda seed: KNeighborsClassifier(3),
+        n_classes=26, seeds=(0, 1), shares=(0, 0.1),
+    )  # fmt: skip
+    arms = [f"wrong_labels_{share:g}" for share in table["share"]]
+    rows = robustness.long_rows(table, arms, protocol="sound", split="pool", n_human=300)
+    tidy = tables.tidy(rows, run_id="r", experiment="az", round=0, n_auto=0)
+    assert len(tidy) == len(table) * (len(robustness.CLASSIFICATION) + 2 * 2)
+    one = tidy[(tidy["arm"] == "wrong_labels_0.1@0.9") & (tidy["seed"] == 1)]
+    coverage = one.set_index("metric")["value"]["auto_coverage"]
+    assert coverage == table[(table["share"] == 0.1) & (table["seed"] == 1)][
+        "auto_coverage@0.9"
+    ].item()  # fmt: skip
+
+
+def test_a_head_without_predict_is_compared_too(letters):
+    images, labels = letters
+
+    class Head:
+        def fit(self, x, y):
+            self.model = KNeighborsClassifier(1).fit(x, y)
+
+        def predict_proba(self, x):
+            return self.model.predict_proba(x)
+
+    both = {"head": Head, "its model": lambda: KNeighborsClassifier(1)}
+    train, test = np.arange(600), np.arange(600, 780)
+    table = robustness.compare_classifiers(
+        {"pixels": as_float(images)}, labels, train, test, both, n_classes=26
+    )
+    assert table["accuracy"].nunique() == 1
