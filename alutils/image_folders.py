@@ -109,7 +109,7 @@ def read_folder(
     files = [(file, name) for name in names for file in found.get(name, ())]
     _check_classes(path, {name: len(found.get(name, ())) for name in names}, at_least, on_bad, None)
     images: list[np.ndarray] = []
-    kept: list[tuple[Path, str]] = []
+    kept: list[tuple[str, str]] = []
     wanted = _Wanted(colour, size, sixteen_bit)
     # closing: when the first bad file ends it, the rest need not be read
     with closing(_read_all([file for file, _ in files], wanted)) as results:
@@ -148,32 +148,35 @@ def _check_size(size: object) -> None:
 
 def _find(
     path: Path, classes: Sequence[str] | None, on_bad: str, report: Skips
-) -> dict[str, list[Path]]:
-    """Files of each class, sorted; what is in the wrong place is bad."""
-    found: dict[str, list[Path]] = {}
+) -> dict[str, list[str]]:
+    """Paths of each class' files, sorted; what is in the wrong place is bad."""
+    found: dict[str, list[str]] = {}
     for entry in _visible(path):
         if not entry.is_dir():
             report.seen += 1
-            problem = f"{entry} lies outside the class folders"
+            problem = f"{entry.path} lies outside the class folders"
             report.bad("outside class folders", problem, on_bad, "move it away")
             continue
-        inside = _visible(entry)
+        inside = _visible(entry.path)
         if classes is not None and entry.name not in classes:
             report.seen += len(inside)
-            problem = f"{entry}: no such class is expected, only {', '.join(classes)}"
+            problem = f"{entry.path}: no such class is expected, only {', '.join(classes)}"
             for _ in inside or [entry]:
                 report.bad("unexpected class", problem, on_bad, "rename it")
             continue
         for nested in (each for each in inside if each.is_dir()):
             report.seen += 1
-            problem = f"{nested} is a folder inside a class folder, expected images only"
+            problem = f"{nested.path} is a folder inside a class folder, expected images only"
             report.bad("nested folder", problem, on_bad, "move it away")
-        found[entry.name] = [each for each in inside if not each.is_dir()]
+        found[entry.name] = [each.path for each in inside if not each.is_dir()]
     return found
 
 
-def _visible(folder: Path) -> list[Path]:
-    return sorted(each for each in folder.iterdir() if not each.name.startswith("."))
+def _visible(folder: Path | str) -> list[os.DirEntry]:
+    # not Path.iterdir: hundreds of thousands of Paths cost as much memory as small images
+    with os.scandir(folder) as entries:
+        visible = [each for each in entries if not each.name.startswith(".")]
+    return sorted(visible, key=lambda each: each.name)
 
 
 def _check_classes(
@@ -195,8 +198,8 @@ def _check_classes(
 
 
 def _alike(
-    images: list[np.ndarray], files: list[tuple[Path, str]], colour: str, on_bad: str, report: Skips
-) -> tuple[list[np.ndarray], list[tuple[Path, str]]]:
+    images: list[np.ndarray], files: list[tuple[str, str]], colour: str, on_bad: str, report: Skips
+) -> tuple[list[np.ndarray], list[tuple[str, str]]]:
     """Keep the images that have the size of most, after a check that all are grey or none."""
     if len({image.ndim for image in images}) > 1:
         grey = [file for image, (file, _) in zip(images, files, strict=True) if image.ndim == 2]
@@ -232,7 +235,7 @@ def _shown(size: tuple[int, ...]) -> str:
 # --- one file -------------------------------------------------------------------------------------
 
 
-def _read_all(files: list[Path], wanted: _Wanted) -> Iterator[np.ndarray | _BadFile]:
+def _read_all(files: list[str], wanted: _Wanted) -> Iterator[np.ndarray | _BadFile]:
     """Images in the order of the files, or what is wrong with them."""
 
     def batch(start: int) -> list[np.ndarray | _BadFile]:
@@ -246,8 +249,8 @@ def _read_all(files: list[Path], wanted: _Wanted) -> Iterator[np.ndarray | _BadF
             pool.shutdown(cancel_futures=True)
 
 
-def _read(file: Path, wanted: _Wanted) -> np.ndarray | _BadFile:
-    data = file.read_bytes()
+def _read(file: str, wanted: _Wanted) -> np.ndarray | _BadFile:
+    data = Path(file).read_bytes()
     try:
         return _decode(data, wanted)
     except _BadFile as bad:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -67,15 +67,14 @@ STEPS: dict[str, Callable[[Path], int]] = {  # in this order: the last reads wha
 }
 
 
-def measure(n_rows: int = ROWS) -> dict[str, dict[str, float]]:
+def measure(n_rows: int = ROWS) -> Iterator[tuple[str, dict[str, float]]]:
     """Run every step on a made-up table.
 
-    Returns
-    -------
-    dict
-        Step -> ``rows_per_s`` and ``peak_mib``, the process' whole memory.
+    Yields
+    ------
+    str, dict
+        The step; ``rows_per_s`` and ``peak_mib``, the process' whole memory.
     """
-    results = {}
     with tempfile.TemporaryDirectory(prefix="alutils-letters-") as folder:
         made_up_csv.write(Path(folder) / "letters.csv", n_rows)
         for step in STEPS:
@@ -83,8 +82,7 @@ def measure(n_rows: int = ROWS) -> dict[str, dict[str, float]]:
             done = subprocess.run(
                 command, check=True, stdout=subprocess.PIPE, text=True, cwd=repository_root()
             )
-            results[step] = json.loads(done.stdout)
-    return results
+            yield step, json.loads(done.stdout)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -101,8 +99,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(json.dumps({"rows_per_s": n / seconds, "peak_mib": peak_memory_mib()}))
         return
     print(f"{f'{options.rows:,} letters':28}{'rows/s':>10}{'peak MiB':>10}")
-    for step, result in measure(options.rows).items():
-        print(f"{step:28}{result['rows_per_s']:10,.0f}{result['peak_mib']:10,.0f}")
+    for step, result in measure(options.rows):
+        line = f"{step:28}{result['rows_per_s']:10,.0f}{result['peak_mib']:10,.0f}"
+        print(line, flush=True)
 
 
 if __name__ == "__main__":
