@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from alutils.metrics import classification_metrics
 
@@ -310,7 +311,8 @@ def imbalance_metrics(
         seen, y = np.unique(labels[items], return_inverse=True)
         model = classifier()
         if len(seen) > 1:
-            model.fit(x[items], y)
+            with threadpool_limits(1):  # threads cost more than they bring in products this small
+                model.fit(x[items], y)
         for name, tested in tests.items():
             if len(seen) == 1:  # nothing to learn
                 best = np.zeros(len(tested), int)

@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from alutils.exploration import Classifier
 from alutils.metrics import classification_metrics
@@ -348,7 +349,8 @@ def compare_classifiers(
         x_train, x_test = np.asarray(x[train]), np.asarray(x[test])
         for name, factory in classifiers.items():
             model = factory()
-            model.fit(x_train, labels[train])
+            with threadpool_limits(1):  # threads cost more than they bring in products this small
+                model.fit(x_train, labels[train])
             if hasattr(model, "predict"):
                 predicted = model.predict(x_test)
             else:
