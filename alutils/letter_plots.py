@@ -174,7 +174,7 @@ def auto_labelling(
     xlabels : name of a panel to what a level is
     """
     figure, axes = _axes(
-        1, len(tables), size=(3.6 * len(tables) + 0.4, 4.2), squeeze=False, sharey=True
+        1, len(tables), size=(max(7, 3.6 * len(tables)), 4.2), squeeze=False, sharey=True
     )
     series = {"accuracy": "accuracy"}
     for threshold in thresholds:
@@ -213,7 +213,7 @@ def classifiers(table: pd.DataFrame, title: str, metric: str = "accuracy") -> Fi
     """
     wide = table.set_index(["classifier", "inputs"])[metric].unstack("inputs")
     wide = wide.loc[wide.max(axis=1).sort_values().index]
-    figure, axes = _axes(size=(7, 0.45 * len(wide) + 1.5))
+    figure, axes = _axes(size=(7, 0.6 * len(wide) + 1.5))
     for number, source in enumerate(wide.columns):
         values = wide[source].to_numpy()
         axes.plot(
@@ -222,8 +222,8 @@ def classifiers(table: pd.DataFrame, title: str, metric: str = "accuracy") -> Fi
         for place, value in enumerate(values):
             if np.isfinite(value):
                 axes.annotate(
-                    f"{value:.1%}", (value, place), (0, 7), textcoords="offset points",
-                    ha="center", fontsize=9, color=f"C{number}",
+                    f"{value:.1%}", (value, place), (0, -16 if number % 2 else 7),
+                    textcoords="offset points", ha="center", fontsize=9, color=f"C{number}",
                 )  # fmt: skip
     axes.set(
         yticks=range(len(wide)), ylim=(-0.6, len(wide) - 0.3), xlabel=METRIC_NAMES[metric],
