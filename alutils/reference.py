@@ -19,11 +19,16 @@ REPLICATES = ("noise", "draws")
 """Protocols with hundreds of rows an arm: they go into a table of their own."""
 
 
-def publish(folder: Path) -> list[Path]:
+def publish(folder: Path, name: str | None = None) -> list[Path]:
     """Copy a finished run's tables, figures and manifest into results/.
 
-    ``metrics.csv`` becomes ``<experiment>.csv``, its replicates ``<experiment>_replicates.csv``;
-    tables of the run's own keep their names; figures go to ``figures/<experiment>_<name>.png``.
+    ``metrics.csv`` becomes ``<name>.csv``, its replicates ``<name>_replicates.csv``; tables of the
+    run's own go to ``<name>_<table>.csv``, figures to ``figures/<name>_<figure>.png``.
+
+    Parameters
+    ----------
+    folder : of the run
+    name : what its files begin with; the experiment's name by default
 
     Returns
     -------
@@ -38,24 +43,27 @@ def publish(folder: Path) -> list[Path]:
     if about.get("status") != "complete":
         raise runs.RunError(f"{folder.name}: not a finished run; only those are published")
     experiment, results = about["experiment"], repository_root() / "results"
+    name = name or experiment
     table = tables.read(folder / "metrics.csv")
     replicate = table["protocol"].isin(REPLICATES)
     written = []
-    for name, rows in ((experiment, ~replicate), (f"{experiment}_replicates", replicate)):
+    for stem, rows in ((name, ~replicate), (f"{name}_replicates", replicate)):
         if rows.any():
-            write_atomically(results / f"{name}.csv", tables.as_csv(table[rows]))
-            manifest.write_json(results / f"{name}.manifest.json", about)
-            written += [results / f"{name}.csv", results / f"{name}.manifest.json"]
+            write_atomically(results / f"{stem}.csv", tables.as_csv(table[rows]))
+            manifest.write_json(results / f"{stem}.manifest.json", about)
+            written += [results / f"{stem}.csv", results / f"{stem}.manifest.json"]
     figures = results / "figures"
     figures.mkdir(exist_ok=True)
     for source in sorted(folder.glob("tables/*.csv")):
-        written.append(Path(shutil.copyfile(source, results / source.name)))
+        # A run's own tables bear its experiment's name already, or none.
+        own = re.sub(rf"^({experiment}|{experiment.split('_')[0]})_", "", source.name)
+        written.append(Path(shutil.copyfile(source, results / f"{name}_{own}")))
     for source in sorted(folder.glob("figures/*.png")):
-        written.append(Path(shutil.copyfile(source, figures / f"{experiment}_{source.name}")))
+        written.append(Path(shutil.copyfile(source, figures / f"{name}_{source.name}")))
     texts = manifest.read_json(figures / "figures.json")
     mine = manifest.read_json(folder / "figures" / "figures.json")
-    texts = {name: text for name, text in texts.items() if not name.startswith(f"{experiment}_")}
-    texts |= {f"{experiment}_{name}": text for name, text in mine.items()}
+    kept = {file: text for file, text in texts.items() if (figures / f"{file}.png").is_file()}
+    texts = kept | {f"{name}_{figure}": text for figure, text in mine.items()}
     manifest.write_json(figures / "figures.json", dict(sorted(texts.items())))
     return written
 
@@ -172,13 +180,13 @@ def refreshed(readme: str) -> str:
     return re.sub(pattern, fill, readme, flags=re.DOTALL)
 
 
-def run(names: Iterable[str], folders: Iterable[Path]) -> list[Path]:
+def run(names: Iterable[str], folders: Iterable[Path], name: str | None = None) -> list[Path]:
     """Run and publish experiments, publish finished runs, and renew the README's tables."""
     from alutils import headless
 
     written = []
-    for folder in [*folders, *(headless.execute(name, "full") for name in names)]:
-        written += publish(folder)
+    for folder in [*folders, *(headless.execute(experiment, "full") for experiment in names)]:
+        written += publish(folder, name)
     readme = repository_root() / "README.md"
     write_atomically(readme, refreshed(readme.read_text(encoding="utf-8")))
     return [*written, readme]

@@ -88,6 +88,6 @@ def test_publishing_copies_tables_figures_and_their_texts(tmp_path, monkeypatch)
     results = tmp_path / "results"
     assert list(tables.read(results / "mnist.csv")["protocol"]) == ["published"]
     assert list(tables.read(results / "mnist_replicates.csv")["protocol"]) == ["noise"]
-    assert (results / "own.csv").read_text() == "a\n1\n"
+    assert (results / "mnist_own.csv").read_text() == "a\n1\n"
     assert (results / "figures" / "mnist_one.png").read_bytes() == b"png"
     assert manifest.read_json(results / "figures" / "figures.json")["mnist_one"]["alt"] == "a"
