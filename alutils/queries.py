@@ -1,8 +1,89 @@
-"""Informativeness scores: pure functions on arrays, higher = more informative."""
+"""Informativeness scores on probabilities, and the choice of the best: pure functions on arrays.
+
+Higher = more informative. Scores and choice are separate: a score knows one sample, `top` only
+numbers.
+"""
 
 from __future__ import annotations
 
 import numpy as np
+
+SUM_TOLERANCE = 1e-3
+"""How far a row of probabilities may be from summing to one: far above float32's rounding."""
+_ROWS = 4096  # handled at a time, so that what is computed in between stays in the cache
+
+
+def checked(probabilities: np.ndarray, name: str = "probabilities") -> np.ndarray:
+    """Return probabilities as an array, or say what is wrong with them.
+
+    Parameters
+    ----------
+    probabilities : (n_samples, n_classes), at least one of each, rows summing to one
+    name : what the error calls them
+
+    Returns
+    -------
+    the same memory where it holds float32 or float64; float16 as float32, integers as float64
+
+    Raises
+    ------
+    ValueError
+        for another shape, no samples, and the first row that holds NaN or a negative number or does
+        not sum to one within ``SUM_TOLERANCE``
+    """
+    p = np.asarray(probabilities)
+    if p.ndim != 2 or not p.shape[1]:
+        raise ValueError(
+            f"{name}: an array of shape {p.shape}; expected (n_samples, n_classes), a row of class "
+            "probabilities for each sample."
+        )
+    if not len(p):
+        raise ValueError(f"{name}: 0 samples, the pool is empty; there is nothing left to ask for.")
+    if p.dtype.kind not in "fiub":
+        raise ValueError(f"{name}: dtype {p.dtype}; expected float32 or float64.")
+    if p.dtype not in (np.float32, np.float64):
+        p = p.astype(np.float32 if p.dtype == np.float16 else np.float64)
+    with np.errstate(invalid="ignore"):  # of infinities; they are found out below
+        # A product with ones is the fastest sum over short rows, and NaN spoils it as it should.
+        wrong = ~(np.abs(p @ np.ones(p.shape[1], p.dtype) - 1) <= SUM_TOLERANCE)
+    if p.min() < 0:
+        wrong |= p.min(axis=1) < 0
+    if wrong.any():
+        row = int(wrong.argmax())
+        kind = "holds NaN" if np.isnan(p[row]).any() else f"sums to {p[row].sum():.6g}"
+        if p[row].min() < 0:
+            kind = f"holds {p[row].min():.6g}"
+        raise ValueError(
+            f"{name}: row {row} {kind} ({np.count_nonzero(wrong)} of {len(p)} rows are wrong); "
+            "expected numbers from 0 to 1 that sum to 1. Give probabilities (after the softmax), "
+            "not logits, and look for a training that diverged."
+        )
+    return p
+
+
+def checked_features(
+    features: np.ndarray, n: int | None = None, name: str = "features"
+) -> np.ndarray:
+    """Return features as a float array, or raise ValueError that says what is wrong with them.
+
+    ``features`` (n, n_features); ``n``: how many rows there have to be, where that is known.
+    float32 and float64 are not copied.
+    """
+    x = np.asarray(features)
+    if x.ndim != 2 or (n is not None and len(x) != n):
+        expected = "n_samples" if n is None else n
+        raise ValueError(
+            f"{name}: an array of shape {x.shape}; expected ({expected}, n_features), a row for "
+            "each sample. Flatten images first."
+        )
+    if x.dtype not in (np.float32, np.float64):
+        x = x.astype(np.float32)
+    if not np.isfinite(x.sum(dtype=np.float64)):
+        raise ValueError(
+            f"{name}: row {int((~np.isfinite(x)).any(axis=1).argmax())} holds values that are not "
+            "finite; compute the features again."
+        )
+    return x
 
 
 def least_confident(probabilities: np.ndarray) -> np.ndarray:
@@ -16,6 +97,11 @@ def least_confident(probabilities: np.ndarray) -> np.ndarray:
     -------
     (n_samples,) float64 in [0, 1 - 1/n_classes]; the highest is the most informative
 
+    Raises
+    ------
+    ValueError
+        as `checked`
+
     Notes
     -----
     The difference is taken in float64, where it is exact for float32 probabilities: in float32 it
@@ -23,4 +109,107 @@ def least_confident(probabilities: np.ndarray) -> np.ndarray:
 
     Source: Lewis and Gale (1994); Settles (2009), section 3.1.
     """
-    return 1.0 - probabilities.max(axis=1).astype(np.float64)
+    return 1.0 - checked(probabilities).max(axis=1).astype(np.float64)
+
+
+def margin(probabilities: np.ndarray) -> np.ndarray:
+    """Uncertainty as the gap between the two likeliest classes, negated.
+
+    Parameters
+    ----------
+    probabilities : (n_samples, n_classes) float, rows summing to one
+
+    Returns
+    -------
+    (n_samples,) of the probabilities' dtype, in [-1, 0]; 0 where two classes tie, the most
+    informative. Where there is one class only, -1: it is certain.
+
+    Raises
+    ------
+    ValueError
+        as `checked`
+
+    Source: Scheffer, Decomain and Wrobel (2001); Settles (2009), section 3.1.
+    """
+    p = checked(probabilities)
+    if p.shape[1] == 1:
+        return -p[:, 0]
+    second, first = np.partition(p, -2, axis=1)[:, -2:].T
+    return second - first
+
+
+def entropy(probabilities: np.ndarray) -> np.ndarray:
+    """Uncertainty as Shannon's entropy.
+
+    Parameters
+    ----------
+    probabilities : (n_samples, n_classes) float, rows summing to one
+
+    Returns
+    -------
+    (n_samples,) of the probabilities' dtype, in nats, in [0, log(n_classes)]; 0 log 0 is 0
+
+    Raises
+    ------
+    ValueError
+        as `checked`
+
+    Source: Shannon (1948), section 6; Settles (2009), section 3.1.
+    """
+    p = checked(probabilities)
+    out = np.empty(len(p), p.dtype)
+    ones, nothing = np.ones(p.shape[1], p.dtype), np.finfo(p.dtype).tiny
+    work = np.empty((min(_ROWS, len(p)), p.shape[1]), p.dtype)
+    for start in range(0, len(p), _ROWS):
+        block = p[start : start + _ROWS]
+        logs = np.maximum(block, nothing, out=work[: len(block)])
+        np.log(logs, out=logs)
+        logs *= block
+        np.matmul(logs, ones, out=out[start : start + _ROWS])
+    return np.maximum(-out, 0, out=out)  # a probability that rounding took over 1 is certain
+
+
+def top(scores: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
+    """Choose the ``k`` highest scores; who wins among equals is drawn, each as likely as another.
+
+    Parameters
+    ----------
+    scores : (n_samples,) float, -inf for what must not be chosen before all else is
+    k : how many, at most n_samples
+    rng : draws among equals
+
+    Returns
+    -------
+    (k,) int64 indices, the highest score first
+
+    Raises
+    ------
+    ValueError
+        for NaN among the scores, an empty pool, or a ``k`` that is not 1 to n_samples
+    """
+    scores = np.asarray(scores)
+    if scores.ndim != 1:
+        raise ValueError(f"scores: an array of shape {scores.shape}; expected (n_samples,).")
+    check_batch(k, len(scores))
+    if np.isnan(scores).any():
+        raise ValueError(
+            f"scores: {np.count_nonzero(np.isnan(scores))} of {len(scores)} are NaN, the first at "
+            f"{int(np.isnan(scores).argmax())}; expected numbers: look at what they are made from."
+        )
+    lowest = np.partition(scores, len(scores) - k)[len(scores) - k]
+    above = np.flatnonzero(scores > lowest)
+    level = rng.permutation(np.flatnonzero(scores == lowest))[: k - len(above)]
+    chosen = np.concatenate([rng.permutation(above), level])
+    return chosen[np.argsort(-scores[chosen], kind="stable")]
+
+
+def check_batch(batch: int, n_pool: int) -> None:
+    """Raise ValueError unless ``batch`` items can be chosen out of ``n_pool``."""
+    if n_pool == 0:
+        raise ValueError("the pool is empty: every item is labelled, nothing is left to ask for.")
+    if isinstance(batch, bool) or not isinstance(batch, int | np.integer):
+        raise ValueError(f"batch={batch!r}: expected a whole number of items.")
+    if not 1 <= batch <= n_pool:
+        raise ValueError(
+            f"batch={batch}: the pool holds {n_pool} unlabelled items; ask for 1 to {n_pool}."
+        )
