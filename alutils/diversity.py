@@ -35,7 +35,8 @@ def density(features: np.ndarray) -> np.ndarray:
     x = queries.checked_features(features)
     norms = np.sqrt(np.einsum("nd,nd->n", x, x))
     share = np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
-    return x @ ((share @ x) / x.dtype.type(len(x))) * share
+    mean = (share @ x) / x.dtype.type(len(x))
+    return np.einsum("nd,d->n", x, mean) * share
 
 
 def density_weighted(scores: np.ndarray, features: np.ndarray, beta: float = 1.0) -> np.ndarray:

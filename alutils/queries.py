@@ -78,7 +78,9 @@ def checked_features(
         )
     if x.dtype not in (np.float32, np.float64):
         x = x.astype(np.float32)
-    if not np.isfinite(x.sum(dtype=np.float64)):
+    with np.errstate(invalid="ignore"):  # of infinities with both signs
+        total = x.sum(dtype=np.float64)
+    if not np.isfinite(total):
         raise ValueError(
             f"{name}: row {int((~np.isfinite(x)).any(axis=1).argmax())} holds values that are not "
             "finite; compute the features again."
@@ -158,14 +160,15 @@ def entropy(probabilities: np.ndarray) -> np.ndarray:
     """
     p = checked(probabilities)
     out = np.empty(len(p), p.dtype)
-    ones, nothing = np.ones(p.shape[1], p.dtype), np.finfo(p.dtype).tiny
+    nothing = np.finfo(p.dtype).tiny
     work = np.empty((min(_ROWS, len(p)), p.shape[1]), p.dtype)
     for start in range(0, len(p), _ROWS):
         block = p[start : start + _ROWS]
         logs = np.maximum(block, nothing, out=work[: len(block)])
         np.log(logs, out=logs)
         logs *= block
-        np.matmul(logs, ones, out=out[start : start + _ROWS])
+        # Not a product with ones: its rounding depends on where a row lies, and equals would differ.
+        logs.sum(axis=1, out=out[start : start + _ROWS])
     return np.maximum(-out, 0, out=out)  # a probability that rounding took over 1 is certain
 
 
