@@ -77,6 +77,7 @@ def vote_entropy(committee: np.ndarray) -> np.ndarray:
     rows = np.arange(p.shape[1])
     for member in p:
         shares[rows, member.argmax(axis=1)] += 1 / len(p)
+    shares.sort(axis=1)  # the same votes for other classes, the same sum to the last bit
     return queries.entropy(shares)
 
 

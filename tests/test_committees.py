@@ -87,6 +87,15 @@ def test_scores_follow_their_samples_and_do_not_care_who_sits_where(name):
     assert SCORES[name](p[::-1]) == pytest.approx(SCORES[name](p), abs=1e-12)
 
 
+def test_votes_shared_out_alike_are_a_tie_whichever_classes_they_went_to():
+    votes = np.random.default_rng(0).permuted(
+        np.tile([0, 0, 0, 1, 1, 2, 3, 3, 3, 3], (500, 1)), axis=1
+    )
+    names = np.array([np.random.default_rng(seed).permutation(5) for seed in range(500)])
+    p = np.eye(5)[np.take_along_axis(names, votes, axis=1)].transpose(1, 0, 2)
+    assert len(set(committees.vote_entropy(p))) == 1
+
+
 @pytest.mark.parametrize(
     ("p", "message"),
     [
