@@ -6,6 +6,7 @@ numbers.
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 
 SUM_TOLERANCE = 1e-3
@@ -31,18 +32,7 @@ def checked(probabilities: np.ndarray, name: str = "probabilities") -> np.ndarra
         for another shape, no samples, and the first row that holds NaN or a negative number or does
         not sum to one within ``SUM_TOLERANCE``
     """
-    p = np.asarray(probabilities)
-    if p.ndim != 2 or not p.shape[1]:
-        raise ValueError(
-            f"{name}: an array of shape {p.shape}; expected (n_samples, n_classes), a row of class "
-            "probabilities for each sample."
-        )
-    if not len(p):
-        raise ValueError(f"{name}: 0 samples, the pool is empty; there is nothing left to ask for.")
-    if p.dtype.kind not in "fiub":
-        raise ValueError(f"{name}: dtype {p.dtype}; expected float32 or float64.")
-    if p.dtype not in (np.float32, np.float64):
-        p = p.astype(np.float32 if p.dtype == np.float16 else np.float64)
+    p = _as_floats(probabilities, name)
     with np.errstate(invalid="ignore"):  # of infinities; they are found out below
         # A product with ones is the fastest sum over short rows, and NaN spoils it as it should.
         wrong = ~(np.abs(p @ np.ones(p.shape[1], p.dtype) - 1) <= SUM_TOLERANCE)
@@ -59,6 +49,53 @@ def checked(probabilities: np.ndarray, name: str = "probabilities") -> np.ndarra
             "not logits, and look for a training that diverged."
         )
     return p
+
+
+def _as_floats(probabilities: np.ndarray, name: str) -> np.ndarray:
+    """Return an array of the right shape and type; the numbers in it are not looked at."""
+    p = np.asarray(probabilities)
+    if p.ndim != 2 or not p.shape[1]:
+        raise ValueError(
+            f"{name}: an array of shape {p.shape}; expected (n_samples, n_classes), a row of class "
+            "probabilities for each sample."
+        )
+    if not len(p):
+        raise ValueError(f"{name}: 0 samples, the pool is empty; there is nothing left to ask for.")
+    if p.dtype.kind not in "fiub":
+        raise ValueError(f"{name}: dtype {p.dtype}; expected float32 or float64.")
+    if p.dtype not in (np.float32, np.float64):
+        p = p.astype(np.float32 if p.dtype == np.float16 else np.float64)
+    return p
+
+
+def _two_highest(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return each row's highest and second highest (0 for one class), (n_samples,) each.
+
+    One pass, in which the rows are checked, too: NumPy's own maximum over short rows takes longer.
+    """
+    p = np.ascontiguousarray(_as_floats(probabilities, "probabilities"))
+    first, second = np.empty((2, len(p)), p.dtype)
+    if _rows(p, first, second):
+        checked(probabilities)  # says what is wrong
+    return first, second
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _rows(p, first, second):
+    """Fill ``first`` and ``second``; return how many rows are no probabilities."""
+    n_wrong = 0
+    for i in range(p.shape[0]):
+        highest = lowest = total = p[i, 0]
+        next_highest = p[i, 0] * 0
+        for c in range(1, p.shape[1]):
+            value = p[i, c]
+            total += value
+            lowest = min(lowest, value)
+            next_highest = max(next_highest, min(highest, value))
+            highest = max(highest, value)
+        first[i], second[i] = highest, next_highest
+        n_wrong += not (abs(total - 1) <= SUM_TOLERANCE and lowest >= 0)
+    return n_wrong
 
 
 def checked_features(
@@ -111,7 +148,7 @@ def least_confident(probabilities: np.ndarray) -> np.ndarray:
 
     Source: Lewis and Gale (1994); Settles (2009), section 3.1.
     """
-    return 1.0 - checked(probabilities).max(axis=1).astype(np.float64)
+    return 1.0 - _two_highest(probabilities)[0].astype(np.float64)
 
 
 def margin(probabilities: np.ndarray) -> np.ndarray:
@@ -133,10 +170,7 @@ def margin(probabilities: np.ndarray) -> np.ndarray:
 
     Source: Scheffer, Decomain and Wrobel (2001); Settles (2009), section 3.1.
     """
-    p = checked(probabilities)
-    if p.shape[1] == 1:
-        return -p[:, 0]
-    second, first = np.partition(p, -2, axis=1)[:, -2:].T
+    first, second = _two_highest(probabilities)
     return second - first
 
 
@@ -163,12 +197,12 @@ def entropy(probabilities: np.ndarray) -> np.ndarray:
     nothing = np.finfo(p.dtype).tiny
     work = np.empty((min(_ROWS, len(p)), p.shape[1]), p.dtype)
     for start in range(0, len(p), _ROWS):
-        block = p[start : start + _ROWS]
+        block = np.ascontiguousarray(p[start : start + _ROWS])
         logs = np.maximum(block, nothing, out=work[: len(block)])
         np.log(logs, out=logs)
-        logs *= block
-        # Not a product with ones: its rounding depends on where a row lies, and equals would differ.
-        logs.sum(axis=1, out=out[start : start + _ROWS])
+        # Not a product of matrices: its rounding depends on where a row lies, and equals would
+        # differ.
+        np.einsum("nc,nc->n", logs, block, out=out[start : start + _ROWS])
     return np.maximum(-out, 0, out=out)  # a probability that rounding took over 1 is certain
 
 

@@ -94,6 +94,22 @@ def test_scores_follow_their_samples_and_ignore_the_names_of_classes(weights, dt
     assert np.array_equal(p, before)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", SCORES)
+def test_a_score_is_the_same_to_the_bit_wherever_the_sample_lies(name, dtype, monkeypatch):
+    """So that a pool scored in parts, on several machines, gives the top of the whole."""
+    rng = np.random.default_rng(0)
+    for n_classes in (1, 2, 3, 7, 8, 15, 16, 17, 26, 64, 101):
+        p = rng.dirichlet(np.ones(n_classes), 67).astype(DTYPES[dtype])
+        whole = SCORES[name](p)
+        for part in (1, 2, 5, 16, 33):
+            parts = [SCORES[name](p[i : i + part]) for i in range(0, len(p), part)]
+            assert np.array_equal(np.concatenate(parts), whole)
+        with monkeypatch.context() as patch:
+            patch.setattr(queries, "_ROWS", 10)
+            assert np.array_equal(SCORES[name](p), whole)
+
+
 @pytest.mark.parametrize("name", SCORES)
 def test_scores_take_slices_columns_first_read_only_and_memory_maps(name, tmp_path):
     p = probabilities("sharp", "float32")
