@@ -202,10 +202,12 @@ def _of_a_part(score: Callable[..., np.ndarray]) -> Choose:
     """Return a choice by a costly score of the softmax layer, among a random part of the pool."""
 
     def choose(context: Context, batch: int, rng: np.random.Generator) -> np.ndarray:
+        # The whole pool is checked, so that a fault is found in the first round and by its item.
+        p = queries.checked(context.probabilities)
+        x = queries.checked_features(context.features)
         part = rng.permutation(context.askable)[: max(PART, batch)]
         rows = np.concatenate([part, context.known])
-        p = context.probabilities[rows]
-        x = queries.checked_features(context.features[rows])
+        p, x = p[rows], x[rows]
         x = model_change.principal(model_change.scaled(x), max(1, PARAMETERS // p.shape[1] - 1))
         here = np.arange(len(part))
         labelled = np.arange(len(part), len(rows))
@@ -216,9 +218,10 @@ def _of_a_part(score: Callable[..., np.ndarray]) -> Choose:
 
 
 def _expected_error(context: Context, batch: int, rng: np.random.Generator) -> np.ndarray:
+    p = queries.checked(context.probabilities)
     part = rng.permutation(context.askable)[: max(RETRAINED_PART, batch)]
     scores = model_change.expected_error_reduction(
-        context.probabilities[part], lambda i, label: context.retrained(int(part[i]), label)
+        p[part], lambda i, label: context.retrained(int(part[i]), label)
     )
     return part[queries.top(scores, batch, rng)]
 

@@ -191,10 +191,14 @@ def test_values_that_are_not_finite_are_refused(name, value):
 
 
 @pytest.mark.parametrize("name", [n for n, s in STRATEGIES.items() if "probabilities" in s.needs])
-def test_rows_that_do_not_sum_to_one_are_refused(name):
+@pytest.mark.parametrize("labelled", [False, True])
+def test_a_single_row_that_does_not_sum_to_one_is_refused_wherever_it_is(name, labelled):
     ctx = context()
-    with pytest.raises(ValueError, match="row 0 sums to 2"):
-        choice(name, replace(ctx, probabilities=np.full((80, 4), 0.5)), 3)
+    row = np.flatnonzero(ctx.labelled == labelled)[-1]
+    p = ctx.probabilities.copy()
+    p[row] = 0.5
+    with pytest.raises(ValueError, match=rf"row {row} sums to 2 \(1 of 80 rows"):
+        choice(name, replace(ctx, probabilities=p), 3)
 
 
 @pytest.mark.parametrize(
