@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from alutils import autolabel, queries
-from alutils.classifiers import SoftmaxRegression, Weights
+from alutils.classifiers import Rows, SoftmaxRegression, Weights
 from alutils.datasets import Dataset, as_float
 from alutils.labels import Source
 from alutils.parameters import ParameterError
@@ -72,7 +72,7 @@ def run(
     Parameters
     ----------
     make_classifier : gives a classifier as the article's ``reset()`` leaves it; called three times
-    features : (n_items, n_features) float32, or SparseImages, as the classifier takes them
+    features : ``Rows`` or ``SparseImages``, as the classifier takes them
     labels : (n_items,) int, the true labels; the oracle
     batch, budget : labels a round, human labels in all
     progress : called with the number of labels that each round has given
@@ -143,7 +143,8 @@ def exact(
     x_test, y_test : the same; they stop the training, as published
     options : those of :func:`run`
     """
-    return run(lambda: SoftmaxRegression(x_test, y_test), x, y, **options)
+    classifier = SoftmaxRegression(x_test, y_test, n_classes=10)
+    return run(classifier.reset, Rows.of(x), y, **options)
 
 
 def table(

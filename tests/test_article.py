@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from alutils import article, compare, datasets
-from alutils.classifiers import SoftmaxRegression
+from alutils.classifiers import Rows, SoftmaxRegression
 from alutils.parameters import ParameterError
 from alutils.paths import repository_root
 from alutils.sparse_softmax import SparseImages, SparseSoftmax
@@ -166,5 +166,5 @@ def test_a_loop_that_cannot_run_is_refused_before_any_work(digits, batch, budget
         return made[-1]
 
     with pytest.raises(ValueError, match=message):
-        article.run(make, x[:100], y[:100], batch=batch, budget=budget)
+        article.run(make, Rows.of(x[:100]), y[:100], batch=batch, budget=budget)
     assert not made

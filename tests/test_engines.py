@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from alutils.classifiers import BETA1, BETA2, EPSILON, SoftmaxRegression, Weights
+from alutils.classifiers import BETA1, BETA2, EPSILON, Rows, SoftmaxRegression, Weights
 from alutils.sparse_softmax import SparseImages, SparseSoftmax
 
 
@@ -35,7 +35,7 @@ def make(engine, x_stop, y_stop, **options):
 
 
 def rows(engine, x):
-    return SparseImages.from_dense(x) if engine is SparseSoftmax else x
+    return SparseImages.from_dense(x) if engine is SparseSoftmax else Rows.of(x)
 
 
 ENGINES = pytest.mark.parametrize("engine", [SoftmaxRegression, SparseSoftmax])
