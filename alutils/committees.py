@@ -167,9 +167,9 @@ def by_bootstrap(
 
     Notes
     -----
-    One item of every class that has a label is in every resample: with few labels a plain resample
-    misses classes that are known, and members that never heard of a class disagree about nothing
-    else.
+    A resample is as many draws as there are labels, and one item of every class that has a label
+    besides: with few labels, plain draws miss classes that are known, and members that never heard
+    of a class disagree about nothing else.
 
     Source: Breiman (1996); Abe and Mamitsuka (1998), query by bagging.
     """
@@ -178,7 +178,7 @@ def by_bootstrap(
 
     def resample() -> np.ndarray:
         certain = [rng.choice(np.flatnonzero(y == label)) for label in np.unique(y)]
-        return np.concatenate([certain, rng.integers(0, len(y), len(y) - len(certain))])
+        return np.concatenate([certain, rng.integers(0, len(y), len(y))])
 
     draws = ((resample(), int(rng.integers(2**31))) for _ in range(n_members))
     return _stacked(

@@ -257,6 +257,14 @@ def test_costly_strategies_look_at_a_random_part(name, monkeypatch):
     assert len(set(choice(name, ctx, 20))) == 20  # a batch over the part widens it
 
 
+@pytest.mark.parametrize("name", ["variance_reduction", "one_step_error_reduction"])
+def test_costly_strategies_do_not_ask_for_one_thing_many_times(name):
+    """Every item five times in the pool: a choice by scores alone would take all five."""
+    x, p, _ = linear_pool(20)
+    ctx = Context(np.arange(100) < 5, np.repeat(p, 5, axis=0), np.repeat(x, 5, axis=0))
+    assert len(set(choice(name, ctx, 5) // 5)) == 5
+
+
 def test_the_variance_of_many_parameters_is_looked_at_in_fewer_directions():
     rng = np.random.default_rng(0)
     ctx = Context(
