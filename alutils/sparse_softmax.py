@@ -12,15 +12,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import llvmlite.binding
 import numba
 import numpy as np
 
 from alutils.classifiers import BETA1, BETA2, EPSILON, Weights
 
-# Sixteen classes are computed side by side: two AVX2 registers or one of AVX-512. The inner loops
+# Sixteen classes are computed side by side: one AVX-512 register or two of AVX2. The inner loops
 # are written out because LLVM turns straight-line code over neighbours into vector instructions
-# (superword-level parallelism), and short inner loops not.
+# (superword-level parallelism), and short inner loops not; and of 512 bits only if it is told to.
 numba.config.SLP_VECTORIZE = 1
+_features = llvmlite.binding.get_host_cpu_features()
+if _features.get("avx512f"):
+    numba.config.CPU_FEATURES = f"{_features.flatten()},-prefer-256-bit"
 LANES = 16
 _compile = numba.njit(
     nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"}, boundscheck=False
