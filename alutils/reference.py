@@ -111,15 +111,37 @@ def percentiles() -> str:
     return "\n".join(lines)
 
 
-def sound_claims() -> str:
-    """Return the findings of the sound protocol as a Markdown list."""
+def claims(name: str, n_test: int) -> str:
+    """Return the paired differences of a results table as a Markdown list of sentences."""
     from alutils.evaluation import Paired
 
-    table = pd.read_csv(repository_root() / "results" / "mnist_sound_differences.csv")
-    lines = []
-    for row in table.drop(columns="verdict").to_dict("records"):
-        claim, n_test = row.pop("claim"), row.pop("n_test")
-        lines.append(f"- {Paired(**row).sentence(claim, n_test)}")
+    table = pd.read_csv(repository_root() / "results" / f"{name}.csv")
+    fields = ["mean", "low", "high", "p", "p_signed_rank", "n"]
+    return "\n".join(
+        f"- {Paired(**row[fields]).sentence(row['claim'], n_test)}" for _, row in table.iterrows()
+    )
+
+
+def az_test_letters() -> int:
+    """Return on how many letters the report's loops are compared."""
+    table = tables.read(repository_root() / "results" / "az.csv")
+    compared = table[(table["protocol"] == "as_stated") & (table["split"] == "test")]
+    return int(compared["n_eval"].min())
+
+
+def worries() -> str:
+    """Return other classifiers' accuracies beside the report's head, as a Markdown table."""
+    table = pd.read_csv(repository_root() / "results" / "az_classifiers.csv")
+    wide = table.pivot(index="classifier", columns="inputs", values="accuracy")
+    lines = [
+        f"| {table['n_human'].iloc[0]:,} real letters labelled | {' | '.join(wide.columns)} |",
+        "|---" * (1 + len(wide.columns)) + "|",
+    ]
+    best = wide.loc[wide.max(axis=1).sort_values(ascending=False).index]
+    lines += [
+        f"| {name} | {' | '.join(f'{value:.1%}' for value in row)} |"
+        for name, row in best.iterrows()
+    ]
     return "\n".join(lines)
 
 
@@ -162,7 +184,9 @@ BLOCKS = {
     "mnist": lambda: published_against_ours("mnist"),
     "az": lambda: published_against_ours("az"),
     "percentiles": percentiles,
-    "sound": sound_claims,
+    "sound": lambda: claims("mnist_sound_differences", 10_000),
+    "az_claims": lambda: claims("az_differences", az_test_letters()),
+    "az_classifiers": worries,
     "speed": speed,
 }
 

@@ -8,7 +8,7 @@ import importlib
 from alutils.paths import repository_root
 from benchmarks.timing import report, save
 
-NAMES = ("mnist",)
+NAMES = ("mnist", "az")
 
 
 def main() -> None:
