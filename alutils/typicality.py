@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from alutils import queries
 
@@ -68,7 +69,8 @@ def clusters(features: np.ndarray, n_clusters: int, rng: np.random.Generator) ->
     exact = n_clusters <= _EXACT_KMEANS
     kmeans = KMeans(n_clusters, n_init=1) if exact else MiniBatchKMeans(n_clusters, n_init=1)
     kmeans.set_params(random_state=int(rng.integers(2**31)))
-    with warnings.catch_warnings():
+    # A mini-batch is too little for several threads: on a busy machine they wait for each other.
+    with threadpool_limits(None if exact else 1), warnings.catch_warnings():
         # Fewer different samples than clusters: some stay empty, which does no harm here.
         warnings.simplefilter("ignore", ConvergenceWarning)
         return kmeans.fit_predict(x)

@@ -193,7 +193,7 @@ def measure(repeats: int = 3) -> list[Row]:
                 f"beside the quicker of scikit-activeml ({scores[f'{name} skactiveml']:.2g} s) and "
                 f"modAL's arithmetic ({scores[f'{name} modal']:.2g} s); the floor is NumPy's "
                 f"{floor}, of which it may take {times} times: "
-                f"{scores[name] / scores[floor]:.2f}; finding wrong rows takes two of its passes",
+                f"{scores[name] / scores[floor]:.2f}; wrong rows are looked for, too",
             )
         )
     pool = f"{BATCH} of {N_POOL:,} x {N_FEATURES}, {N_LABELLED} labelled"
