@@ -21,7 +21,8 @@ bench: $(READY)              ## speed beside the published procedures, as ratios
 	$(BIN)/python -m benchmarks
 
 sweep: $(READY)              ## the full profile: makes the reference tables in results/ (hours)
-	$(BIN)/python -m alutils reference mnist az_explore az
+	$(BIN)/python -m alutils reference mnist az_explore
+	$(BIN)/python -m alutils reference az --as az_rendered
 
 lock:                        ## renew requirements.lock from pyproject.toml
 	$(PYTHON) -m venv .venv && $(BIN)/pip install --quiet uv
