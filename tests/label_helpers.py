@@ -1,0 +1,162 @@
+"""Picture files, good and bad, for the tests of the labelling tool."""
+
+import io
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def letter(seed: int = 0, size: tuple[int, int] = (28, 28)) -> Image.Image:
+    """Return a grey picture, another one for every seed."""
+    rng = np.random.default_rng(seed)
+    return Image.fromarray(rng.integers(0, 256, size[::-1], np.uint8))
+
+
+def png(seed: int = 0, size: tuple[int, int] = (28, 28)) -> bytes:
+    return encoded(letter(seed, size))
+
+
+def colour(seed: int = 0, size: tuple[int, int] = (40, 30)) -> Image.Image:
+    rng = np.random.default_rng(seed)
+    return Image.fromarray(rng.integers(0, 256, (*size[::-1], 3), np.uint8))
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png_of(
+    width: int, height: int, rows: bytes, *, bits: int = 8, before: bytes = b"", interlaced: int = 0
+) -> bytes:
+    """Return a grey PNG whose header can say what it likes; ``before`` goes before the pixels."""
+    header = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, interlaced)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + before
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
+
+
+def interlaced(image: Image.Image) -> bytes:
+    """Return a grey picture as a PNG in the seven passes of Adam7, which Pillow cannot write."""
+    values, rows = np.asarray(image), b""
+    for y, x, down, across in (
+        (0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2),
+        (1, 0, 2, 1),
+    ):  # fmt: skip
+        part = values[y::down, x::across]
+        rows += b"".join(b"\0" + row.tobytes() for row in part if row.size)
+    return png_of(*image.size, rows, interlaced=1)
+
+
+def wrong_crc(name: bytes) -> bytes:
+    data = bytearray(png())
+    at = data.index(name)
+    (length,) = struct.unpack(">I", data[at - 4 : at])
+    data[at + 4 + length] ^= 0xFF
+    return bytes(data)
+
+
+def animated(kind: str) -> bytes:
+    return encoded(letter(0), kind, save_all=True, append_images=[letter(1), letter(2)])
+
+
+def archive() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as zipped:
+        zipped.writestr("a.png", png())
+    return file.getvalue()
+
+
+def with_text(n: int) -> bytes:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("comment", "x" * n)
+    return encoded(letter(), pnginfo=info)
+
+
+def text_bomb() -> bytes:
+    """Return a PNG with 100 kB of text that unpack to 100 MB."""
+    packed = zlib.compress(b"x" * 100_000_000, 9)
+    return png_of(1, 1, b"\0\0", before=chunk(b"zTXt", b"comment\0\0" + packed))
+
+
+def pixel_bomb(side: int = 30_000) -> bytes:
+    """Return a PNG of a few kB whose header asks for 900 million pixels."""
+    return png_of(side, side, bytes(1_000_000))
+
+
+# name -> (the file's bytes, what the refusal says)
+BAD: dict[str, tuple[Callable[[], bytes], str]] = {
+    "empty": (lambda: b"", "is an empty file"),
+    "one byte": (lambda: b"\x89", "is not a picture"),
+    "text": (lambda: b"hello", "is not a picture"),
+    "html": (lambda: b"<!DOCTYPE html><script>alert(1)</script>", "is an HTML page"),
+    "html after spaces": (lambda: b"\n \t<html><img src=x onerror=alert(1)>", "is an HTML page"),
+    "script": (lambda: b"<script>alert(1)</script>", "is an HTML page"),
+    "svg": (lambda: b'<svg xmlns="http://www.w3.org/2000/svg"/>', "is an SVG drawing"),
+    "svg with xml": (lambda: b'<?xml version="1.0"?><svg onload="alert(1)"/>', "XML or SVG"),
+    "pdf": (lambda: b"%PDF-1.7\n%\xe2\xe3", "is a PDF document"),
+    "zip": (archive, "is a ZIP archive"),
+    "gzip": (lambda: b"\x1f\x8b\x08\0\0\0", "is a gzip archive"),
+    "program": (lambda: b"MZ\x90\0\x03", "is a program"),
+    "elf": (lambda: b"\x7fELF\x02\x01", "is a program"),
+    "heic": (lambda: b"\0\0\0\x18ftypheic\0\0\0\0", "is a HEIC or AVIF photograph"),
+    "postscript": (lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture"),
+    "ico": (lambda: encoded(letter(0, (32, 32)), "ICO"), "is not a picture"),
+    "ppm": (lambda: encoded(letter(), "PPM"), "is not a picture"),
+    "png signature alone": (lambda: b"\x89PNG\r\n\x1a\n", "its end is missing"),
+    "png cut in its pixels": (lambda: png()[:300], "it ends inside a part"),
+    "png without its end": (lambda: png()[:-12], "its end is missing"),
+    "png with a wrong header sum": (lambda: wrong_crc(b"IHDR"), "check sum of its part b'IHDR'"),
+    "png with a wrong pixel sum": (lambda: wrong_crc(b"IDAT"), "check sum of its part b'IDAT'"),
+    "png with too few rows": (lambda: png_of(28, 28, bytes(29 * 10)), "is cut or damaged"),
+    "png without its last pixel": (lambda: png_of(28, 28, bytes(29 * 28 - 1)), "811 bytes"),
+    "png with pixels that do not unpack": (
+        lambda: b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 9, 9, 8, 0, 0, 0, 0))
+        + chunk(b"IDAT", b"no zlib stream") + chunk(b"IEND", b""),
+        "is cut or damaged",
+    ),
+    "png with 3 bits": (lambda: png_of(8, 8, bytes(72), bits=3), "cannot be read"),
+    "png without header": (lambda: b"\x89PNG\r\n\x1a\n" + chunk(b"IEND", b""), "is cut or damaged"),
+    "png of 0 by 0": (lambda: png_of(0, 0, b""), "damaged"),
+    "png of 0 by 8": (lambda: png_of(0, 8, bytes(8)), "damaged"),
+    "png bomb by pixels": (pixel_bomb, "pixels"),
+    "png just over the limit": (lambda: png_of(8_000, 5_001, b""), "expected at most 40,000,000"),
+    "png too long": (lambda: png_of(20_001, 1, bytes(20_002)), "20,000 a side"),
+    "png bomb by text": (text_bomb, "is cut or damaged"),
+    "png with much text": (lambda: with_text(2**20 + 1), "bytes of text beside its pixels"),
+    "png and zip": (lambda: png() + archive(), "after the picture's end"),
+    "png and html": (lambda: png() + b"<script>alert(1)</script>", "after the picture's end"),
+    "jpeg cut": (lambda: encoded(colour(0, (300, 300)), "JPEG")[:9000], "is cut or damaged"),
+    "jpeg header alone": (lambda: encoded(colour(), "JPEG")[:200], "is cut or damaged"),
+    "gif cut": (lambda: encoded(letter(0, (90, 90)), "GIF")[:2000], "is cut or damaged"),
+    "webp cut": (lambda: encoded(colour(0, (90, 90)), "WEBP")[:900], "is cut or damaged"),
+    "bmp cut": (lambda: encoded(colour(), "BMP")[:900], "is cut or damaged"),
+    "tiff cut": (lambda: encoded(colour(), "TIFF")[:900], "is cut or damaged"),
+    "animated gif": (lambda: animated("GIF"), "has several frames"),
+    "animated png": (lambda: animated("PNG"), "has several frames"),
+    "animated webp": (lambda: animated("WEBP"), "has several frames"),
+    "tiff of three pages": (lambda: animated("TIFF"), "has several pages"),
+    "32 bit tiff": (
+        lambda: encoded(Image.fromarray(np.arange(64, dtype=np.int32).reshape(8, 8)), "TIFF"),
+        "has 32 bits a pixel",
+    ),
+    "float tiff": (
+        lambda: encoded(Image.fromarray(np.ones((8, 8), np.float32)), "TIFF"),
+        "has 32 bits a pixel",
+    ),
+    "wholly transparent": (lambda: encoded(Image.new("RGBA", (8, 8))), "is wholly transparent"),
+    "too many bytes": (lambda: png() + bytes(32 * 2**20), "MiB large: expected at most 32 MiB"),
+}  # fmt: skip
