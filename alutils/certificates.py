@@ -305,20 +305,14 @@ def certify(
         n, errors = int(above.sum()), int((above & ~right).sum())
         return Tested(threshold, n, errors, lower_bound(n, errors, level))
 
-    tested = fixed_sequence(thresholds, test, target)
-    missing, at_rate = _still_missing(
-        tested, target, len(confidence), lambda n, errors: lower_bound(n, errors, level)
-    )
-    return Certificate(
-        threshold=_last_passed(tested, target),
+    return certificate(
+        fixed_sequence(thresholds, test, target),
         target=target,
         level=level,
         n_audit=len(confidence),
-        tested=tested,
+        bound=lambda n, errors: lower_bound(n, errors, level),
         model=model,
         data=data,
-        missing=missing,
-        missing_at_rate=at_rate,
     )
 
 
@@ -334,31 +328,48 @@ def fixed_sequence(
     return tuple(tested)
 
 
-def _last_passed(tested: Sequence[Tested], target: float) -> float | None:
-    passed = [row.threshold for row in tested if row.bound >= target]
-    return passed[-1] if passed else None
-
-
-def _still_missing(
-    tested: Sequence[Tested],
+def certificate(
+    tested: tuple[Tested, ...],
+    *,
     target: float,
+    level: float,
     n_audit: int,
     bound: Callable[[float, float], float],
-) -> tuple[int | None, int | None]:
-    """Return the audit labels still missing after a refusal, without errors and at their rate."""
-    first = tested[0]
-    if first.bound >= target or first.n == 0:
-        return None, None
-    above = first.n / n_audit  # of each audit label to come, this share will count
+    needed: float | None = None,
+    **about: str,
+) -> Certificate:
+    """Return the certificate, or the refusal, that follows from a sequence of tests.
 
-    def labels(errors_each: float) -> int | None:
-        more = _fewest(
-            lambda more: bound(first.n + more, first.errors + more * errors_each), target
-        )
-        return None if more is None else math.ceil(more / above)
+    Parameters
+    ----------
+    tested : what `fixed_sequence` gave
+    target, level, n_audit, about : fields of the `Certificate`
+    bound : lower bound on a share of right labels, from a number checked and of errors among them;
+        forecasts after a refusal are made with it
+    needed : what it must reach; the target where nothing else is given
+    """
+    passed = [row.threshold for row in tested if row.bound >= target]
+    missing = at_rate = None
+    first, needed = tested[0], target if needed is None else needed
+    if not passed and first.n:
+        above = first.n / n_audit  # of the audit labels to come, this share will count
 
-    rate = first.errors / first.n
-    return labels(0.0), labels(rate) if rate < 1 - target else None
+        def more_labels(each: float) -> int | None:
+            more = _fewest(lambda more: bound(first.n + more, first.errors + more * each), needed)
+            return None if more is None else math.ceil(more / above)
+
+        rate = first.errors / first.n
+        missing, at_rate = more_labels(0.0), more_labels(rate) if rate < 1 - needed else None
+    return Certificate(
+        threshold=passed[-1] if passed else None,
+        target=target,
+        level=level,
+        n_audit=n_audit,
+        tested=tested,
+        missing=missing,
+        missing_at_rate=at_rate,
+        **about,
+    )
 
 
 def _fewest(bound: Callable[[int], float], target: float) -> int | None:

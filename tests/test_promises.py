@@ -1,0 +1,211 @@
+"""Promises by class, for one finite pool, and for all of its labels."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from alutils.certificates import Certificate, certify, labels_needed, lower_bound
+from alutils.parameters import ParameterError
+from alutils.promises import (
+    ClassCertificates,
+    certify_per_class,
+    certify_pool,
+    most_audited,
+    wrong_at_most,
+)
+
+
+def chance_of_at_most(errors, population, wrong, n):
+    """Count draws, in whole numbers."""
+    ways = sum(
+        math.comb(wrong, k) * math.comb(population - wrong, n - k) for k in range(errors + 1)
+    )
+    return ways / math.comb(population, n)
+
+
+@given(st.data(), st.integers(1, 30), st.sampled_from([0.8, 0.95]))
+@settings(max_examples=60, deadline=None)
+def test_the_finite_bound_is_the_most_that_is_not_too_rare(data, population, level):
+    n = data.draw(st.integers(1, population))
+    errors = data.draw(st.integers(0, n))
+    possible = [
+        wrong
+        for wrong in range(errors, population - (n - errors) + 1)
+        if chance_of_at_most(errors, population, wrong, n) > 1 - level
+    ]
+    assert wrong_at_most(population, n, errors, level) == max(possible)
+
+
+@given(st.integers(2, 60), st.data())
+@settings(max_examples=30, deadline=None)
+def test_the_finite_bound_covers_at_its_level_whatever_is_wrong(population, data):
+    n = data.draw(st.integers(1, population))
+    wrong = data.draw(st.integers(0, population))
+    missed = sum(
+        stats.hypergeom.pmf(errors, population, wrong, n)
+        for errors in range(max(0, n - (population - wrong)), min(n, wrong) + 1)
+        if wrong_at_most(population, n, errors) < wrong
+    )
+    assert missed <= 0.05 + 1e-9
+
+
+@pytest.mark.parametrize("errors", [0, 1, 5])
+@pytest.mark.parametrize("n", [100, 299, 900])
+def test_the_finite_bound_is_the_tighter_the_smaller_the_pool(n, errors):
+    bounds = [wrong_at_most(size, n, errors) / size for size in (1000, 3000, 60_000)]
+    assert bounds == sorted(bounds)
+    assert bounds[-1] <= 1 - lower_bound(n, errors) + 1 / 60_000
+    assert wrong_at_most(n, n, errors) == errors
+
+
+def test_a_small_pool_is_certified_with_fewer_labels_than_an_endless_one():
+    pool, audited = np.ones(1000), np.arange(290)
+    right = np.ones(290, bool)
+    assert certify(pool[audited], right, target=0.99).threshold is None
+    everything = certify_pool(
+        pool, audited, right, target=0.99, thresholds=(0.9,), promise="everything"
+    )
+    assert everything.threshold == 0.9
+    assert everything.bound == (1000 - wrong_at_most(1000, 290, 0)) / 1000
+    assert (everything.promise, everything.coverage) == ("everything", 1.0)
+
+
+def test_the_bound_on_automatic_labels_is_reckoned_over_those_not_audited():
+    pool = np.repeat([0.99, 0.3], [4000, 2000])
+    audited = np.random.default_rng(0).permutation(6000)[:900]
+    right = pool[audited] > 0.5
+    auto = certify_pool(pool, audited, right, target=0.98, thresholds=(0.9, 0.5))
+    most = most_audited(6000, 4000, 900)
+    wrong = wrong_at_most(4000, auto.n, 0)
+    assert auto.n <= most < 700
+    assert auto.bound == pytest.approx(1 - wrong / (4000 - most))
+    assert Certificate.from_dict(json.loads(json.dumps(auto.to_dict()))) == auto
+
+
+def test_human_errors_and_hand_labels_count_in_the_promise_for_everything():
+    pool = np.repeat([0.99, 0.3], [4000, 2000])
+    audited = np.random.default_rng(0).permutation(6000)[:600]
+    right = pool[audited] > 0.5
+    options = {"target": 0.9, "thresholds": (0.9,), "promise": "everything"}
+    plain = certify_pool(pool, audited, right, **options)
+    more = certify_pool(pool, audited, right, **options, hand_labelled=4000)
+    noisy = certify_pool(pool, audited, right, **options, hand_labelled=4000, human_wrong=0.05)
+    wrong = wrong_at_most(4000, plain.n, 0)
+    by_people = 10_000 - 4000 + most_audited(6000, 4000, 600)
+    assert plain.bound == pytest.approx(1 - wrong / 6000)
+    assert more.bound == pytest.approx(1 - wrong / 10_000)
+    assert noisy.bound == pytest.approx(1 - (wrong + 0.05 * by_people) / 10_000)
+
+
+def test_a_refused_pool_says_what_is_missing():
+    pool = np.ones(10_000)
+    refused = certify_pool(pool, np.arange(100), np.ones(100, bool), target=0.99)
+    assert refused.threshold is None
+    assert refused.missing == labels_needed(0.99) - 100 or refused.missing > 199
+
+
+@pytest.mark.parametrize("promise", ["auto", "everything"])
+def test_the_promise_about_a_pool_is_kept_where_errors_hide_under_high_confidence(promise):
+    """Two populations: clean above .9, and 4% wrong below."""
+    rng, broken, certified = np.random.default_rng(5), 0, 0
+    target = 0.98 if promise == "auto" else 0.985
+    for _ in range(400):
+        pool = rng.uniform(0.7, 1, 3000)
+        right = rng.random(3000) >= np.where(pool > 0.9, 0.003, 0.04)
+        audited = rng.permutation(3000)[:600]
+        certificate = certify_pool(pool, audited, right[audited], target=target, promise=promise)
+        if certificate.threshold is None:
+            continue
+        auto = certificate.covers(pool)
+        auto[audited] = False
+        wrong = np.count_nonzero(~right[auto])
+        total = auto.sum() if promise == "auto" else 3000
+        certified += 1
+        broken += wrong > (1 - target) * total
+    assert certified > 30
+    assert stats.binomtest(broken, 400, 0.05, alternative="greater").pvalue > 0.01
+
+
+def test_hardly_any_draw_has_more_above_a_threshold_than_reckoned_with():
+    most = most_audited(1000, 400, 100)
+    assert stats.hypergeom.sf(most, 1000, 400, 100) < 1e-4
+    assert most_audited(10, 10, 5) == 5 and most_audited(1, 1, 1) == 1
+
+
+POOL = {"pool": np.full(100, 0.9), "audited": np.arange(10), "right": np.ones(10, bool)}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"audited": np.array([0, 100])}, "audited=100"),
+        ({"audited": np.array([-1])}, "audited=-1"),
+        ({"audited": np.array([1, 1])}, "each item once"),
+        ({"audited": np.empty(0, int)}, "label an audit"),
+        ({"audited": np.array([0.5])}, "indices into the pool"),
+        ({"right": np.ones(9, bool)}, "right="),
+        ({"pool": np.full(100, np.nan)}, "pool=nan"),
+        ({"promise": "luck"}, "promise=luck"),
+        ({"human_wrong": 1.5}, "human_wrong=1.5"),
+        ({"hand_labelled": -1}, "hand_labelled=-1"),
+    ],
+)
+def test_what_is_no_pool_is_refused_by_name_and_value(change, message):
+    with pytest.raises(ParameterError, match=message):
+        certify_pool(**(POOL | change), target=0.9)
+
+
+def test_more_in_the_sample_than_there_is_is_refused():
+    with pytest.raises(ParameterError, match="n=11"):
+        wrong_at_most(10, 11, 0)
+
+
+def an_audit_of_classes(counts, seed=0):
+    predicted = np.repeat(np.arange(len(counts)), counts)
+    confidence = np.random.default_rng(seed).uniform(0.99, 1, len(predicted))
+    return confidence, predicted, np.ones(len(predicted), bool)
+
+
+def test_classes_with_labels_enough_are_certified_alone_and_the_others_together():
+    confidence, predicted, right = an_audit_of_classes([700, 650, 40, 30, 600])
+    right[predicted == 1] = np.arange(650) % 10 > 0  # class 1 is a tenth wrong
+    result = certify_per_class(confidence, predicted, right, target=0.99)
+    assert labels_needed(0.99, 1 - 0.05 / 4) <= 600
+    assert sorted(result.classes) == [0, 1, 4]
+    assert result.classes[0].level == pytest.approx(1 - 0.05 / 4)
+    assert result.classes[0].threshold == 0.5 and result.classes[1].threshold is None
+    assert result.rest.threshold is None and result.rest.n_audit == 70
+    covered = result.covers(confidence, predicted)
+    assert sorted(np.unique(predicted[covered])) == [0, 4]
+    assert ClassCertificates.from_dict(json.loads(json.dumps(result.to_dict()))) == result
+
+
+def test_with_few_labels_all_classes_are_certified_together_at_the_full_level():
+    confidence, predicted, right = an_audit_of_classes([100, 100, 120])
+    result = certify_per_class(confidence, predicted, right, target=0.99)
+    assert result.classes == {} and result.rest.level == 0.95
+    assert result.rest.threshold == 0.5
+
+
+def test_the_joint_promise_by_class_is_kept():
+    rng, broken = np.random.default_rng(1), 0
+    for _ in range(400):
+        predicted = rng.integers(0, 3, 900)
+        right = rng.random(900) < 0.9499  # each class just misses the target
+        result = certify_per_class(np.full(900, 0.995), predicted, right, target=0.95)
+        assert len(result.classes) == 3
+        broken += any(each.threshold is not None for each in result.classes.values())
+    assert broken > 0
+    assert stats.binomtest(broken, 400, 0.05, alternative="greater").pvalue > 0.01
+
+
+def test_predicted_classes_that_do_not_fit_are_refused():
+    with pytest.raises(ParameterError, match="predicted="):
+        certify_per_class(np.ones(3), np.zeros(2, int), np.ones(3, bool), target=0.9)
+    with pytest.raises(ParameterError, match="predicted=float64"):
+        certify_per_class(np.ones(3), np.zeros(3), np.ones(3, bool), target=0.9)
