@@ -14,7 +14,7 @@ from alutils.classifiers import Rows, SoftmaxRegression, Weights
 from alutils.datasets import Dataset, as_float
 from alutils.labels import Source
 from alutils.parameters import ParameterError
-from alutils.scenarios import Classifier, PoolState, Round, check_loop, pool_based
+from alutils.scenarios import Classifier, PoolState, Round, by_score, check_loop, pool_based
 
 ARMS = ("all", "random", "first", "active", "auto_at_once", "auto_confident_first")
 
@@ -36,6 +36,11 @@ class Step:
     n_auto_wrong: int
     weights: Weights
 
+    @property
+    def n_right(self) -> int:
+        """How many of the stop set the classifier gets right: what its ``fit`` says first."""
+        return self.round.trained[0]
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -55,7 +60,7 @@ class Outcome:
 
     def n_right(self) -> dict[str, int]:
         """Return for each arm how many of the stop set its last round gets right."""
-        return {arm: self.last(arm).round.n_right for arm in ARMS}
+        return {arm: self.last(arm).n_right for arm in ARMS}
 
 
 def run(
@@ -107,7 +112,7 @@ def run(
 
     human("all", len(labels), len(labels), None)
     human("random", budget, budget, None)
-    classifier, state = human("active", batch, budget, queries.least_confident)
+    classifier, state = human("active", batch, budget, by_score(queries.least_confident))
 
     # Both kinds of auto-labelling start from here: weights, Adam's slots, labels, order.
     number = len(outcome.of("active"))
@@ -175,7 +180,7 @@ def table(
                     "round": step.round.number,
                     "n_human": step.round.n_human,
                     "n_auto": step.round.n_auto,
-                    "n_right": step.round.n_right,
+                    "n_right": step.n_right,
                     "n_auto_wrong": step.n_auto_wrong,
                     "n_right_test": np.nan,
                 }

@@ -22,8 +22,8 @@ def at_once(features: Any, classifier: Classifier, state: PoolState, *, number: 
     labels = classifier.predict_proba(features[items]).argmax(axis=1)
     state.book.add(items, labels, Source.AUTO, number)
     state.pool = items[:0]
-    n_right, steps = classifier.fit(features[state.book.order], state.book.labels)
-    return Round(number, state.book.n_human, state.book.n_auto, items, n_right, steps, np.empty(0))
+    trained = classifier.fit(features[state.book.order], state.book.labels)
+    return Round(number, state.book.n_human, state.book.n_auto, items, trained, np.empty(0))
 
 
 def confident_first(
@@ -60,7 +60,7 @@ def confident_first(
         items = state.pool[-batch:]
         state.book.add(items, labels[-batch:], Source.AUTO, number)
         state.pool = state.pool[:-batch]
-        n_right, steps = classifier.fit(features[state.book.order], state.book.labels)
+        trained = classifier.fit(features[state.book.order], state.book.labels)
         book = state.book
-        yield Round(number, book.n_human, book.n_auto, items, n_right, steps, confidence[order])
+        yield Round(number, book.n_human, book.n_auto, items, trained, confidence[order])
         number += 1

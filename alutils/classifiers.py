@@ -89,7 +89,7 @@ class SoftmaxRegression:
     ) -> None:
         tf = quiet.tensorflow()
         self._tf = tf
-        n_features = x_stop.shape[1]
+        n_features, self.n_classes = x_stop.shape[1], n_classes
         if weights is None:
             weights = Weights(
                 np.zeros((n_features, n_classes), np.float32), np.zeros(n_classes, np.float32)

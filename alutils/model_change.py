@@ -150,7 +150,7 @@ def variance_reduction(
 
 
 def expected_error_reduction(
-    probabilities: np.ndarray, retrained: Callable[[int, int], np.ndarray]
+    probabilities: np.ndarray, retrained: Callable[[int, int], np.ndarray], least: float = 0.0
 ) -> np.ndarray:
     """Estimate the error that is left after a label, negated, by training with each item and label.
 
@@ -159,6 +159,8 @@ def expected_error_reduction(
     probabilities : (n_candidates, n_classes) float, rows summing to one
     retrained : takes the number of a candidate and a label for it, gives the (n_evaluated,
         n_classes) probabilities of a model that was trained with this label, too
+    least : labels of a probability below this are left out, except a candidate's likeliest; the
+        others weigh as their probabilities among themselves
 
     Returns
     -------
@@ -168,19 +170,25 @@ def expected_error_reduction(
     Raises
     ------
     ValueError
-        as `queries.checked`, for what ``retrained`` gives, too
+        as `queries.checked`, for what ``retrained`` gives, too; for a ``least`` that is no share
 
     Notes
     -----
-    ``n_candidates * n_classes`` trainings (less those of labels with probability zero).
+    ``n_candidates * n_classes`` trainings (less those of labels that are left out).
 
     Source: Roy and McCallum (2001), with log loss; Settles (2009), section 3.4.
     """
     p = queries.checked(probabilities)
+    if not 0 <= least <= 1:
+        raise ValueError(f"least={least}: expected a probability from 0 to 1.")
+    used = (p > 0) & ((p >= least) | (p == p.max(axis=1, keepdims=True)))
+    weights = np.where(used, p, 0).astype(np.float64)
+    if least:
+        weights /= weights.sum(axis=1, keepdims=True)
     out = np.zeros(len(p))
-    for i, j in np.argwhere(p > 0):
+    for i, j in np.argwhere(used):
         future = queries.checked(retrained(int(i), int(j)), f"retrained({i}, {j})")
-        out[i] -= p[i, j] * queries.entropy(future).mean(dtype=np.float64)
+        out[i] -= weights[i, j] * queries.entropy(future).mean(dtype=np.float64)
     return out
 
 

@@ -16,6 +16,7 @@ from alutils.heads import DenseHead
 from alutils.labels import LabelBook, Source
 from alutils.metrics import classification_metrics
 from alutils.report_splits import Split, split
+from alutils.scenarios import PoolState, Ranking, View, pool_based
 
 THRESHOLD = 0.6  # confidence under which a prediction counts as unsure
 STOP_SHARE = 0.10  # of unsure ones, at which the loop ends
@@ -120,13 +121,12 @@ def run_loop(
     if by_chance and sum(counts) > len(parts.pool):
         raise ValueError(f"counts={list(counts)}: the pool holds {len(parts.pool)} items")
     rng = np.random.default_rng(rng)
-    labelled, pool = parts.start, parts.pool
     clean = ~np.isin(parts.test, np.concatenate([parts.start, parts.pool]))
-    records = []
-    while True:
-        number = len(records)
-        head.fit(features[labelled], labels[labelled])
-        probabilities = head.predict_proba(features[pool])
+    records: list[dict[str, Any]] = []
+
+    def query(view: View) -> Ranking:
+        """Say what to label next, and note what was seen."""
+        number, probabilities, pool = len(records), view.probabilities, view.state.pool
         low = probabilities.max(axis=1) < threshold
         wrongly = moved_as_published(low)
         share, counted = float(low.mean()), len(wrongly) / len(low)
@@ -137,17 +137,17 @@ def run_loop(
             chosen = rng.choice(len(pool), n, replace=False)
         else:
             chosen = wrongly if loop == "as_published" else np.flatnonzero(low)
-            last = (stops and number >= min_rounds) or number >= max_rounds or not len(chosen)
+            last = (stops and number >= min_rounds) or number >= max_rounds
         if last or len(chosen) == len(pool):
-            chosen, last = chosen[:0], True
+            chosen = chosen[:0]
         test = head.predict_proba(features[parts.test])
         right = test.argmax(axis=1) == labels[parts.test]
-        unseen = ~np.isin(parts.test, labelled)
+        unseen = ~np.isin(parts.test, view.state.book.order)
         records.append(
             {
                 "arm": loop,
                 "round": number,
-                "n_human": len(labelled),
+                "n_human": view.state.book.n_human,
                 "n_pool": len(pool),
                 "n_moved": len(chosen),
                 "moved_unsure": float(low[chosen].mean()) if len(chosen) else np.nan,
@@ -161,11 +161,18 @@ def run_loop(
                 "clean_accuracy": float(right[clean].mean()) if clean.any() else np.nan,
             }
         )
+        rest = np.delete(np.arange(len(pool)), chosen)
+        return Ranking(np.concatenate([chosen, rest]), ask=len(chosen))
+
+    together = np.concatenate([parts.start, parts.pool])
+    state = PoolState.start(len(labels), together)
+    rounds = pool_based(
+        features, labels.__getitem__, head, query, state,
+        batch=len(together), budget=len(together), first=len(parts.start),
+    )  # fmt: skip
+    for _ in rounds:
         progress()
-        if last:
-            return Loop(pd.DataFrame(records), labelled, pool, head)
-        labelled = np.concatenate([labelled, pool[chosen]])
-        pool = np.delete(pool, chosen)
+    return Loop(pd.DataFrame(records), state.book.order, state.pool, head)
 
 
 def _measured(split_name: str, labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
@@ -298,23 +305,26 @@ def label_everything(
             )
     total = len(parts.start) + len(parts.pool)
     batch = max(1, round(portion * total))
-    book = LabelBook.empty(len(labels))
-    book.add(parts.start, labels[parts.start], Source.HUMAN, 0)
-    waiting, number = parts.pool, 0
-    while len(waiting):
-        # Only what people labelled is trained on: the procedure adds nothing else to the set.
-        by_hand = book.order[book.source[book.order] == Source.HUMAN]
-        head.fit(features[by_hand], labels[by_hand])
-        probabilities = head.predict_proba(features[waiting])
-        confidence = probabilities.max(axis=1)
-        sure = confidence >= threshold
-        book.add(waiting[sure], probabilities[sure].argmax(axis=1), Source.AUTO, number)
-        waiting, confidence = waiting[~sure], confidence[~sure]
+    number = 0
+
+    def sure(view: View) -> np.ndarray:
+        nonlocal number
         number += 1
-        least = np.argsort(confidence, kind="stable")
-        asked = least if len(waiting) <= rest * total else least[:batch]
-        book.add(waiting[asked], labels[waiting[asked]], Source.HUMAN, number)
-        waiting = np.delete(waiting, asked)
+        return view.probabilities.max(axis=1) >= threshold
+
+    def least_confident(view: View) -> Ranking:
+        order = np.argsort(view.probabilities.max(axis=1), kind="stable")
+        return Ranking(order, ask=len(order) if len(order) <= rest * total else batch)
+
+    state = PoolState.start(len(labels), np.concatenate([parts.start, parts.pool]))
+    # Only what people labelled is trained on: the procedure adds nothing else to the set.
+    rounds = pool_based(
+        features, labels.__getitem__, head, least_confident, state, batch=batch, budget=total,
+        first=len(parts.start), automatic=sure, train_on_automatic=False,
+    )  # fmt: skip
+    for _ in rounds:
+        pass
+    book = state.book
     auto = book.source == Source.AUTO
     wrong = int(np.count_nonzero(book.label[auto] != labels[auto]))
     return book, {

@@ -413,7 +413,7 @@ class SparseSoftmax:
                 "SoftmaxRegression takes any number."
             )
         n_features = x_stop.n_features
-        self._n_classes = n_classes
+        self.n_classes = n_classes
         self._x_stop, self._y_stop = x_stop.packed(), np.asarray(y_stop, np.int64)
         self._learning_rate, self._patience = learning_rate, patience
         w, b, m_w, v_w = (
@@ -435,7 +435,7 @@ class SparseSoftmax:
     @property
     def weights(self) -> Weights:
         w, b = self._state[:2]
-        return Weights(w[:, : self._n_classes].copy(), b[0, : self._n_classes].copy())
+        return Weights(w[:, : self.n_classes].copy(), b[0, : self.n_classes].copy())
 
     def state(self) -> list[np.ndarray]:
         """Return weights, moments and beta powers: all that a later fit depends on."""
@@ -462,7 +462,7 @@ class SparseSoftmax:
         z, (w, b) = self._logits_of(len(x)), self._state[:2]
         _logits(x.start, x.pixel, x.value, x.rows, w, b[0], z)
         _softmax(z)
-        return z[:, : self._n_classes].copy()
+        return z[:, : self.n_classes].copy()
 
     def _logits_of(self, n: int) -> np.ndarray:
         """Return room for the logits of ``n`` images, kept from call to call."""

@@ -19,7 +19,10 @@ PART = 500
 TURNS = 5
 """They choose a batch in this many parts, each with those before it as labelled."""
 RETRAINED_PART = 20
-"""The same for the strategy that trains a model for every item and class."""
+"""The same for the strategy that trains a model for every item and class; for large batches, twice
+the batch: among as many as are asked for there is no choice."""
+LEAST = 0.05
+"""It leaves out labels that are less likely than this."""
 PARAMETERS = 1000
 """Features go in as few directions as keep the softmax layer's parameters to this many."""
 
@@ -230,9 +233,9 @@ def _of_a_part(score: Callable[..., np.ndarray]) -> Choose:
 
 def _expected_error(context: Context, batch: int, rng: np.random.Generator) -> np.ndarray:
     p = queries.checked(context.probabilities)
-    part = rng.permutation(context.askable)[: max(RETRAINED_PART, batch)]
+    part = rng.permutation(context.askable)[: max(RETRAINED_PART, 2 * batch)]
     scores = model_change.expected_error_reduction(
-        p[part], lambda i, label: context.retrained(int(part[i]), label)
+        p[part], lambda i, label: context.retrained(int(part[i]), label), LEAST
     )
     return part[queries.top(scores, batch, rng)]
 
@@ -280,7 +283,7 @@ STRATEGIES: dict[str, Strategy] = {
         ),
         Strategy(
             "expected_error_reduction", frozenset({"probabilities", "retrained"}), _expected_error,
-            f"{RETRAINED_PART} c trainings, on {RETRAINED_PART} random items",
+            f"k c trainings, on k = max({RETRAINED_PART}, 2 b) random items",
             "Roy and McCallum (2001)",
         ),
         Strategy(

@@ -24,6 +24,7 @@ PROTOCOLS = (
     "published", "sound", "better",
     "noise", "draws",  # replicates of the published one: numerical noise; other draws of the data
     "as_logged", "as_stated",  # the report's, by what its log and what its text say
+    "mnist_pixels", "mnist_vgg16", "letters_vgg16",  # settings of the strategies: `alutils.curves`
 )  # fmt: skip
 SPLITS = ("test", "test_all", "validation", "pool", "audit")
 METRICS = (

@@ -2,10 +2,15 @@
 
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 
 from alutils import datasets
+
+# A first call may compile, and the machine may be busy: no test is about how long an example takes.
+hypothesis.settings.register_profile("no_deadline", deadline=None)
+hypothesis.settings.load_profile("no_deadline")
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

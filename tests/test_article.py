@@ -55,7 +55,7 @@ def test_the_last_weights_are_those_that_the_count_was_made_with(outcome, digits
     for arm in article.ARMS:
         step = outcome.last(arm)
         n_right = int((step.weights.logits(x_test).argmax(axis=1) == y_test).sum())
-        assert n_right == step.round.n_right
+        assert n_right == step.n_right
 
 
 def test_the_table_and_the_metrics_say_what_the_rounds_did(outcome, digits):

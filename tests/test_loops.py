@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from alutils import autolabel, queries
 from alutils.labels import LabelBook, Source
-from alutils.scenarios import PoolState, pool_based
+from alutils.scenarios import PoolState, by_score, pool_based
 
 
 class Nearest:
@@ -52,7 +52,15 @@ def test_the_loop_spends_its_budget_exactly_and_asks_for_no_item_twice(n, batch,
         return labels[items]
 
     rounds = list(
-        pool_based(x, oracle, Nearest(), queries.least_confident, state, batch=batch, budget=budget)
+        pool_based(
+            x,
+            oracle,
+            Nearest(),
+            by_score(queries.least_confident),
+            state,
+            batch=batch,
+            budget=budget,
+        )
     )
     assert len(asked) == len(set(asked)) == budget == state.book.n_human
     assert [r.n_human for r in rounds] == [min(budget, batch * (i + 1)) for i in range(len(rounds))]
@@ -65,7 +73,13 @@ def test_the_next_batch_is_what_the_classifier_is_least_sure_of():
     x, labels = pool(50)
     classifier, state = Nearest(), PoolState.start(50)
     loop = pool_based(
-        x, labels.__getitem__, classifier, queries.least_confident, state, batch=5, budget=15
+        x,
+        labels.__getitem__,
+        classifier,
+        by_score(queries.least_confident),
+        state,
+        batch=5,
+        budget=15,
     )
     next(loop)
     rest = np.setdiff1d(np.arange(50), np.arange(5))
@@ -78,7 +92,7 @@ def test_items_of_equal_utility_keep_their_order():
     x, labels = pool(30)
     state = PoolState.start(30)
     flat = lambda probabilities: np.zeros(len(probabilities))  # noqa: E731
-    rounds = pool_based(x, labels.__getitem__, Nearest(), flat, state, batch=7, budget=30)
+    rounds = pool_based(x, labels.__getitem__, Nearest(), by_score(flat), state, batch=7, budget=30)
     assert np.array_equal(np.concatenate([r.items for r in rounds]), np.arange(30))
 
 
@@ -86,7 +100,13 @@ def test_training_sees_the_labels_in_the_order_in_which_they_came():
     x, labels = pool(40)
     classifier, state = Nearest(), PoolState.start(40)
     for done in pool_based(
-        x, labels.__getitem__, classifier, queries.least_confident, state, batch=4, budget=12
+        x,
+        labels.__getitem__,
+        classifier,
+        by_score(queries.least_confident),
+        state,
+        batch=4,
+        budget=12,
     ):
         seen, y = classifier.seen[-1]
         assert np.array_equal(seen[-len(done.items) :], x[done.items])

@@ -203,6 +203,26 @@ def test_expected_error_reduction_trains_only_for_labels_that_can_be():
     assert ours == pytest.approx([-np.log(2) / 2] * 2)
 
 
+def test_expected_error_reduction_can_leave_out_unlikely_labels():
+    asked = []
+    entropies = {0: [[1.0, 0, 0]], 1: [[0.5, 0.5, 0]], 2: [[1 / 3] * 3]}
+
+    def retrained(i, label):
+        asked.append((i, label))
+        return np.array(entropies[label])
+
+    p = np.array([[0.6, 0.3, 0.1], [0.34, 0.33, 0.33]])
+    ours = model_change.expected_error_reduction(p, retrained, least=0.2)
+    assert asked == [(0, 0), (0, 1), (1, 0), (1, 1), (1, 2)]
+    second = -0.33 * np.log(2) - 0.33 * np.log(3)
+    assert ours == pytest.approx([-np.log(2) / 3, second])
+    asked.clear()
+    model_change.expected_error_reduction(p, retrained, least=0.9)
+    assert asked == [(0, 0), (1, 0)]  # the likeliest is always asked about
+    with pytest.raises(ValueError, match="least=2"):
+        model_change.expected_error_reduction(p, retrained, least=2)
+
+
 def test_principal_directions_keep_what_they_can_of_distances():
     rng = np.random.default_rng(0)
     flat = rng.normal(size=(50, 2)) @ rng.normal(size=(2, 8))

@@ -1,0 +1,195 @@
+"""Learning curves of query strategies: one strategy on one data set from one seed.
+
+`run` is a cell of the sweep behind ``results/strategies.csv``. A setting is a data set and what is
+seen of it; every strategy meets the same first labels, the same pool and the same test images on a
+seed, so that strategies are compared in pairs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from alutils import datasets, embeddings, estimators, strategies
+from alutils.datasets import as_float
+from alutils.oracles import Perfect
+from alutils.parameters import ParameterError, nearest
+from alutils.scenarios import PoolState, by_strategy, check_loop, pool_based
+
+SETTINGS = ("mnist_pixels", "mnist_vgg16", "letters_vgg16")
+"""Softmax regression on pixels of MNIST, on VGG16 features of MNIST, on VGG16 features of letters.
+"""
+DRAWN_FROM = 12_000
+"""The first so many training and half as many test digits: the draws of all seeds share these, so
+that their VGG16 features are computed once."""
+N_MEMBERS = 5
+"""Of a committee, each trained on a bootstrap of the labels."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """All that draws are made from.
+
+    Attributes
+    ----------
+    x : (n_items, n_features) float32
+    labels : (n_items,) int64
+    n_classes : of the data set
+    train, test : (n,) int64 items for pools, and for testing where that is a part of its own; no
+        test items: each draw keeps ``TEST_SHARE`` of its items back
+    provenance : where the images are from
+    """
+
+    x: np.ndarray
+    labels: np.ndarray
+    n_classes: int
+    train: np.ndarray
+    test: np.ndarray
+    provenance: str
+
+
+TEST_SHARE = 0.3
+"""The share of a data set without test images of its own that tests, as in the report."""
+
+
+def check(
+    *,
+    setting: str = "mnist_pixels",
+    strategy: str = "margin",
+    seed: int = 0,
+    batch: int = 50,
+    budget: int = 750,
+    n_pool: int = 4000,
+    letters: str = "rendered",
+) -> None:
+    """Raise ParameterError or ValueError for what `run` could not do; takes no time."""
+    if setting not in SETTINGS:
+        raise ParameterError("setting", setting, nearest(str(setting), SETTINGS))
+    strategies.get(strategy)
+    if seed < 0:
+        raise ParameterError("seed", seed, "expected 0 or more")
+    if not 1 <= n_pool <= DRAWN_FROM:
+        raise ParameterError("n_pool", n_pool, f"expected 1 to {DRAWN_FROM}")
+    check_loop(n_pool, batch, budget)
+    if not letters:
+        raise ParameterError("letters", letters, "expected a data set, such as rendered")
+
+
+def prepare(
+    *, setting: str = "mnist_pixels", letters: str = "rendered", **others: Any
+) -> dict[str, str]:
+    """Download and compute what a setting needs, once, before many runs share it.
+
+    Returns
+    -------
+    provenance of the images, for the manifest
+    """
+    return {"images": source(setting, letters).provenance}
+
+
+def source(setting: str, letters: str = "rendered") -> Source:
+    """Return what a setting's draws are made from; features come out of their cache.
+
+    Parameters
+    ----------
+    setting : one of ``SETTINGS``
+    letters : data set of the letters, as `datasets.load` takes it
+    """
+    if setting == "letters_vgg16":
+        data = datasets.load(letters)
+        x, labels, provenance = embeddings.features(data.images), data.labels, data.provenance
+        train, test = np.arange(len(labels)), np.empty(0, np.int64)
+        n_classes = len(data.classes)
+    else:
+        train_set, test_set = datasets.mnist()
+        images = np.concatenate([train_set.images[:DRAWN_FROM], test_set.images[: DRAWN_FROM // 2]])
+        labels = np.concatenate([train_set.labels[:DRAWN_FROM], test_set.labels[: DRAWN_FROM // 2]])
+        x = as_float(images) if setting == "mnist_pixels" else embeddings.features(images)
+        n_classes, provenance = len(train_set.classes), train_set.provenance
+        train = np.arange(DRAWN_FROM)
+        test = np.arange(DRAWN_FROM, len(labels))
+    return Source(x, labels, n_classes, train, test, provenance)
+
+
+def run(
+    *,
+    setting: str = "mnist_pixels",
+    strategy: str = "margin",
+    seed: int = 0,
+    batch: int = 50,
+    budget: int = 750,
+    n_pool: int = 4000,
+    letters: str = "rendered",
+) -> pd.DataFrame:
+    """Run one strategy until its budget is spent; measure the test accuracy after every round.
+
+    Parameters
+    ----------
+    setting : one of ``SETTINGS``
+    strategy : one of `strategies.STRATEGIES`
+    seed : of the pool, the first labels (``batch`` of them, at random, the same for every strategy)
+        and the strategy's own chance
+    batch, budget : labels a round and in all
+    n_pool : items in the pool, at most; fewer where the data set holds fewer
+    letters : data set of the letters setting
+
+    Returns
+    -------
+    rows of the long results table (``protocol`` is the setting, ``arm`` the strategy): accuracy on
+    the test images, round by round
+
+    Raises
+    ------
+    ParameterError, ValueError
+        as `check`, and for a pool smaller than the budget
+    """
+    check(
+        setting=setting, strategy=strategy, seed=seed, batch=batch, budget=budget, n_pool=n_pool,
+        letters=letters,
+    )  # fmt: skip
+    origin = source(setting, letters)
+    rng = np.random.default_rng([seed, 0])
+    order = rng.permutation(origin.train)
+    test = origin.test
+    if not len(test):
+        n_test = round(TEST_SHARE * len(order))
+        test, order = order[:n_test], order[n_test:]
+    pool = order[:n_pool]
+    x, labels = _scaled(origin.x[pool], origin.x[test]), origin.labels[pool]
+    x, x_test = x[: len(pool)], x[len(pool) :]
+    query = by_strategy(
+        strategy,
+        np.random.default_rng([seed, 1]),
+        committee=estimators.committee(N_MEMBERS),
+        retrained=estimators.retrained(),
+    )
+    classifier = estimators.Estimator(origin.n_classes)
+    rows = []
+    for done in pool_based(
+        x, Perfect(labels), classifier, query, PoolState.start(len(pool)),
+        batch=batch, budget=budget,
+    ):  # fmt: skip
+        right = classifier.predict(x_test) == origin.labels[test]
+        rows.append({"round": done.number, "n_human": done.n_human, "value": right.mean()})
+    return pd.DataFrame(rows).assign(
+        protocol=setting, arm=strategy, seed=seed, n_auto=0, split="test", metric="accuracy",
+        n_eval=len(test),
+    )  # fmt: skip
+
+
+def _scaled(x_pool: np.ndarray, x_test: np.ndarray) -> np.ndarray:
+    """Return both below each other, on a scale on which softmax regression's penalty fits.
+
+    Less the pool's mean, divided by the pool's root mean square norm over 8: pixels of digits stay
+    about as long as they are, VGG16's features, which are hundreds, come to the same length.
+    """
+    x = np.concatenate([x_pool, x_test]).astype(np.float32)
+    of_pool = x[: len(x_pool)]
+    x -= of_pool.mean(axis=0)
+    norm = np.sqrt(np.mean(np.einsum("nd,nd->n", of_pool, of_pool)))
+    if norm:
+        x *= np.float32(8 / norm)
+    return x
