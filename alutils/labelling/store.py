@@ -1,0 +1,303 @@
+"""A labelling project: pictures, labels, and what happened to them, in one folder.
+
+Everything that is acknowledged is on the disk: label and event in one transaction, pictures under
+their hash before their row. Class folders follow after the transaction, and `Store.reconcile`
+mends what a crash left in between.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from alutils.labelling.database import shown_time
+from alutils.labelling.files import FOLDER, Files
+from alutils.labelling.names import checked_name, choose_keys, file_name, folder_name
+from alutils.labelling.queue import LEASE_S, Queue
+from alutils.labelling.reading import checked_number, meta, set_meta
+from alutils.labelling.reconcile import Mended, reconcile
+from alutils.labelling.records import SOURCES, LabelClass, LabellingError, UnknownError
+from alutils.labelling.scoring import Scoring
+
+AUDIT_SHARE, AUDIT_RATE = 0.1, 0.2
+_DATABASE, _LOCK = "labels.sqlite", "lock"
+
+
+class Store(Queue, Scoring):
+    """A labelling project; get one with `Store.open`. Safe to use from many threads."""
+
+    files: Files
+    folder: Path
+    _lock: BinaryIO | None
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path | str,
+        classes: Sequence[str] | None = None,
+        *,
+        audit_share: float | None = None,
+        audit_rate: float | None = None,
+        lease_s: float = LEASE_S,
+        seed: int | None = None,
+        alone: bool = True,
+        clock: Callable[[], float] = time.time,
+        step: Callable[[str], None] = lambda name: None,
+    ) -> Store:
+        """Open a labelling project, or begin one.
+
+        Parameters
+        ----------
+        folder : of the user's pictures, which are not touched; all is kept in ``FOLDER/labelling``
+        classes : names; those that the project does not have yet are added
+        audit_share : share of the pictures that come in which is drawn into the audit slice, at
+            random; kept with the project, 0.1 at first
+        audit_rate : share of what is handed out that comes from the audit slice; kept, 0.2 at first
+        lease_s : how many seconds a person may hold a picture
+        seed : of the random draws; None draws one
+        alone : refuse if another process has the project open
+        clock, step : see `alutils.labelling.database.Database`
+
+        Raises
+        ------
+        LabellingError
+            If the folder cannot be used, or is in use by another process.
+        """
+        folder = Path(folder)
+        if folder.exists() and not folder.is_dir():
+            raise LabellingError(f"{folder}: is a file; expected a folder of pictures")
+        for name, value in (("audit_share", audit_share), ("audit_rate", audit_rate)):
+            if value is not None and not 0 <= value <= 1:
+                raise LabellingError(f"{name}={value}: expected 0 to 1")
+        try:
+            files = Files(folder / FOLDER, step)
+        except OSError as error:
+            raise LabellingError(
+                f"{folder / FOLDER}: cannot be written ({error.strerror}); choose another folder"
+            ) from error
+        lock = _lock_file(files.root / _LOCK) if alone else None
+        try:
+            store = cls(files.root / _DATABASE, clock=clock, step=step)
+        except BaseException:
+            if lock is not None:
+                lock.close()
+            raise
+        store.files, store.folder, store._lock = files, folder, lock
+        store.rng, store.lease_s = np.random.default_rng(seed), lease_s
+        try:
+            with store.transaction() as connection:
+                given = {"audit_share": audit_share, "audit_rate": audit_rate}
+                first = {"audit_share": AUDIT_SHARE, "audit_rate": AUDIT_RATE}
+                for name, value in given.items():
+                    if value is not None or not meta(connection, name, ""):
+                        set_meta(connection, name, str(first[name] if value is None else value))
+            store.add_classes(classes or ())
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def close(self) -> None:
+        """Close the project; no thread may be at work in it."""
+        super().close()
+        lock, self._lock = getattr(self, "_lock", None), None
+        if lock is not None:
+            lock.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- pictures -----------------------------------------------------------------------------
+
+    def add_picture(
+        self, png: bytes, sha256: str, name: str, width: int, height: int, source: str = "upload"
+    ) -> int:
+        """Take in a picture; one that is there already stays as it is.
+
+        Parameters
+        ----------
+        png : the re-encoded file's bytes
+        sha256 : their hash, 64 hexadecimal digits
+        name : as it was called; any text
+        width, height : pixels
+        source : one of `alutils.labelling.records.SOURCES`
+
+        Returns
+        -------
+        the picture's number
+        """
+        if source not in SOURCES:
+            raise LabellingError(f"source={source!r}: expected one of {', '.join(SOURCES)}")
+        width = checked_number(width, "width", 1, 2**31)
+        height = checked_number(height, "height", 1, 2**31)
+        if len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
+            raise LabellingError(f"sha256={sha256!r}: expected 64 hexadecimal digits")
+        name = str(name).encode(errors="replace").decode()[:1000] or "picture"
+        written = self.files.write_picture(png, sha256)
+        try:
+            with self.transaction() as connection:
+                shuffle = float(self.rng.random())
+                share = float(meta(connection, "audit_share", "0"))
+                audit = bool(self.rng.random() < share)
+                connection.execute(
+                    """INSERT INTO items (sha256, name, width, height, source, added, audit,
+                        shuffle, rank) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+                    ON CONFLICT (sha256) DO UPDATE SET unreadable = 0""",
+                    (
+                        sha256, name, width, height, source, shown_time(self.clock()), audit,
+                        shuffle, 2 + shuffle,
+                    ),
+                )  # fmt: skip
+                self.step("picture row")
+                query = "SELECT id FROM items WHERE sha256 = ?"
+                return connection.execute(query, (sha256,)).fetchone()[0]
+        except Exception:
+            if written:
+                self.files.picture(sha256).unlink(missing_ok=True)
+            raise
+
+    def known(self, sha256: str) -> int | None:
+        """Return the number of the picture with this content, None if it has not come yet."""
+        query = "SELECT id FROM items WHERE sha256 = ? AND NOT unreadable"
+        row = self.connection.execute(query, (sha256,)).fetchone()
+        return None if row is None else row[0]
+
+    def picture_path(self, item: int) -> Path:
+        """Where a picture's file lies; `UnknownError` for a picture that does not exist."""
+        path = self.files.picture(self._item_row(self.connection, item)["sha256"])
+        if not path.is_file():
+            raise UnknownError(f"picture {item}: its file is missing; bring the picture again")
+        return path
+
+    # --- classes ------------------------------------------------------------------------------
+
+    def add_class(self, name: str) -> LabelClass:
+        """Add a class; one that is there already stays as it is."""
+        return self.add_classes([name])[0]
+
+    def add_classes(self, names: Iterable[str]) -> list[LabelClass]:
+        """Add classes, all or none, and choose their keys; returns them in the order of the names.
+
+        Raises
+        ------
+        LabellingError
+            If a name is empty, too long or no text.
+        """
+        if isinstance(names, str):
+            raise LabellingError(f"classes={names!r}: expected a list of names, not one text")
+        wanted = list(dict.fromkeys(checked_name(name) for name in names))
+        with self.transaction() as connection:
+            there = {c.name: c for c in self.classes()}
+            new = [name for name in wanted if name not in there]
+            keys = choose_keys(new, [c.key for c in there.values() if c.key])
+            folders = [c.folder for c in there.values()]
+            for number, (name, key) in enumerate(zip(new, keys, strict=True), len(there)):
+                folders.append(folder_name(name, folders))
+                connection.execute(
+                    "INSERT INTO classes (number, name, folder, key) VALUES (?, ?, ?, ?)",
+                    (number, name, folders[-1], key),
+                )
+                self.step("class written")
+        there = {c.name: c for c in self.classes()}
+        return [there[name] for name in wanted]
+
+    def rename_class(self, old: str, new: str) -> LabelClass:
+        """Give a class another name; its number, key and pictures stay, its folder is renamed.
+
+        Raises
+        ------
+        LabellingError
+            If there is no such class, or one of the new name.
+        """
+        new = checked_name(new)
+        with self.transaction() as connection:
+            number = self._class_number(connection, old)
+            others = [c for c in self.classes() if c.number != number]
+            if new in {c.name for c in others}:
+                raise LabellingError(f"class {new!r}: exists already; choose another name")
+            before = connection.execute(
+                "SELECT folder FROM classes WHERE number = ?", (number,)
+            ).fetchone()[0]
+            folder = folder_name(new, [c.folder for c in others])
+            connection.execute(
+                "UPDATE classes SET name = ?, folder = ? WHERE number = ?", (new, folder, number)
+            )
+            self.step("class written")
+        source, target = self.files.classes / before, self.files.classes / folder
+        if before != folder and source.is_dir() and not target.exists():
+            with self._writing:
+                source.rename(target)
+            self.step("class folder renamed")
+        return self.classes()[number]
+
+    # --- class folders ------------------------------------------------------------------------
+
+    def show(self, items: Iterable[int], before: Iterable[int | None] = ()) -> None:
+        """Make class folders follow the database.
+
+        Parameters
+        ----------
+        items : numbers of pictures whose label has changed
+        before : class numbers that they had, None where none; by default they had none
+        """
+        items, before = list(items), list(before)
+        before += [None] * (len(items) - len(before))
+        # What is true is read under the lock that writers take: who comes last sees the last state.
+        with self._writing:
+            folders = {c.number: c.folder for c in self.classes()}
+            for item, old in zip(items, before, strict=True):
+                row = self.connection.execute(
+                    "SELECT sha256, name, label FROM items WHERE id = ?", (item,)
+                ).fetchone()
+                name = file_name(row["name"], item)
+                if old is not None and old != row["label"]:
+                    self.files.unlink(row["sha256"], folders[old], name)
+                if row["label"] is not None and self.files.picture(row["sha256"]).is_file():
+                    self.files.link(row["sha256"], folders[row["label"]], name)
+
+    def reconcile(self, *, check_content: bool = False) -> Mended:
+        """Mend what a crash or a stranger left; call it after `open`. Twice does no more than once.
+
+        Parameters
+        ----------
+        check_content : also read every picture and compare its hash, which takes a while
+
+        Returns
+        -------
+        what was mended
+        """
+        return reconcile(self, check_content=check_content)
+
+    def settings(self) -> dict[str, float]:
+        """Return the project's ``audit_share`` and ``audit_rate``."""
+        with self.reading() as connection:
+            names = ("audit_share", "audit_rate")
+            return {name: float(meta(connection, name, "0")) for name in names}
+
+
+def _lock_file(path: Path) -> BinaryIO:
+    """Hold a lock until the file is closed or the process ends, however it ends."""
+    handle = path.open("a+b")
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        handle.close()
+        raise LabellingError(
+            f"{path.parent}: is open in another process; end that one, or use its page"
+        ) from None
+    return handle
