@@ -1,0 +1,205 @@
+"""What is said of learning curves, against closed forms and by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from alutils import curves, strategy_tables
+from alutils.parameters import ParameterError
+
+
+def table(curves_of, protocol="mnist_pixels", n_human=(10, 20, 40)):
+    """Return rows of {(arm, seed): accuracies}."""
+    return pd.DataFrame(
+        {
+            "protocol": protocol, "arm": arm, "seed": seed, "round": i, "n_human": n, "n_auto": 0,
+            "split": "test", "metric": "accuracy", "value": value, "n_eval": 100,
+        }
+        for (arm, seed), values in curves_of.items()
+        for i, (n, value) in enumerate(zip(n_human, values, strict=True))
+    )  # fmt: skip
+
+
+def test_the_area_of_a_straight_line_is_its_middle():
+    rows = table({("random", 0): [0.2, 0.4, 0.8], ("margin", 0): [0.5, 0.5, 0.5]})
+    areas = strategy_tables.areas(rows.sample(frac=1, random_state=0)).set_index("arm")
+    assert areas.loc["random", "area"] == pytest.approx(0.5)
+    assert areas.loc["margin", "area"] == pytest.approx(0.5)
+    assert areas.loc["random", "last"] == 0.8
+
+
+def test_labels_to_reach_are_read_off_between_rounds():
+    rows = table({("a", 0): [0.2, 0.4, 0.8], ("b", 0): [0.9, 0.1, 0.1], ("c", 0): [0.1, 0.3, 0.2]})
+    labels = strategy_tables.labels_to_reach(rows, 0.6).set_index("arm")["labels"]
+    assert labels["a"] == pytest.approx(30) and labels["b"] == 10 and np.isnan(labels["c"])
+    assert strategy_tables.labels_to_reach(rows, 0.3).set_index("arm")["labels"]["c"] == 20
+    with pytest.raises(ValueError, match=r"target=1\.5"):
+        strategy_tables.labels_to_reach(rows, 1.5)
+
+
+def many(shift, n_seeds=12, seed=0):
+    rng = np.random.default_rng(seed)
+    base = rng.normal(0.5, 0.05, n_seeds)
+    return table(
+        {
+            (arm, s): base[s] + gap + rng.normal(0, 0.005, 3)
+            for arm, gap in {"random": 0.0, **shift}.items()
+            for s in range(n_seeds)
+        }
+    )
+
+
+def test_the_summary_tells_what_is_better_worse_and_neither():
+    rows = many({"margin": 0.05, "bald": 0.0, "k_center_greedy": -0.05})
+    out = strategy_tables.summary(rows, {("mnist_pixels", "margin"): 1.5}).set_index("arm")
+    assert out["verdict"].to_dict() == {
+        "margin": "better", "bald": "no better", "k_center_greedy": "worse", "random": "",
+    }  # fmt: skip
+    assert list(out.index) == ["margin", *out.index[1:3], "k_center_greedy"]
+    assert (out["win"] + out["tie"] + out["loss"] == 12).all()
+    assert (out.loc["margin", ["win", "loss"]] == [12, 0]).all()
+    assert (out.loc["random", ["win", "tie", "loss"]] == [0, 12, 0]).all()
+    assert out.loc["margin", "seconds"] == 1.5 and np.isnan(out.loc["bald", "seconds"])
+    areas = strategy_tables.areas(rows).pivot(index="seed", columns="arm", values="area")
+    test = stats.ttest_rel(areas["margin"], areas["random"])
+    assert out.loc["margin", "p"] == pytest.approx(test.pvalue)
+    assert out.loc["margin", "low"] == pytest.approx(test.confidence_interval(0.95).low)
+    assert strategy_tables.no_better_than_random(out.reset_index()) == {
+        "mnist_pixels": ["bald", "k_center_greedy"]
+    }
+
+
+def test_labels_that_few_seeds_reach_are_not_told_as_a_number():
+    curves_of = {("random", s): [0.1, 0.2, 0.9 if s < 3 else 0.3] for s in range(7)}
+    out = strategy_tables.summary(table(curves_of))
+    assert np.isnan(out["labels_to_85"][0]) and out["reach_85"][0] == pytest.approx(3 / 7)
+    curves_of |= {("random", s): [0.1, 0.2, 0.9] for s in range(4)}
+    out = strategy_tables.summary(table(curves_of))
+    assert 20 < out["labels_to_85"][0] < 40
+
+
+def test_those_that_cannot_be_told_from_the_best_are_named():
+    rows = many({"margin": 0.05, "badge": 0.0495, "bald": 0.0})
+    out = strategy_tables.tied_for_best(rows)
+    assert set(out["arm"]) == {"margin", "badge"} and out["arm"][0] == out["best"][0]
+    assert (out["behind"] <= 0).all()
+
+
+def test_mean_curves_have_students_interval():
+    rows = many({})
+    out = strategy_tables.mean_curves(rows).set_index("n_human")
+    values = rows[rows["n_human"] == 20]["value"]
+    low, high = stats.t.interval(0.95, 11, values.mean(), stats.sem(values))
+    assert out.loc[20, ["mean", "low", "high"]].tolist() == pytest.approx(
+        [values.mean(), low, high]
+    )
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_rejects_what_bonferroni_does_and_nothing_out_of_order(p):
+    p = np.array(p)
+    rejected = strategy_tables._holm(p)
+    assert rejected[p <= 0.05 / len(p)].all()
+    assert not rejected[p > 0.05].any()
+    if rejected.any() and not rejected.all():
+        assert p[rejected].max() <= p[~rejected].min()
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (table({("margin", 0): [0.1, 0.2, 0.3]}), "no curves of random"),
+        (table({("random", 0): [0.1, 0.2, 0.3]}).query("round == 0"), "1 round"),
+        (
+            pd.concat(
+                [
+                    table({("random", 0): [0.1, 0.2, 0.3]}),
+                    table({("margin", 0): [0.1, 0.2, 0.3]}, n_human=(5, 6, 7)),
+                ]
+            ),
+            "different rounds",
+        ),
+        (
+            table({("random", s): [0.1] * 3 for s in (0, 1)} | {("margin", 0): [0.1] * 3}),
+            "margin lacks some seeds",
+        ),
+        (table({("random", 0): [0.1] * 3}).assign(metric="mcc"), "no rows"),
+    ],
+)
+def test_tables_that_cannot_be_compared_are_refused(rows, message):
+    with pytest.raises(ValueError, match=message):
+        strategy_tables.summary(rows)
+
+
+# --- the curves themselves ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def few_digits(digits, monkeypatch):
+    """Let the curves draw from the article's digits: no download."""
+    x, y, x_test, y_test = digits
+    n, n_test = 600, 200
+    both = np.concatenate([x[:n], x_test[:n_test]])
+    labels = np.concatenate([y[:n], y_test[:n_test]])
+    origin = curves.Source(both, labels, 10, np.arange(n), np.arange(n, n + n_test), "mnist")
+    monkeypatch.setattr(curves, "source", lambda *_: origin)
+    return origin
+
+
+def test_a_curve_starts_alike_for_every_strategy_and_repeats_itself(few_digits):
+    options = {"batch": 20, "budget": 60, "n_pool": 300, "seed": 3}
+    margin = curves.run(strategy="margin", **options)
+    assert margin["n_human"].tolist() == [20, 40, 60]
+    assert set(margin["protocol"]) == {"mnist_pixels"} and set(margin["n_eval"]) == {200}
+    pd.testing.assert_frame_equal(margin, curves.run(strategy="margin", **options))
+    chance = curves.run(strategy="random", **options)
+    assert chance["value"][0] == margin["value"][0]
+    assert not np.array_equal(chance["value"], margin["value"])
+    assert not np.array_equal(
+        margin["value"], curves.run(strategy="margin", **options | {"seed": 4})["value"]
+    )
+
+
+def test_test_items_are_never_in_the_pool_where_there_are_none_of_their_own(
+    few_digits, monkeypatch
+):
+    seen = []
+
+    def watched(features, *arguments, **options):
+        seen.append(features)
+        return curves_pool_based(features, *arguments, **options)
+
+    curves_pool_based = curves.pool_based
+    monkeypatch.setattr(curves, "pool_based", watched)
+    own = curves.Source(
+        few_digits.x, few_digits.labels, 10, np.arange(800), np.empty(0, int), "mnist"
+    )
+    monkeypatch.setattr(curves, "source", lambda *_: own)
+    rows = curves.run(strategy="random", batch=10, budget=20, n_pool=4000)
+    assert set(rows["n_eval"]) == {240} and len(seen[0]) == 560
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"setting": "mnist"}, "mnist_pixels"),
+        ({"strategy": "badge2"}, "badge"),
+        ({"seed": -1}, "seed=-1"),
+        ({"batch": 0}, "batch=0"),
+        ({"budget": 5000}, "budget=5000"),
+        ({"n_pool": 20000}, "n_pool=20000"),
+        ({"letters": ""}, "letters"),
+    ],
+)
+def test_a_curve_that_cannot_be_is_refused_at_once(bad, message, monkeypatch):
+    monkeypatch.setattr(curves, "source", lambda *_: pytest.fail("work was begun"))
+    with pytest.raises((ParameterError, ValueError), match=message):
+        curves.run(**bad)
+
+
+def test_a_pool_smaller_than_the_budget_is_told(few_digits):
+    with pytest.raises(ValueError, match="budget=700: the pool holds 600"):
+        curves.run(budget=700, batch=50)
