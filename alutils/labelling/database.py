@@ -86,6 +86,12 @@ CREATE TABLE models (
     certificate TEXT NOT NULL,
     audit TEXT NOT NULL
 );
+CREATE TABLE seen (               -- files of the watched folder that need no second look
+    path TEXT PRIMARY KEY,
+    size INTEGER NOT NULL,
+    modified INTEGER NOT NULL,    -- nanoseconds since 1970
+    problem TEXT                  -- why it was not taken in, NULL if it was
+) WITHOUT ROWID;
 CREATE TRIGGER events_are_kept BEFORE DELETE ON events
     BEGIN SELECT raise(ABORT, 'events are only ever added'); END;
 CREATE TRIGGER events_stay_as_they_are BEFORE UPDATE ON events

@@ -94,6 +94,17 @@ class Queue(Reading):
             chosen.append((audit if from_audit else queue).pop(0)[0])
         return chosen
 
+    def claim(self, person: str, item: int) -> Item:
+        """Give a person this very picture, as after an upload; raises as `label`."""
+        person = checked_name(person, "person", _PERSON)
+        with self.transaction() as connection:
+            row = self._free_row(connection, item, person)
+            connection.execute(
+                "UPDATE items SET person = ?, until = ?, handed = ? WHERE id = ?",
+                (person, self.clock() + self.lease_s, self.clock(), row["id"]),
+            )
+            return self._items(connection, [row["id"]])[0]
+
     def release(self, person: str, items: Sequence[int] | None = None) -> int:
         """Give back what a person holds, all of it or these; returns how many."""
         person = checked_name(person, "person", _PERSON)

@@ -177,6 +177,26 @@ class Store(Queue, Scoring):
             raise UnknownError(f"picture {item}: its file is missing; bring the picture again")
         return path
 
+    def note_file(self, path: str, size: int, modified: int, problem: str | None = None) -> None:
+        """Remember a file of the watched folder, taken in or refused, so that it is read once.
+
+        Parameters
+        ----------
+        path : relative to the folder
+        size, modified : bytes, and nanoseconds since 1970; another value makes it a new file
+        problem : why it was refused, None if it was taken in
+        """
+        path = path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+        with self.transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)", (path, size, modified, problem)
+            )
+
+    def seen_files(self) -> dict[str, tuple[int, int, str | None]]:
+        """Return size, time of change and problem of each file that `note_file` remembers."""
+        rows = self.connection.execute("SELECT * FROM seen")
+        return {r["path"]: (r["size"], r["modified"], r["problem"]) for r in rows}
+
     # --- classes ------------------------------------------------------------------------------
 
     def add_class(self, name: str) -> LabelClass:
