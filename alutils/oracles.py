@@ -234,6 +234,12 @@ def check_share(name: str, value: float | np.ndarray) -> None:
         raise ParameterError(name, value, "expected a probability from 0 to 1")
 
 
+def check_count(name: str, value: int) -> None:
+    """Raise ParameterError unless a value is a whole number, 1 or more."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ParameterError(name, value, "expected a whole number, 1 or more")
+
+
 def _of_items(values: float | np.ndarray, items: np.ndarray) -> np.ndarray:
     """Return each item's own value, (n,) float; there is one for all or one for each item."""
     values = np.asarray(values, np.float64)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from alutils import queries
-from alutils.oracles import check_share
+from alutils.oracles import check_count, check_share
 from alutils.parameters import ParameterError
 
 
@@ -155,7 +155,7 @@ class Plateau(_Remembering):
 
     def __post_init__(self) -> None:
         _check_validation(self.x, self.y)
-        _check_count("patience", self.patience)
+        check_count("patience", self.patience)
         check_share("gain", self.gain)
 
     def __call__(self, look: Look) -> str | None:
@@ -195,7 +195,7 @@ class StablePredictions(_Remembering):
     def __post_init__(self) -> None:
         if not len(self.x):
             raise ParameterError("x", "empty", "the stop set holds no items", "give some hundreds")
-        _check_count("over", self.over)
+        check_count("over", self.over)
         check_share("agreement", self.agreement)
 
     def __call__(self, look: Look) -> str | None:
@@ -308,8 +308,3 @@ def _check_validation(x: Any, y: np.ndarray) -> None:
             f"{np.shape(y)} labels for {len(x)} items",
             "a validation set holds at least one item, with one label for each",
         )
-
-
-def _check_count(name: str, value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ParameterError(name, value, "expected a whole number of rounds, 1 or more")

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from alutils import oracles, queries
-from alutils.oracles import ABSTAINED, Oracle, check_share
+from alutils.oracles import ABSTAINED, Oracle, check_count, check_share
 from alutils.parameters import ParameterError
 
 Decide = Callable[[float], bool]
@@ -46,7 +46,7 @@ class _Sparing:
 
     def __post_init__(self) -> None:
         check_share("share", self.share)
-        _check_count("window", self.window)
+        check_count("window", self.window)
 
     def __call__(self, utility: float) -> bool:
         """Say whether to ask for the next arrival, and count it."""
@@ -103,7 +103,7 @@ class FixedThreshold(_Sparing):
 def fixed_threshold(share: float, n_classes: int) -> float:
     """Return the confidence as far above chance (1 / ``n_classes``) as ``share`` is above 0."""
     check_share("share", share)
-    _check_count("n_classes", n_classes)
+    check_count("n_classes", n_classes)
     return 1 / n_classes + share * (1 - 1 / n_classes)
 
 
@@ -272,7 +272,7 @@ def stream_based(
     counts = {"n_classes": n_classes, "budget": budget, "first": first, "train_every": train_every}
     counts |= {"report_every": report_every} | ({} if window is None else {"window": window})
     for name, value in counts.items():
-        _check_count(name, value)
+        check_count(name, value)
     if first > budget:
         raise ParameterError(
             "first", first, f"the budget is {budget}", "begin with as many labels at most"
@@ -376,8 +376,3 @@ class _Run:
         self.classifier.fit(self.features[items], labels)
         self.n_new = 0
         self.n_fits += 1
-
-
-def _check_count(name: str, value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ParameterError(name, value, "expected a whole number, 1 or more")

@@ -210,7 +210,7 @@ def test_rules_leave_what_they_are_shown_as_it_is():
         (lambda: TargetAccuracy(X, Y, 0.9, level=1.0), r"level=1.0: expected a confidence"),
         (lambda: TargetAccuracy(X, Y[:9], 0.9), r"y=\(9,\) labels for 1000 items"),
         (lambda: TargetAccuracy(X[:0], Y[:0], 0.9), r"y=\(0,\) labels for 0 items"),
-        (lambda: Plateau(X, Y, patience=0), r"patience=0: expected a whole number of rounds"),
+        (lambda: Plateau(X, Y, patience=0), r"patience=0: expected a whole number, 1 or more"),
         (lambda: Plateau(X, Y, patience=2.5), r"patience=2.5"),
         (lambda: Plateau(X, Y, patience=True), r"patience=True"),
         (lambda: Plateau(X, Y, 2, gain=-0.1), r"gain=-0.1: expected a probability from 0 to 1"),
