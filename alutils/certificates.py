@@ -246,7 +246,7 @@ def labels_needed(target: float, level: float = 0.95, errors: int = 0) -> int:
     """Return how many checked labels, ``errors`` of them wrong, certify the target."""
     check_open_fraction("target", target)
     check_count("errors", errors)
-    more = _fewest(lambda more: lower_bound(errors + 1 + more, errors, level), target)
+    more = _fewest(lambda more: lower_bound(errors + 1 + more, errors, level) >= target)
     if more is None:
         raise ParameterError(
             "target", target, f"would take over {MOST_LABELS:,} labels", "ask less"
@@ -310,7 +310,7 @@ def certify(
         target=target,
         level=level,
         n_audit=len(confidence),
-        bound=lambda n, errors: lower_bound(n, errors, level),
+        passes=lambda n, errors: lower_bound(n, errors, level) >= target,
         model=model,
         data=data,
     )
@@ -334,8 +334,7 @@ def certificate(
     target: float,
     level: float,
     n_audit: int,
-    bound: Callable[[float, float], float],
-    needed: float | None = None,
+    passes: Callable[[float, float], bool],
     **about: str,
 ) -> Certificate:
     """Return the certificate, or the refusal, that follows from a sequence of tests.
@@ -344,22 +343,22 @@ def certificate(
     ----------
     tested : what `fixed_sequence` gave
     target, level, n_audit, about : fields of the `Certificate`
-    bound : lower bound on a share of right labels, from a number checked and of errors among them;
-        forecasts after a refusal are made with it
-    needed : what it must reach; the target where nothing else is given
+    passes : whether a number of labels checked and of errors among them would do; forecasts after
+        a refusal are made with it
     """
     passed = [row.threshold for row in tested if row.bound >= target]
     missing = at_rate = None
-    first, needed = tested[0], target if needed is None else needed
+    first = tested[0]
     if not passed and first.n:
         above = first.n / n_audit  # of the audit labels to come, this share will count
 
+        rate = first.errors / first.n
+
         def more_labels(each: float) -> int | None:
-            more = _fewest(lambda more: bound(first.n + more, first.errors + more * each), needed)
+            more = _fewest(lambda more: passes(first.n + more, first.errors + more * each))
             return None if more is None else math.ceil(more / above)
 
-        rate = first.errors / first.n
-        missing, at_rate = more_labels(0.0), more_labels(rate) if rate < 1 - needed else None
+        missing, at_rate = more_labels(0.0), more_labels(rate)
     return Certificate(
         threshold=passed[-1] if passed else None,
         target=target,
@@ -372,16 +371,16 @@ def certificate(
     )
 
 
-def _fewest(bound: Callable[[int], float], target: float) -> int | None:
-    """Return the least m >= 0 with ``bound(m) >= target``, for a bound that rises with m."""
+def _fewest(passes: Callable[[int], bool]) -> int | None:
+    """Return the least m >= 0 that passes, where all higher ones do too; None for hardly any."""
     low, high = -1, 0
-    while bound(high) < target:
+    while not passes(high):
         low, high = high, 2 * high + 1
         if high > MOST_LABELS:
             return None
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if bound(middle) >= target else (middle, high)
+        low, high = (low, middle) if passes(middle) else (middle, high)
     return high
 
 

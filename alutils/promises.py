@@ -292,8 +292,7 @@ def certify_pool(
         level=level,
         n_audit=len(audited),
         # Forecast as for an endless pool: a little careful, and it needs no draw.
-        bound=lambda n, errors: lower_bound(n, errors, level),
-        needed=1 - allowed / first if first else target,
+        passes=lambda n, errors: lower_bound(n, errors, level) >= 1 - allowed / first,
         promise=promise,
         model=model,
         data=data,
