@@ -1,8 +1,8 @@
 """The command line: ``python -m alutils COMMAND``.
 
-Exit status: 0, all is well; 1, a published number that is claimed as exact was missed; 2, an error,
-told in one line; 130, interrupted. What a command needs is imported when it runs: ``--help`` and
-``compare`` answer at once.
+Exit status: 0, all is well; 1, a published number that is claimed as exact was missed, or cells of
+a sweep failed; 2, an error, told in one line; 130, interrupted. What a command needs is imported
+when it runs: ``--help`` and ``compare`` answer at once.
 """
 
 import argparse
@@ -223,7 +223,46 @@ def reference(options: argparse.Namespace) -> int:
     return 0
 
 
-COMMANDS = (add_run, add_compare, add_data, add_reproduce, add_reference)
+def add_sweep(commands: Any) -> None:
+    parser = commands.add_parser("sweep", help="run every combination of a grid, with many seeds")
+    parser.add_argument("grid", type=Path, metavar="GRID.yaml", help="see alutils/grids.py")
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument("--jobs", type=int, metavar="N", help="processes; one a physical core if none")
+    way.add_argument("--scheduler", metavar="tcp://HOST:PORT", help="a Dask cluster's")
+    way.add_argument(
+        "--workers", type=int, metavar="N", help="start a Dask cluster on this machine"
+    )
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="by default in results/sweeps/")
+    parser.add_argument("--retry-failed", action="store_true", help="run failed cells again")
+    parser.set_defaults(
+        call=sweep, hint="; finished cells are kept, the same command goes on where this one ended"
+    )
+
+
+def sweep(options: argparse.Namespace) -> int:
+    """Run a sweep; the last line of stdout is its folder. 1 where cells failed."""
+    from alutils import grids, sweeps
+    from alutils.headless import shown
+
+    done = sweeps.run(
+        grids.read(options.grid),
+        jobs=options.jobs,
+        scheduler=options.scheduler,
+        n_workers=options.workers,
+        folder=options.out,
+        retry_failed=options.retry_failed,
+    )
+    for failure in done.failures:
+        print(f"failed: {failure}", file=sys.stderr)
+    if done.failures:
+        again = "their manifests tell more; --retry-failed runs them again"
+        print(f"{len(done.failures)} of {done.n_cells} cells failed: {again}", file=sys.stderr)
+    print(f"{done.n_cells} cells, {done.n_run} of them run now")
+    print(shown(done.folder))
+    return 1 if done.failures else 0
+
+
+COMMANDS = (add_run, add_sweep, add_compare, add_data, add_reproduce, add_reference)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

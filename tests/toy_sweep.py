@@ -1,0 +1,49 @@
+"""An experiment of some milliseconds, for the tests of sweeps.
+
+WITNESS names a file that gets a line ``pid seed shape`` for every cell that begins; PAUSE makes a
+cell last, so that there is time to kill it; TOY_FAILS=1 makes some cells fail.
+"""
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+
+from alutils.parameters import ParameterError
+
+
+def check(*, shape: str, size: int, rate: float, data: str, seed: int) -> None:
+    if shape not in ("round", "square", "deadly", "leaving"):
+        raise ParameterError("shape", shape, "expected round or square")
+
+
+def prepare(data: str) -> None:
+    _note("PREPARED", f"{os.getpid()} {data}")
+
+
+def run(
+    *, shape: str = "round", size: int = 8, rate: float = 0.5, data: str = "toy", seed: int = 0
+) -> list[dict]:
+    _note("WITNESS", f"{os.getpid()} {seed} {shape}")
+    time.sleep(float(os.environ.get("PAUSE", "0")))
+    if os.environ.get("TOY_FAILS") == "1" and shape == "square" and seed == 1:
+        raise KeyError(f"no corner in {__file__}")
+    if shape == "deadly":
+        os.kill(os.getpid(), 9)
+    if shape == "leaving":
+        raise SystemExit("leaves")
+    rng = np.random.default_rng([seed, size])
+    a = rng.standard_normal((200, 200))
+    values = (a @ a).sum(axis=0)[:size] * rate  # depends on the order of summation
+    return [
+        dict(protocol="better", arm=f"{shape} {data}", round=i, n_human=10 * i, split="test",
+             metric="accuracy", value=value if i else np.nan, n_eval=100)
+        for i, value in enumerate(values)
+    ]  # fmt: skip
+
+
+def _note(variable: str, line: str) -> None:
+    if variable in os.environ:
+        with Path(os.environ[variable]).open("a") as file:
+            file.write(f"{line}\n")
