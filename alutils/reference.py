@@ -68,6 +68,49 @@ def publish(folder: Path, name: str | None = None) -> list[Path]:
     return written
 
 
+def publish_sweep(folder: Path) -> list[Path]:
+    """Copy a finished sweep of learning curves into results/, with what it says.
+
+    The sweep's ``table.csv`` becomes ``<name>.csv`` (the accuracy after every round), and
+    ``<name>_summary.csv``, ``<name>_curves.csv`` and ``<name>_best.csv`` are made from it; see
+    `alutils.strategy_tables`.
+
+    Parameters
+    ----------
+    folder : of the sweep
+
+    Raises
+    ------
+    RunError
+        For a sweep with cells that failed or were not run, and for one of something else.
+    """
+    from alutils import strategy_tables
+
+    about = manifest.read_json(folder / "manifest.json")
+    if about.get("status") != "complete":
+        raise runs.RunError(f"{folder.name}: not a finished sweep; only those are published")
+    if about["experiment"] != "curve":
+        raise runs.RunError(f"{folder.name}: {about['experiment']} swept; expected curve")
+    results, name = repository_root() / "results", about["sweep"].rpartition("-")[0]
+    table = pd.read_csv(folder / "table.csv")
+    timings = pd.read_csv(folder / "timings.csv")
+    seconds = timings.groupby(["setting", "strategy"])["wall_s"].mean().to_dict()
+    write_atomically(results / f"{name}.csv", tables.as_csv(table[list(tables.COLUMNS)]))
+    frames = {
+        f"{name}_summary": strategy_tables.summary(table, seconds),
+        f"{name}_curves": strategy_tables.mean_curves(table),
+        f"{name}_best": strategy_tables.tied_for_best(table),
+    }
+    written = [results / f"{name}.csv"]
+    for stem, frame in frames.items():
+        path = results / f"{stem}.csv"
+        text = frame.to_csv(index=False, lineterminator="\n", float_format="%.6g")
+        write_atomically(path, text)
+        written.append(path)
+    manifest.write_json(results / f"{name}.manifest.json", about)
+    return [*written, results / f"{name}.manifest.json"]
+
+
 def published_against_ours(experiment: str) -> str:
     """Return the Markdown table of an experiment's published values beside ours."""
     results = repository_root() / "results"
@@ -179,6 +222,56 @@ def speed() -> str:
     return "\n".join(lines)
 
 
+def strategies() -> str:
+    """Return the query strategies' benchmark as a Markdown table: areas, labels needed, wins."""
+    from alutils import strategy_tables
+
+    table = pd.read_csv(repository_root() / "results" / "strategies_summary.csv")
+    protocols = list(table["protocol"].unique())
+    order = table.groupby("arm")["gain"].mean().sort_values(ascending=False).index
+    by = table.set_index(["protocol", "arm"])
+    lines = [
+        "| strategy | " + " | ".join(_SETTINGS[p] for p in protocols) + " | seconds |",
+        "|---" * (2 + len(protocols)) + "|",
+    ]
+    for arm in order:
+        cells = []
+        for protocol in protocols:
+            row = by.loc[(protocol, arm)]
+            if arm == strategy_tables.BASELINE:
+                cells.append(f"{100 * row['area']:.1f}%")
+            else:
+                wins = f"{row['win']:.0f}/{row['tie']:.0f}/{row['loss']:.0f}"
+                cells.append(f"{100 * row['gain']:+.1f} ({wins})")
+        took = table[table["arm"] == arm]["seconds"].mean()
+        lines.append(f"| {arm} | {' | '.join(cells)} | {took:.1f} |")
+    return "\n".join(lines)
+
+
+def no_better() -> str:
+    """Return which strategies do no better than random, in a sentence for each setting."""
+    from alutils import strategy_tables
+
+    table = pd.read_csv(repository_root() / "results" / "strategies_summary.csv")
+    best = pd.read_csv(repository_root() / "results" / "strategies_best.csv")
+    lines = []
+    for protocol, names in strategy_tables.no_better_than_random(table).items():
+        alike = best[best["protocol"] == protocol]
+        others = ", ".join(alike["arm"].iloc[1:]) or "none"
+        lines.append(
+            f"- {_SETTINGS[protocol]}: best is {alike['best'].iloc[0]} (not to be told from it: "
+            f"{others}); no better than random: {', '.join(names) or 'none'}."
+        )
+    return "\n".join(lines)
+
+
+_SETTINGS = {
+    "mnist_pixels": "digits, pixels",
+    "mnist_vgg16": "digits, VGG16 features",
+    "letters_vgg16": "letters, VGG16 features",
+}
+
+
 BLOCKS = {
     "claim": claim,
     "mnist": lambda: published_against_ours("mnist"),
@@ -187,6 +280,8 @@ BLOCKS = {
     "sound": lambda: claims("mnist_sound_differences", 10_000),
     "az_claims": lambda: claims("az_differences", az_test_letters()),
     "az_classifiers": worries,
+    "strategies": strategies,
+    "no_better": no_better,
     "speed": speed,
 }
 
@@ -204,11 +299,16 @@ def refreshed(readme: str) -> str:
     return re.sub(pattern, fill, readme, flags=re.DOTALL)
 
 
-def run(names: Iterable[str], folders: Iterable[Path], name: str | None = None) -> list[Path]:
-    """Run and publish experiments, publish finished runs, and renew the README's tables."""
+def run(
+    names: Iterable[str],
+    folders: Iterable[Path],
+    name: str | None = None,
+    sweeps: Iterable[Path] = (),
+) -> list[Path]:
+    """Run and publish experiments, publish finished runs and sweeps, renew the README's tables."""
     from alutils import headless
 
-    written = []
+    written = [path for folder in sweeps for path in publish_sweep(folder)]
     for folder in [*folders, *(headless.execute(experiment, "full") for experiment in names)]:
         written += publish(folder, name)
     readme = repository_root() / "README.md"
