@@ -1,0 +1,129 @@
+"""The labelling tool as a web application; `alutils.labelling.serve` runs it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, current_app, jsonify, render_template, request
+from flask_wtf.csrf import CSRFError, CSRFProtect
+from werkzeug.exceptions import HTTPException
+
+from alutils.labelling import api, pages
+from alutils.labelling.desk import Desk
+from alutils.labelling.pictures import MOST_BYTES, PictureError
+from alutils.labelling.records import ConflictError, LabellingError, UnknownError
+from alutils.labelling.security import Access, protect
+from alutils.labelling.store import Store
+
+MOST_FILES = 100  # in one request; the page sends them one by one
+MOST_BODY = 2 * MOST_BYTES
+_THRESHOLD = 0.6  # the report's
+# Pictures that are decoded at a time: each may need a few hundred megabytes.
+_DECODERS = 2
+
+
+@dataclass(frozen=True)
+class Tool:
+    """What the views work with; kept as ``app.extensions["labelling"]``.
+
+    Attributes
+    ----------
+    desk : answers the queue's requests
+    threshold : confidence from which a single picture goes to its folder without being asked about
+    decoders : is held while a picture is decoded
+    """
+
+    desk: Desk
+    threshold: float
+    decoders: threading.Semaphore
+
+    @property
+    def store(self) -> Store:
+        return self.desk.store
+
+
+def create_app(
+    store: Store,
+    loop: Any = None,
+    *,
+    access: Access,
+    threshold: float = _THRESHOLD,
+    more: Mapping[str, Callable[[], Any]] | None = None,
+) -> Flask:
+    """Make the application.
+
+    Parameters
+    ----------
+    store : the project
+    loop : `alutils.labelling.loop.Loop`, or None to label without a model
+    access : who may come in, from `alutils.labelling.security.access`
+    threshold : confidence, 0 to 1; see `Tool`
+    more : further parts of the status, by name
+    """
+    app = Flask(__name__)
+    app.extensions["labelling"] = Tool(
+        Desk(store, loop, more), threshold, threading.Semaphore(_DECODERS)
+    )
+    app.config.update(
+        MAX_CONTENT_LENGTH=MOST_BODY,
+        MAX_FORM_MEMORY_SIZE=2**18,
+        MAX_FORM_PARTS=MOST_FILES + 20,
+        WTF_CSRF_TIME_LIMIT=None,  # people label all afternoon; the token ends with the session
+    )
+    app.json.sort_keys = False
+    protect(app, access)
+    CSRFProtect(app)
+    app.register_blueprint(api.blueprint)
+    app.register_blueprint(pages.blueprint)
+    app.add_url_rule("/health", "health", lambda: {"status": "ok"})
+    for kind, status in _STATUS.items():
+        app.register_error_handler(kind, _handler(status))
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _fault)
+    return app
+
+
+_STATUS = {
+    PictureError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    UnknownError: HTTPStatus.NOT_FOUND,
+    ConflictError: HTTPStatus.CONFLICT,
+    LabellingError: HTTPStatus.BAD_REQUEST,
+}
+
+
+def _handler(status: HTTPStatus) -> Callable[[Exception], tuple[Response | str, int]]:
+    return lambda error: _told(status, str(error))
+
+
+def _http_error(error: HTTPException) -> tuple[Response | str, int] | HTTPException:
+    if error.code is None or error.code < 400:
+        return error  # a redirect
+    text = error.description or error.name
+    if isinstance(error, CSRFError):
+        text = f"{text} Reload the page and do it again; what was labelled is kept."
+    elif error.code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        text = (
+            f"more than {MOST_BODY // 2**20} MiB or {MOST_FILES} files in one go; send fewer, or "
+            "put the pictures into the project's folder"
+        )
+    elif error.code == HTTPStatus.NOT_FOUND:
+        text = "there is no such page here; go on from the links above"
+    return _told(HTTPStatus(error.code), text)
+
+
+def _fault(error: Exception) -> tuple[Response | str, int]:
+    current_app.logger.error("%s %s", request.method, request.path, exc_info=error)
+    text = "the tool has a fault here; nothing was lost. The terminal says more."
+    return _told(HTTPStatus.INTERNAL_SERVER_ERROR, text)
+
+
+def _told(status: HTTPStatus, text: str) -> tuple[Response | str, int]:
+    """Tell programs in JSON and people in a page."""
+    if request.path.startswith("/api/"):
+        return jsonify(error=text, status=int(status)), int(status)
+    page = render_template("error.html", title=status.phrase, text=text, status=int(status))
+    return page, int(status)

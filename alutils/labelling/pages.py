@@ -1,0 +1,177 @@
+"""The pages that people see. They work without scripts where a form is enough."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from flask import Blueprint, Response, redirect, render_template, request, session, url_for
+
+from alutils.labelling.api import sent_files, take, tool
+from alutils.labelling.names import checked_name
+from alutils.labelling.records import Item, LabellingError
+
+blueprint = Blueprint("pages", __name__)
+
+PERSON = 100  # characters, as in the store
+WAIT_S = 1.5  # for the model's answer to a picture that has just come
+_NAP_S = 0.05
+
+View = str | Response
+
+
+@blueprint.before_request
+def ask_who() -> Response | None:
+    """Ask for a name once; labels say whose they are."""
+    if request.endpoint == "pages.who" or session.get("person"):
+        return None
+    back = request.full_path.rstrip("?") if request.method == "GET" else "/"
+    return redirect(url_for("pages.who", next=back))
+
+
+@blueprint.app_context_processor
+def common() -> dict[str, Any]:
+    """Give every page what its frame shows."""
+    return {"person": session.get("person"), "folder": tool().store.folder.resolve().name}
+
+
+@blueprint.route("/who", methods=["GET", "POST"])
+def who() -> View:
+    """Name oneself."""
+    back = request.values.get("next", "/")
+    if not back.startswith("/") or back[1:2] in ("/", "\\"):
+        back = "/"  # to this tool and nowhere else
+    if request.method == "GET":
+        return render_template("who.html", next=back)
+    session["person"] = checked_name(request.form.get("name", ""), "name", PERSON)
+    session.permanent = True
+    return redirect(back)
+
+
+@blueprint.get("/")
+def queue() -> View:
+    """Show the queue."""
+    return render_template("queue.html", project=_project())
+
+
+@blueprint.get("/review")
+def review() -> View:
+    """Show the grid, to check and mend."""
+    return render_template("review.html", classes=tool().store.classes())
+
+
+@blueprint.route("/add", methods=["GET", "POST"])
+def add() -> View:
+    """Upload many; see what became of the watched folder."""
+    results = [take(file) for file in sent_files("files")] if request.method == "POST" else []
+    status = tool().desk.status()
+    return render_template("add.html", results=results, watched=status.get("folder"))
+
+
+@blueprint.get("/export")
+def export() -> View:
+    """Say where the labels are, and give them as files."""
+    progress = tool().store.progress()
+    return render_template("export.html", progress=progress, files=tool().store.files)
+
+
+# --- the report's flow: one picture ---------------------------------------------------------------
+
+
+@blueprint.route("/one", methods=["GET", "POST"])
+def one() -> View:
+    """Choose a picture, and see what it is."""
+    if request.method == "GET":
+        return _one_form()
+    taken = take(sent_files("file")[0])
+    if "error" in taken:
+        return _one_form(taken["error"]), 422
+    if tool().store.item(taken["id"]).label is None:
+        tool().store.claim(session["person"], taken["id"])
+    item = _predicted(taken["id"])
+    _file_if_sure(item)
+    return redirect(url_for("pages.one_picture", item=item.id))
+
+
+@blueprint.get("/one/<int:item>")
+def one_picture(item: int) -> View:
+    """Show what the model says, where the picture is now, or a box to type its class."""
+    return _one_page(tool().store.item(item))
+
+
+@blueprint.post("/one/<int:item>")
+def one_label(item: int) -> View:
+    """Take the class that was typed; without one, ask the model again."""
+    store, person = tool().store, session["person"]
+    label = request.form.get("label")
+    if label is None:
+        _file_if_sure(_predicted(item))
+        return redirect(url_for("pages.one_picture", item=item))
+    try:
+        label = checked_name(label)
+        if request.form.get("add"):
+            store.add_class(label)
+        if store.item(item).label is None:
+            store.label(person, item, label)
+        else:
+            store.relabel(person, [item], label)
+    except LabellingError as error:
+        new = label not in {c.name for c in store.classes()}
+        return _one_page(store.item(item), problem=str(error), typed=label, offer=new), 400
+    return redirect(url_for("pages.one_picture", item=item))
+
+
+def _one_form(problem: str | None = None) -> str:
+    return render_template("one.html", item=None, problem=problem, threshold=tool().threshold)
+
+
+def _one_page(item: Item, **more: Any) -> str:
+    store = tool().store
+    first = next((e for e in store.events(item.id) if e.kind in ("label", "auto")), None)
+    folder = next((c.folder for c in store.classes() if c.name == item.label), None)
+    return render_template(
+        "one.html",
+        item=item,
+        folder=folder,
+        path=store.files.classes / folder if folder else None,
+        waiting=item.label is None and not item.audit and _is_waited_for(item),
+        sure=_is_sure(item),
+        threshold=tool().threshold,
+        judged=first,
+        classes=store.classes(),
+        **more,
+    )
+
+
+def _is_sure(item: Item) -> bool:
+    return item.confidence is not None and item.confidence >= tool().threshold
+
+
+def _is_waited_for(item: Item) -> bool:
+    return item.predicted is None and tool().store.model() is not None
+
+
+def _predicted(item: int) -> Item:
+    """Return a picture as soon as the model has answered, or after a while without."""
+    end = time.monotonic() + WAIT_S
+    found = tool().store.item(item)
+    while found.label is None and not found.audit and _is_waited_for(found):
+        if time.monotonic() > end:
+            break
+        time.sleep(_NAP_S)
+        found = tool().store.item(item)
+    return found
+
+
+def _file_if_sure(item: Item) -> None:
+    """Put a picture into its class folder where the model is sure, as the report does.
+
+    It counts as a label of the person who chose the picture and is shown the answer.
+    """
+    if item.label is None and item.predicted is not None and _is_sure(item):
+        tool().store.label(session["person"], item.id, item.predicted)
+
+
+def _project() -> str:
+    """Tell one project's labels in a browser from another's."""
+    return tool().store.folder.resolve().name
