@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 HUMAN, AUTO = "human", "auto"
-SOURCES = ("upload", "folder", "watched", "recovered")
+SOURCES = ("upload", "single", "folder", "watched", "recovered")
+"""Where pictures come from; a ``single`` one was brought to see its prediction at once, so it is
+neither drawn into the audit slice nor labelled automatically."""
 
 
 class LabellingError(ValueError):

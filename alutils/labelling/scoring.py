@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from alutils.labelling.names import checked_name
-from alutils.labelling.reading import Reading, set_meta
+from alutils.labelling.reading import Reading, meta, set_meta
 from alutils.labelling.records import LabellingError, Model, UnknownError
+from alutils.manifest import digest
 
 
 class Scoring(Reading):
@@ -101,7 +102,9 @@ class Scoring(Reading):
         connection.execute(
             """INSERT INTO models (sha256, classes, n_trained, at, path, certificate, audit)
             VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sha256) DO UPDATE SET
-                path = excluded.path, certificate = excluded.certificate, audit = excluded.audit""",
+                path = excluded.path,
+                certificate = iif(excluded.certificate = '{}', certificate, excluded.certificate),
+                audit = iif(excluded.audit = '{}', audit, excluded.audit)""",
             (
                 model.sha256,
                 json.dumps(list(model.classes)),
@@ -117,25 +120,59 @@ class Scoring(Reading):
         return connection.execute(query, (model.sha256,)).fetchone()[0]
 
     def audit(self) -> dict[str, np.ndarray]:
-        """Return the labelled part of the audit slice, under the present scores.
+        """Return the audit slice under the present scores.
 
         Returns
         -------
-        ``id`` (n,) int64, ``label`` and ``predicted`` (n,) int64 class numbers, ``confidence`` (n,)
-        float64; only pictures that the present model has scored
+        ``id`` (n,) int64; ``label`` (n,) int64, what people say, -1 where they have not;
+        ``predicted`` (n,) int64, ``confidence`` (n,) float64; ``asked`` (n,) bool, whether somebody
+        has answered, be it by skipping. Only pictures that the present model has scored.
         """
         rows = self.connection.execute(
-            """SELECT id, label, predicted, confidence FROM items WHERE audit
-            AND label_source = 'human' AND predicted IS NOT NULL AND NOT unreadable ORDER BY id"""
+            """SELECT id, coalesce(label, -1), predicted, confidence,
+                label IS NOT NULL OR skipped > 0 FROM items
+            WHERE audit AND predicted IS NOT NULL AND NOT unreadable ORDER BY id"""
         ).fetchall()
-        columns = list(zip(*rows, strict=True)) or [()] * 4
+        columns = list(zip(*rows, strict=True)) or [()] * 5
         kinds = {"id": np.int64, "label": np.int64, "predicted": np.int64, "confidence": float}
+        kinds["asked"] = bool
         return {n: np.array(c, k) for (n, k), c in zip(kinds.items(), columns, strict=True)}
+
+    def number_of_question(self, model: str, data: str, ask: bool = True) -> int:
+        """Return which question to the audit slice this is, from 1 on; each keeps its number.
+
+        Each model that is certified with one audit takes a part of the risk of being wrong, so they
+        are counted, over restarts too.
+
+        Parameters
+        ----------
+        model, data : hashes
+        ask : False to learn the number that it would get
+        """
+        with self.transaction() as connection:
+            asked = json.loads(meta(connection, "questions", "[]"))
+            if [model, data] not in asked:
+                asked.append([model, data])
+                if ask:
+                    set_meta(connection, "questions", json.dumps(asked))
+            return asked.index([model, data]) + 1
+
+    def was_asked(self, model: str, data: str) -> bool:
+        """Tell whether `number_of_question` has counted this."""
+        return [model, data] in json.loads(meta(self.connection, "questions", "[]"))
+
+    def data_hash(self) -> str:
+        """Return a hash of which pictures there are, in which order they do not matter."""
+        rows = self.connection.execute(
+            "SELECT sha256 FROM items WHERE NOT unreadable ORDER BY sha256"
+        )
+        return digest(*(row[0] for row in rows))
 
     def auto_label(self, model: str, threshold: float, certificate: Mapping[str, Any]) -> int:
         """Give every picture that the model is sure enough of the class that it predicts.
 
-        Left alone: pictures with a label, of the audit slice, and those that a person holds.
+        Left alone: pictures with a label, of the audit slice, of source ``single``, and those that
+        a person holds.
         Whether the certificate is good is for the caller to say, see `alutils.labelling.loop`.
 
         Parameters
@@ -176,7 +213,8 @@ class Scoring(Reading):
                 """INSERT INTO events (item, kind, label, model, at, predicted, confidence,
                     threshold, hidden)
                 SELECT id, 'auto', predicted, model, ?, predicted, confidence, ?, 1 FROM items
-                WHERE label IS NULL AND NOT audit AND NOT unreadable AND model = ?
+                WHERE label IS NULL AND NOT audit AND NOT unreadable AND source <> 'single'
+                    AND model = ?
                     AND confidence >= ? AND (until IS NULL OR until <= ?) ORDER BY id""",
                 (self.clock(), threshold, present[0], threshold, self.clock()),
             )

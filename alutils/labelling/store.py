@@ -146,7 +146,7 @@ class Store(Queue, Scoring):
             with self.transaction() as connection:
                 shuffle = float(self.rng.random())
                 share = float(meta(connection, "audit_share", "0"))
-                audit = bool(self.rng.random() < share)
+                audit = bool(self.rng.random() < share) and source != "single"
                 connection.execute(
                     """INSERT INTO items (sha256, name, width, height, source, added, audit,
                         shuffle, rank) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)

@@ -1,0 +1,128 @@
+"""Which automatic labels may be believed: the audit slice, asked for certificates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from alutils.certificates import Certificate
+from alutils.labelling.records import LabellingError
+from alutils.labelling.store import Store
+from alutils.sequential import anytime_labels_needed, certify_anytime, spent_level
+
+TARGET, LEVEL = 0.98, 0.95
+
+
+@dataclass(frozen=True)
+class Permission:
+    """Whether pictures may be labelled automatically.
+
+    ``threshold`` is the certified confidence, None where it is not allowed; ``reason`` a sentence;
+    ``missing`` how many audit labels are missing at the least, None where that cannot be told.
+    """
+
+    threshold: float | None
+    reason: str
+    missing: int | None
+
+
+class Auditor:
+    """Certifies thresholds for the present model and the present pictures of a project.
+
+    The audit slice is drawn when pictures come in and labelled in random order, without its
+    predictions being shown; it never trains a model. Certificates hold however often they are asked
+    for while it grows (`alutils.sequential`). Each further model asked about gets a smaller part of
+    the risk, so that all promises ever made to a project hold together at the level.
+
+    Parameters
+    ----------
+    store : the project
+    target, level : promise that this share of the automatic labels is right, at this level
+
+    Raises
+    ------
+    LabellingError
+        For a target or level that is not between 0 and 1.
+    """
+
+    def __init__(self, store: Store, target: float = TARGET, level: float = LEVEL) -> None:
+        for name, value in (("target", target), ("level", level)):
+            if not 0 < value < 1:
+                raise LabellingError(f"{name}={value}: expected more than 0 and less than 1")
+        self.store, self.target, self.level = store, target, level
+
+    def certify(self) -> Certificate:
+        """Ask which threshold may be believed.
+
+        Pictures of the audit slice that were only skipped count as wrong: leaving out what is hard
+        would flatter the model.
+
+        Raises
+        ------
+        LabellingError
+            Where there is no model, or nothing in the audit slice has been labelled.
+        """
+        model, data = self._question()
+        return self._certificate(model, data, self.store.number_of_question(model, data))
+
+    def auto_label(self) -> int:
+        """Label every picture over the certified threshold; returns how many.
+
+        Raises
+        ------
+        LabellingError
+            Where the present model has no valid certificate: why not, and what is missing.
+        """
+        certificate = self.certify()
+        if not certificate.valid_for(*self._question()):
+            raise LabellingError(certificate.sentence())
+        return self.store.auto_label(
+            certificate.model, certificate.threshold, certificate.to_dict()
+        )
+
+    def permission(self) -> Permission:
+        """Tell whether automatic labels are allowed now, without asking a new question."""
+        try:
+            model, data = self._question()
+            if self.store.was_asked(model, data):
+                number = self.store.number_of_question(model, data)
+                found = self._certificate(model, data, number)
+                return Permission(found.threshold, found.sentence(), found.missing)
+        except LabellingError as error:
+            return Permission(None, str(error), None)
+        level = spent_level(self.level, self.store.number_of_question(model, data, ask=False))
+        asked = int(self.store.audit()["asked"].sum())
+        missing = max(0, anytime_labels_needed(self.target, level) - asked)
+        what = (
+            f"{missing} more labels in the audit slice are needed at the least"
+            if missing
+            else "there may be enough labels in the audit slice, so ask for one"
+        )
+        return Permission(
+            None, f"This model has no certificate for these pictures: {what}.", missing
+        )
+
+    def _question(self) -> tuple[str, str]:
+        present = self.store.model()
+        if present is None:
+            raise LabellingError("There is no model yet: label on, it comes by itself.")
+        return present.sha256, self.store.data_hash()
+
+    def _certificate(self, model: str, data: str, number: int) -> Certificate:
+        audit = self.store.audit()
+        asked = audit["asked"]
+        if not asked.any():
+            raise LabellingError(
+                "Nothing in the audit slice has been labelled: go on with the queue, its pictures "
+                "come by themselves."
+            )
+        return certify_anytime(
+            audit["confidence"][asked],
+            (audit["predicted"] == audit["label"])[asked],
+            target=self.target,
+            level=self.level,
+            pool=audit["confidence"],
+            planned=len(asked),
+            model_number=number,
+            model=model,
+            data=data,
+        )
