@@ -108,6 +108,10 @@ class Files:
         if self.linked(self.picture(sha256), target):
             target.unlink()
             self.step("unlinked")
+            if not any(
+                target.parent.iterdir()
+            ):  # a class without pictures is no class of a data set
+                target.parent.rmdir()
 
     @staticmethod
     def linked(picture: Path, target: Path) -> bool:

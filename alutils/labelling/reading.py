@@ -175,6 +175,13 @@ class Reading(Database):
             events = {row["item"]: as_event(row) for row in rows}
         return [(as_item(row), events[row["id"]]) for row in items]
 
+    def history(self) -> dict[int, list[Event]]:
+        """All events by picture, oldest first; pictures without events are not in it."""
+        found: dict[int, list[Event]] = {}
+        for row in self.connection.execute(_EVENT + "ORDER BY events.id"):
+            found.setdefault(row["item"], []).append(as_event(row))
+        return found
+
     def snapshot(self) -> dict[str, np.ndarray]:
         """Return what a model needs to know at one moment, as arrays over all readable pictures.
 

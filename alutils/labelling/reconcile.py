@@ -146,10 +146,9 @@ def _links(store: Store, mended: Mended) -> None:
                 root = store.files.root
                 mended.aside.append((str(path.relative_to(root)), str(moved.relative_to(root))))
             mended.linked += 1
-    # Folders that a renamed class or a stranger left; those of classes stay, empty or not.
+    # Empty folders, of classes too: a data set's class has pictures.
     for folder in sorted(store.files.classes.glob("**/*"), reverse=True):
-        named = folder.parent == store.files.classes and folder.name in folders.values()
-        if folder.is_dir() and not folder.is_symlink() and not named and not any(folder.iterdir()):
+        if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
             folder.rmdir()
 
 

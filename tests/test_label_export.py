@@ -1,0 +1,141 @@
+"""A labelled project as files that are read back."""
+
+import csv
+import hashlib
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from alutils import datasets
+from alutils.labelling import export
+from alutils.labelling.records import LabellingError
+from alutils.labelling.store import Store
+
+
+def png(array):
+    out = io.BytesIO()
+    Image.fromarray(array).save(out, "PNG")
+    return out.getvalue()
+
+
+def add(store, array, name):
+    data = png(array)
+    height, width = array.shape[:2]
+    return store.add_picture(data, hashlib.sha256(data).hexdigest(), name, width, height)
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Nine pictures, eight labelled; item i is filled with grey level 10 i."""
+    with Store.open(tmp_path / "pictures", ["A", "b/c", "Ω"], seed=0, audit_share=0) as store:
+        for i in range(1, 10):
+            add(store, np.full((6, 5), 10 * i, np.uint8), f"picture {i}.jpg")
+        for i in range(1, 9):
+            store.label("ann", i, ["A", "b/c", "Ω"][i % 3])
+        yield store
+
+
+def test_an_npz_is_read_back_with_every_picture_under_its_label(project, tmp_path):
+    done = export.write_dataset(project, tmp_path / "out.npz")
+    back = datasets.load(tmp_path / "out.npz")
+    assert done.n == len(back) == 8
+    assert back.classes == ("A", "b/c", "Ω")
+    assert back.provenance == "labelled"
+    for image, label in zip(back.images, back.labels, strict=True):
+        assert image.shape == (6, 5)
+        assert label == image[0, 0] // 10 % 3
+
+
+def test_class_folders_of_the_project_are_a_data_set_as_they_stand(project):
+    back = datasets.load(project.files.classes)
+    assert back.classes == ("A", "b_c", "Ω")
+    for image, label in zip(back.images, back.labels, strict=True):
+        assert label == image[0, 0] // 10 % 3
+
+
+def test_a_class_that_lost_its_last_picture_does_not_stop_the_folders_from_being_read(project):
+    project.add_class("late")
+    project.relabel("ann", [1], "late")
+    project.relabel("ann", [1], "b/c")
+    assert datasets.load(project.files.classes).classes == ("A", "b_c", "Ω")
+
+
+def test_exported_class_folders_are_copies_and_are_never_mixed_with_others(project, tmp_path):
+    done = export.write_folders(project, tmp_path / "copy")
+    back = datasets.load(tmp_path / "copy")
+    assert done.n == len(back) == 8
+    picture = next(done.path.glob("A/*.png"))
+    assert picture.stat().st_nlink == 1
+    with pytest.raises(LabellingError, match="exists already"):
+        export.write_folders(project, tmp_path / "copy")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["copy", "pictures"]
+
+
+def test_an_export_that_fails_leaves_nothing(project, tmp_path):
+    project.files.picture(project.item(3).sha256).unlink()
+    with pytest.raises(FileNotFoundError):
+        export.write_folders(project, tmp_path / "copy")
+    with pytest.raises(FileNotFoundError):
+        export.write_dataset(project, tmp_path / "out.npz")
+    assert [p.name for p in tmp_path.iterdir()] == ["pictures"]
+
+
+def test_csv_and_json_lines_say_where_each_label_came_from(project, tmp_path):
+    project.relabel("bob", [2], "A")
+    export.write_csv(project, tmp_path / "labels.csv")
+    export.write_json_lines(project, tmp_path / "labels.jsonl")
+    with (tmp_path / "labels.csv").open(encoding="utf-8", newline="") as file:
+        table = list(csv.DictReader(file))
+    lines = (tmp_path / "labels.jsonl").read_text(encoding="utf-8").splitlines()
+    objects = [json.loads(line) for line in lines]
+    assert tuple(table[0]) == export.COLUMNS
+    assert [int(row["id"]) for row in table] == [o["id"] for o in objects] == list(range(1, 9))
+    assert (table[1]["label"], table[1]["person"], table[1]["replaced"]) == ("A", "bob", "Ω")
+    assert [e["kind"] for e in objects[1]["events"]] == ["label", "relabel"]
+    assert objects[1]["events"][0]["person"] == "ann"
+    for row, one in zip(table, objects, strict=True):
+        assert (project.files.root / row["file"]).is_file()
+        assert row["sha256"] == one["sha256"] == project.item(one["id"]).sha256
+
+
+def test_a_file_name_that_is_a_formula_does_not_reach_a_spreadsheet(tmp_path):
+    with Store.open(tmp_path, ["A"], audit_share=0) as store:
+        item = add(store, np.zeros((3, 3), np.uint8), "=HYPERLINK(1),\n.png")
+        store.label("ann", item, "A")
+        export.write_csv(store, tmp_path / "x.csv")
+        export.write_json_lines(store, tmp_path / "x.jsonl")
+    with (tmp_path / "x.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["name"] == "'=HYPERLINK(1),\n.png"
+    assert json.loads((tmp_path / "x.jsonl").read_text())["name"] == "=HYPERLINK(1),\n.png"
+
+
+def test_pictures_of_another_size_are_left_out_and_said_so_or_resized(project, tmp_path):
+    large = add(project, np.full((12, 10, 3), (200, 0, 0), np.uint8), "large.png")
+    project.label("ann", large, "A")
+    without = export.write_dataset(project, tmp_path / "usual.npz")
+    assert without.n == 8
+    assert "1 of 9 pictures are not 6 x 5" in without.note
+    resized = export.write_dataset(project, tmp_path / "all.npz", size=(6, 5))
+    back = datasets.load(tmp_path / "all.npz")
+    assert resized.n == len(back) == 9
+    assert back.images.shape == (9, 6, 5, 3)
+    assert back.images[-1, 0, 0].tolist() == [200, 0, 0]
+    assert "1 of 9 pictures were resized" in resized.note
+
+
+def test_only_some_labels_are_written_if_asked(project, tmp_path):
+    done = export.write_dataset(project, tmp_path / "a.npz", keep=lambda item: item.label == "A")
+    assert set(datasets.load(done.path).labels.tolist()) == {0}
+
+
+def test_nothing_labelled_is_said(tmp_path):
+    with (
+        Store.open(tmp_path, ["A"]) as store,
+        pytest.raises(LabellingError, match="no picture has a label"),
+    ):
+        export.write_dataset(store, tmp_path / "x.npz")
+    assert not (tmp_path / "x.npz").exists()
