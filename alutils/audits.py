@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +13,9 @@ from alutils.parameters import ParameterError
 
 ROUNDING = 1e-6
 """By how much a softmax in float32 may pass one."""
+
+AMPLE = 2
+"""Times as many items as enough, at the first threshold tested."""
 
 
 def draw_audit(
@@ -54,7 +59,10 @@ def draw_audit(
 def reachable(
     thresholds: Sequence[float], pool: np.ndarray, n_audit: int, needed: int
 ) -> tuple[float, ...]:
-    """Return the list from the first threshold above which an audit should hold enough items.
+    """Return the list from the first threshold above which an audit should hold ample items.
+
+    Ample is `AMPLE` times what would do without an error, since a first threshold that is tested on
+    hardly enough fails at the first error; in a small audit, half-way from enough to all of it.
 
     Parameters
     ----------
@@ -69,8 +77,29 @@ def reachable(
     """
     pool = np.sort(check_confidences("pool", pool))
     share = 1 - np.searchsorted(pool, thresholds, side="left") / len(pool)
-    enough = np.flatnonzero(share * n_audit >= needed)
-    return tuple(thresholds)[enough[0] if len(enough) else -1 :]
+    ample = np.flatnonzero(share * n_audit >= min(AMPLE * needed, (needed + n_audit) / 2))
+    return tuple(thresholds)[ample[0] if len(ample) else -1 :]
+
+
+def counts_above(
+    confidence: np.ndarray, right: np.ndarray, thresholds: Sequence[float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Count the audited items, and the errors among them, at or above each threshold.
+
+    Parameters
+    ----------
+    confidence, right : (n_audit,) float and bool, as `check_audit` gives them
+    thresholds : (n_thresholds,) float
+
+    Returns
+    -------
+    n, errors : (n_thresholds,) int64 each
+    """
+    n, errors = (
+        len(values) - np.searchsorted(np.sort(values), thresholds, side="left")
+        for values in (confidence, confidence[~right])
+    )
+    return n, errors
 
 
 def check_audit(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -146,3 +175,10 @@ def check_open_fraction(name: str, value: object) -> None:
 def check_count(name: str, value: object) -> None:
     if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 0:
         raise ParameterError(name, value, "expected a whole number, 0 or more")
+
+
+def check_keys(name: str, values: Mapping[str, Any], kind: type) -> None:
+    expected = {each.name for each in fields(kind)}
+    if set(values) != expected:
+        wrong = ", ".join(sorted(set(values) ^ expected))
+        raise ParameterError(name, wrong, f"expected the keys {', '.join(sorted(expected))}")

@@ -23,8 +23,8 @@ What makes it valid, and what would break it:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,8 +36,10 @@ from alutils.audits import (
     check_confidences,
     check_count,
     check_fraction,
+    check_keys,
     check_open_fraction,
     check_thresholds,
+    counts_above,
     draw_audit,
     reachable,
 )
@@ -45,8 +47,11 @@ from alutils.parameters import ParameterError
 
 __all__ = ["Certificate", "Tested", "certify", "draw_audit", "labels_needed", "lower_bound"]
 
-THRESHOLDS = (0.99, 0.98, 0.97, 0.95, 0.93, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)
-"""Tested in this order where none are given."""
+THRESHOLDS = tuple(round(0.99 - 0.005 * step, 3) for step in range(99))
+"""Tested in this order where none are given, from .99 to .5. Fine steps cost no certainty."""
+
+HIGHER = (0.999, 0.998, 0.995)
+"""What `certify` falls back on, if asked to, where the first threshold on the list fails."""
 
 MOST_LABELS = 10**9
 """More than this is never, in a forecast."""
@@ -177,14 +182,14 @@ class Certificate:
             For keys missing or unknown, values of other types, and a certificate that contradicts
             itself: such a file was damaged or changed by hand, and believing it is not safe.
         """
-        _known_keys("certificate", values, cls)
+        check_keys("certificate", values, cls)
         rows = values["tested"]
         if not isinstance(rows, list) or not rows:
             raise ParameterError("tested", rows, "expected a list of at least one threshold")
         for row in rows:
             if not isinstance(row, Mapping):
                 raise ParameterError("tested", row, "expected an object for each threshold")
-            _known_keys("tested", row, Tested)
+            check_keys("tested", row, Tested)
             for name in ("threshold", "bound"):
                 check_fraction(name, row[name])
             for name in ("n", "errors"):
@@ -262,6 +267,7 @@ def certify(
     level: float = 0.95,
     thresholds: Sequence[float] = THRESHOLDS,
     pool: np.ndarray | None = None,
+    rescue: float = 0.0,
     model: str = "",
     data: str = "",
 ) -> Certificate:
@@ -275,9 +281,11 @@ def certify(
     level : confidence of the promise
     thresholds : strictly descending, fixed before the audit was looked at
     pool : (n_pool,) float, confidences of all items that the audit was drawn from. With it, the
-        list begins at the first threshold that so large an audit can be expected to certify if it
-        finds no error: a model that is seldom sure would otherwise fail at a threshold that few
-        items reach. Which items were drawn plays no part in it, so the promise stands
+        list begins at the first threshold that so large an audit can be expected to decide: a model
+        that is seldom sure would otherwise fail at one that few items reach. Which items were
+        drawn plays no part in it, so the promise stands
+    rescue : share of the risk ``1 - level`` kept back: if the first threshold fails, `HIGHER` ones
+        are tested at this share of it. For models that are surer than right, a tenth is well spent
     model, data : hashes that the certificate is to bear
 
     Returns
@@ -300,30 +308,37 @@ def certify(
     if pool is not None:
         thresholds = reachable(thresholds, pool, len(confidence), labels_needed(target, level))
 
-    def test(threshold: float) -> Tested:
-        above = confidence >= threshold
-        n, errors = int(above.sum()), int((above & ~right).sum())
-        return Tested(threshold, n, errors, lower_bound(n, errors, level))
+    if not 0 <= rescue < 1:
+        raise ParameterError("rescue", rescue, "expected a share from 0 to below 1", "try 0.1")
 
-    return certificate(
-        fixed_sequence(thresholds, test, target),
-        target=target,
-        level=level,
-        n_audit=len(confidence),
-        passes=lambda n, errors: lower_bound(n, errors, level) >= target,
-        model=model,
-        data=data,
-    )
+    def one(thresholds: Sequence[float], risk: float) -> Certificate:
+        n, errors = counts_above(confidence, right, thresholds)
+        rows = zip(thresholds, n, errors, lower_bound(n, errors, 1 - risk), strict=True)
+        return certificate(
+            fixed_sequence((Tested(t, int(m), int(e), float(b)) for t, m, e, b in rows), target),
+            target=target,
+            level=level,
+            n_audit=len(confidence),
+            passes=lambda n, errors: lower_bound(n, errors, 1 - risk) >= target,
+            model=model,
+            data=data,
+        )
+
+    risk = 1 - level
+    main = one(thresholds, risk * (1 - rescue))
+    higher = tuple(each for each in HIGHER if each > thresholds[0])
+    if main.threshold is None and rescue and higher:
+        rescued = one(higher, risk * rescue)
+        return main if rescued.threshold is None else rescued
+    return main
 
 
-def fixed_sequence(
-    thresholds: Sequence[float], test: Callable[[float], Tested], target: float
-) -> tuple[Tested, ...]:
-    """Test thresholds in their order, up to and including the first that fails."""
+def fixed_sequence(tests: Iterable[Tested], target: float) -> tuple[Tested, ...]:
+    """Take tests in their order, up to and including the first that fails."""
     tested = []
-    for threshold in thresholds:
-        tested.append(test(threshold))
-        if tested[-1].bound < target:
+    for each in tests:
+        tested.append(each)
+        if each.bound < target:
             break
     return tuple(tested)
 
@@ -382,10 +397,3 @@ def _fewest(passes: Callable[[int], bool]) -> int | None:
         middle = (low + high) // 2
         low, high = (low, middle) if passes(middle) else (middle, high)
     return high
-
-
-def _known_keys(name: str, values: Mapping[str, Any], kind: type) -> None:
-    expected = {each.name for each in fields(kind)}
-    if set(values) != expected:
-        wrong = ", ".join(sorted(set(values) ^ expected))
-        raise ParameterError(name, wrong, f"expected the keys {', '.join(sorted(expected))}")

@@ -287,7 +287,7 @@ def certify_pool(
     by_people, total = promised(first, most_audited(len(pool), first, len(audited)))
     allowed = (1 - target) * total - by_people
     return certificate(
-        fixed_sequence(thresholds, test, target),
+        fixed_sequence(map(test, thresholds), target),
         target=target,
         level=level,
         n_audit=len(audited),

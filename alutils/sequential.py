@@ -28,6 +28,7 @@ from alutils.audits import (
     check_count,
     check_open_fraction,
     check_thresholds,
+    counts_above,
     reachable,
 )
 from alutils.certificates import THRESHOLDS, Certificate, Tested, certificate, fixed_sequence
@@ -211,13 +212,10 @@ def certify_anytime(
         check_count("planned", planned)
         thresholds = reachable(thresholds, pool, planned, anytime_labels_needed(target, spent))
 
-    def test(threshold: float) -> Tested:
-        above = confidence >= threshold
-        n, errors = int(above.sum()), int((above & ~right).sum())
-        return Tested(threshold, n, errors, anytime_lower_bound(n, errors, spent))
-
+    n, errors = counts_above(confidence, right, thresholds)
+    rows = zip(thresholds, n, errors, anytime_lower_bound(n, errors, spent), strict=True)
     return certificate(
-        fixed_sequence(thresholds, test, target),
+        fixed_sequence((Tested(t, int(m), int(e), float(b)) for t, m, e, b in rows), target),
         target=target,
         level=level,
         n_audit=len(confidence),

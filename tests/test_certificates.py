@@ -120,13 +120,25 @@ def test_nothing_above_the_threshold_is_a_refusal_without_a_forecast():
 
 
 def test_with_the_pool_the_list_begins_where_the_audit_can_decide():
-    pool = np.repeat([0.995, 0.96, 0.7], [100, 4000, 5900])
-    confidence = np.repeat([0.995, 0.96, 0.7], [10, 400, 590])
+    pool = np.repeat([0.995, 0.96, 0.7], [100, 7000, 2900])
+    confidence = np.repeat([0.995, 0.96, 0.7], [10, 700, 290])
     right = confidence > 0.9
     assert certify(confidence, right, target=0.99).threshold is None
-    assert certify(confidence, right, target=0.99, pool=pool).threshold == 0.8
-    assert reachable((0.99, 0.95, 0.5), pool, 1000, 299) == (0.95, 0.5)
+    assert certify(confidence, right, target=0.99, pool=pool).threshold == 0.705
+    assert reachable((0.99, 0.95, 0.5), pool, 1000, 199) == (0.95, 0.5)
     assert reachable((0.99, 0.95, 0.5), pool, 10, 299) == (0.5,)
+
+
+def test_a_model_surer_than_right_is_rescued_by_higher_thresholds_at_a_part_of_the_risk():
+    confidence = np.repeat([0.9995, 0.992], [500, 300])
+    right = np.arange(800) < 750  # a sixth of the less sure ones is wrong
+    assert certify(confidence, right, target=0.98).threshold is None
+    rescued = certify(confidence, right, target=0.98, rescue=0.1)
+    assert rescued.threshold == 0.995 and rescued.level == 0.95
+    assert rescued.bound == pytest.approx(lower_bound(500, 0, 1 - 0.05 * 0.1))
+    kept = certify(confidence[:500], right[:500], target=0.98, rescue=0.1)
+    assert kept.bound == pytest.approx(lower_bound(500, 0, 1 - 0.05 * 0.9))
+    assert certify(confidence, ~right, target=0.98, rescue=0.1).threshold is None
 
 
 def test_what_the_certificate_covers_is_what_it_tested():
@@ -200,6 +212,7 @@ GOOD = {"confidence": np.full(10, 0.9), "right": np.ones(10, bool), "target": 0.
         ({"thresholds": (0.8, 0.9)}, r"try \(0.9, 0.8\)"),
         ({"thresholds": ()}, "at least one"),
         ({"thresholds": (1.1, 0.9)}, "thresholds=1.1"),
+        ({"rescue": 1.0}, "rescue=1.0"),
         ({"pool": np.array([np.nan])}, "pool=nan"),
     ],
 )
@@ -254,11 +267,11 @@ def test_thresholds_are_taken_in_falling_order_only(values):
 def test_the_promise_is_broken_no_more_often_than_it_says():
     """The worst case: the model just misses the target at every threshold."""
     rng, broken = np.random.default_rng(0), 0
-    for _ in range(1000):
+    for _ in range(500):
         confidence = rng.uniform(0.98, 1, 500)
         right = rng.random(500) < 0.9499
         broken += certify(confidence, right, target=0.95).threshold is not None
-    assert stats.binomtest(broken, 1000, 0.05, alternative="greater").pvalue > 0.01
+    assert stats.binomtest(broken, 500, 0.05, alternative="greater").pvalue > 0.01
     assert broken > 0  # it is not safe by refusing always
 
 
