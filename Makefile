@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: reproduce test setup lab bench sweep lock clean
+.PHONY: reproduce test setup lab label bench sweep lock clean
 
 reproduce: $(READY)          ## run the notebooks on embedded data, print published against ours
 	$(BIN)/python -m alutils reproduce
@@ -16,6 +16,9 @@ setup: $(READY)              ## only install
 
 lab: $(READY)                ## explore the notebooks in Jupyter
 	$(BIN)/jupyter lab notebooks
+
+label: $(READY)              ## label pictures in the browser; FOLDER=... for your own
+	$(BIN)/python -m alutils label $(FOLDER)
 
 bench: $(READY)              ## speed beside the published procedures, as ratios, into results/
 	$(BIN)/python -m benchmarks

@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 
 from alutils.labelling import api, pages
 from alutils.labelling.desk import Desk
+from alutils.labelling.loop import LabellingLoop
 from alutils.labelling.pictures import MOST_BYTES, PictureError
 from alutils.labelling.records import ConflictError, LabellingError, UnknownError
 from alutils.labelling.security import Access, protect
@@ -48,7 +49,7 @@ class Tool:
 
 def create_app(
     store: Store,
-    loop: Any = None,
+    loop: LabellingLoop | None = None,
     *,
     access: Access,
     threshold: float = _THRESHOLD,
@@ -59,7 +60,7 @@ def create_app(
     Parameters
     ----------
     store : the project
-    loop : `alutils.labelling.loop.Loop`, or None to label without a model
+    loop : the model, or None to label without a model
     access : who may come in, from `alutils.labelling.security.access`
     threshold : confidence, 0 to 1; see `Tool`
     more : further parts of the status, by name

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, fields
 from typing import Any
 
+from alutils.labelling.loop import LabellingLoop, Status
 from alutils.labelling.records import Event, Filter, Item, LabelClass, LabellingError
 from alutils.labelling.store import Store
 
@@ -25,14 +26,14 @@ class Desk:
     Parameters
     ----------
     store : the project
-    loop : `alutils.labelling.loop.Loop` or None; gives the state of the model
-    more : gives further parts of the status, by name
+    loop : the model; None to label without one
+    more : functions that give further parts of the status, by name
     """
 
     def __init__(
         self,
         store: Store,
-        loop: Any = None,
+        loop: LabellingLoop | None = None,
         more: Mapping[str, Callable[[], Any]] | None = None,
     ) -> None:
         self.store, self.loop, self.more = store, loop, dict(more or {})
@@ -47,6 +48,7 @@ class Desk:
             "page": self._page,
             "history": self._history,
             "add_class": self._add_class,
+            "certify": self._certify,
             "auto": self._auto,
             "status": self._status,
         }
@@ -130,22 +132,89 @@ class Desk:
         added = self.store.add_class(name)
         return {"added": _class(added), "classes": [_class(c) for c in self.store.classes()]}
 
+    def _certify(self, person: str) -> Answer:
+        certificate = self._model().certify()
+        return {"threshold": certificate.threshold, "reason": certificate.sentence()}
+
     def _auto(self, person: str) -> Answer:
+        return {"labelled": self._model().auto_label()}
+
+    def _model(self) -> LabellingLoop:
         if self.loop is None:
-            raise LabellingError("automatic labels: there is no model here; label some first")
-        return {"labelled": self.loop.auto_label()}
+            raise LabellingError(
+                "automatic labels: the tool was started without a model; start it with one"
+            )
+        return self.loop
 
     def _status(self, person: str) -> Answer:
         return self.status() | {"person": person}
 
     def status(self) -> Answer:
-        """How far the labelling is, the classes, and what the model does."""
+        """How far the labelling is, the classes, and what the model does and may do."""
+        status = None if self.loop is None else self.loop.status()
         return {
             "progress": asdict(self.store.progress()),
             "classes": [_class(c) for c in self.store.classes()],
-            "model": None if self.loop is None else plain(self.loop.status()),
-            **{name: plain(part()) for name, part in self.more.items()},
+            "model": None if status is None else status.as_dict(),
+            "model_text": model_text(status),
+            "offers": self._offers(status),
+            **{name: part() for name, part in self.more.items()},
         }
+
+    def _offers(self, status: Status | None) -> list[Answer]:
+        """Return what can be asked of the model now, with the texts of buttons."""
+        if status is None or not status.model:
+            return []
+        if status.threshold is not None:
+            n = self.store.count(Filter(source="none", low=status.threshold))
+            return [{"action": "auto", "text": f"Let the model label {n:,}"}] if n else []
+        if status.missing == 0:
+            return [{"action": "certify", "text": "Ask for a certificate"}]
+        return []
+
+
+_DOING = {
+    "loading": "The model is being loaded.",
+    "training": "The model learns from the new labels.",
+    "scoring": "The pictures are put into their new order.",
+}
+
+
+def model_text(status: Status | None) -> list[Answer]:
+    """Say in sentences what the model is, does and may do, each with its kind for the page."""
+    if status is None:
+        return [{"kind": "note", "text": "There is no model; pictures come in random order."}]
+    lines = []
+    if status.problem:
+        lines.append({"kind": "bad", "text": status.problem})
+    if status.state == "features":
+        done = f"{status.features_done:,} of {status.features_total:,}"
+        lines.append({"kind": "note", "text": f"The model reads the pictures: {done}."})
+    elif status.state in _DOING:
+        lines.append({"kind": "note", "text": _DOING[status.state]})
+    if status.model:
+        origin = "The model was brought along" if status.brought else (
+            f"The model learnt from {status.n_trained:,} labels"
+        )  # fmt: skip
+        since = f"; {status.n_new:,} are new since" if status.n_new else ""
+        lines.append({"kind": "note", "text": f"{origin}{since}."})
+    elif not lines:
+        text = "There is no model yet: it comes by itself, from the first labels of two classes."
+        lines.append({"kind": "note", "text": text})
+    if status.audit_labelled:
+        share = status.audit_right / status.audit_labelled
+        text = (
+            f"On pictures drawn at random it has {share:.0%} right ({status.audit_right:,} of "
+            f"{status.audit_labelled:,}; 95% interval {status.audit_low:.0%} to "
+            f"{status.audit_high:.0%})."
+        )
+        lines.append({"kind": "note", "text": text})
+    if status.model:
+        on = status.threshold is not None
+        word = "Automatic labels are allowed" if on else "Automatic labels are off"
+        lines.append({"kind": "good" if on else "note", "text": f"{word}. {status.reason}"})
+        lines.append({"kind": "note", "text": status.advice})
+    return lines
 
 
 def shown(item: Item) -> Answer:
@@ -176,17 +245,6 @@ def as_filter(where: object) -> Filter | None:
     if unknown := sorted(map(str, where.keys() - known)):
         raise LabellingError(f"where: unknown {unknown[0]!r}; expected {', '.join(sorted(known))}")
     return Filter(**where)
-
-
-def plain(value: Any) -> Any:
-    """Turn dataclasses, tuples and NumPy numbers into what JSON can say."""
-    if is_dataclass(value):
-        value = asdict(value)
-    if isinstance(value, Mapping):
-        return {str(name): plain(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(part) for part in value]
-    return value.item() if hasattr(value, "item") else value
 
 
 def _class(one: LabelClass) -> Answer:

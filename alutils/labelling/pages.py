@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import re
+import tempfile
 import time
+from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, Response, redirect, render_template, request, session, url_for
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    redirect,
+    render_template,
+    request,
+    send_file,
+    session,
+    url_for,
+)
 
+from alutils.labelling import export
 from alutils.labelling.api import sent_files, take, tool
 from alutils.labelling.names import checked_name
 from alutils.labelling.records import Item, LabellingError
+from alutils.labelling.store import Store
 
 blueprint = Blueprint("pages", __name__)
 
@@ -69,10 +85,42 @@ def add() -> View:
 
 
 @blueprint.get("/export")
-def export() -> View:
+def exports() -> View:
     """Say where the labels are, and give them as files."""
     progress = tool().store.progress()
     return render_template("export.html", progress=progress, files=tool().store.files)
+
+
+@blueprint.get("/export/<kind>")
+def download(kind: str) -> Response:
+    """Send the labels as a file: ``csv``, ``jsonl`` or ``npz``."""
+    write = {"csv": export.write_csv, "jsonl": export.write_json_lines, "npz": _write_npz}.get(kind)
+    if write is None:
+        abort(HTTPStatus.NOT_FOUND)
+    folder = tempfile.TemporaryDirectory()
+    try:
+        path = Path(folder.name) / f"labels.{kind}"
+        write(tool().store, path)
+        answer = send_file(path, as_attachment=True, download_name=path.name)
+    except BaseException:
+        folder.cleanup()
+        raise
+    answer.call_on_close(folder.cleanup)
+    return answer
+
+
+def _write_npz(store: Store, path: Path) -> None:
+    size = request.args.get("size", "").strip().lower().replace("×", "x").replace(" ", "")
+    if size and not re.fullmatch(r"[1-9]\d{0,3}x[1-9]\d{0,3}", size):
+        raise LabellingError(f"size={size[:20]!r}: expected height x width in pixels, as 28x28")
+    height_width = tuple(int(side) for side in size.split("x")) if size else None
+    people = bool(request.args.get("people"))
+    export.write_dataset(
+        store,
+        path,
+        size=height_width,
+        keep=lambda item: not people or item.label_source == "human",
+    )
 
 
 # --- the report's flow: one picture ---------------------------------------------------------------

@@ -19,6 +19,7 @@ from PIL import Image
 from alutils.labelling.app import MOST_BODY, create_app
 from alutils.labelling.files import FOLDER
 from alutils.labelling.learner import classes_of
+from alutils.labelling.loop import LabellingLoop
 from alutils.labelling.security import access, is_loopback, project_secret
 from alutils.labelling.store import Store
 from alutils.labelling.watch import Watcher
@@ -41,6 +42,7 @@ class Options:
     port: int = 8000
     names: tuple[str, ...] = ()
     threshold: float = 0.6
+    audit: float | None = None
     learn: bool = True
     open: bool = False
 
@@ -80,13 +82,17 @@ def serving(options: Options) -> Iterator[Running]:
     if not 0 <= options.port <= 65535:
         raise ParameterError("--port", options.port, "expected 0 (any that is free) to 65535")
     is_loopback(options.host)  # is there such a host? before anything is written
-    classes = read_classes(options.classes)
-    if not classes and options.model is not None:
-        classes = list(classes_of(options.model))
-    folder = options.folder
+    folder, classes = options.folder, read_classes(options.classes)
+    if folder is not None and not folder.is_dir():
+        raise ParameterError(
+            "FOLDER", folder, "no such folder", "make it, and put pictures into it"
+        )
+    if options.model is not None:  # is there one? before anything is written
+        of_model = classes_of(options.model)
+        classes = classes or list(of_model)
     if folder is None:
         folder, classes = make_demo(), classes or [chr(65 + i) for i in range(26)]
-    with Store.open(folder, classes) as store:
+    with Store.open(folder, classes, audit_share=options.audit) as store:
         print(f"{store.folder.resolve()}: {_counted(store)}", flush=True)
         store.reconcile()
         who = access(options.host, project_secret(store.folder / FOLDER), options.names)
@@ -126,10 +132,8 @@ def serving(options: Options) -> Iterator[Running]:
             server.task_dispatcher.shutdown()
 
 
-def _loop(store: Store, options: Options) -> Any:
-    if not options.learn:
-        return None
-    return None
+def _loop(store: Store, options: Options) -> LabellingLoop | None:
+    return LabellingLoop(store, model_folder=options.model) if options.learn else None
 
 
 def _url(server: Any, host: str, token: str | None) -> str:
@@ -168,6 +172,8 @@ def read_classes(given: str | None) -> list[str]:
             names = path.read_text(encoding="utf-8-sig").splitlines()
         except UnicodeDecodeError as error:
             raise ParameterError("--classes", given, "expected a text file in UTF-8") from error
+    elif path.suffix == ".txt" or len(path.parts) > 1:
+        raise ParameterError("--classes", given, "no such file", "names go with commas between")
     else:
         names = given.split(",")
     names = [name.strip() for name in names if name.strip()]

@@ -511,9 +511,6 @@ export function mountQueue(root, options) {
     if (progress.judged) {
       lines.push(...fact("Model was right", `${percent(progress.right / progress.judged)} (${count(progress.right)} of ${count(progress.judged)} that people labelled)`));
     }
-    if (progress.audit_judged) {
-      lines.push(...fact("… on random pictures", `${percent(progress.audit_right / progress.audit_judged)} (${count(progress.audit_right)} of ${count(progress.audit_judged)})`));
-    }
     if (progress.unreadable) lines.push(...fact("Files missing", count(progress.unreadable)));
     const others = Object.keys(progress.per_person).length;
     if (others > 1) {
@@ -524,23 +521,24 @@ export function mountQueue(root, options) {
   }
 
   function showModel(lines) {
+    const now = JSON.stringify([lines, state.status.offers]);
+    if (model.dataset.shown === now) return; // a button that has the focus stays
+    model.dataset.shown = now;
     model.replaceChildren(...lines.map(({ text, kind }) => element("p", { class: `alq-${kind || "note"}`, text })));
-    const auto = state.status?.can_auto;
-    if (auto) {
-      model.append(element("button", {
-        type: "button", class: "alq-auto", text: auto,
-        on: { click: async (event) => {
-          event.target.disabled = true;
-          try {
-            const { labelled } = await transport.ask("auto", {});
-            announce(`${count(labelled)} pictures labelled by the model; “Review” shows them.`);
-          } catch (error) {
-            announce(`Not labelled: ${error.message}`);
-          }
-          poll();
-        } },
-      }));
+    model.append(...(state.status.offers || []).map(({ action, text }) =>
+      element("button", { type: "button", class: "alq-offer", text, on: { click: (event) => ask(action, event.target) } })));
+  }
+
+  async function ask(action, pressed) {
+    pressed.disabled = true;
+    try {
+      const answer = await transport.ask(action, {});
+      announce(answer.reason || `${count(answer.labelled)} pictures labelled by the model; “Review” shows them.`);
+    } catch (error) {
+      announce(`Not done: ${error.message}`);
     }
+    model.dataset.shown = "";
+    poll();
   }
 
   let timer = null;
