@@ -253,16 +253,17 @@ def synthesis_based(
     Source: Angluin (1988); Lang and Baum (1992).
     """
     x = queries.checked_features(x, len(y), name="x")
-    y = oracles.checked(y, np.arange(len(x)), n_classes)
+    y = np.asarray(y)
     for name, value in {"n_classes": n_classes, "batch": batch, "budget": budget}.items():
         check_count(name, value)
     if batch > budget:
         raise ParameterError("batch", batch, f"larger than the budget of {budget}")
-    if (y == ABSTAINED).any() or len(np.unique(y)) < 2:
+    fits = y.ndim == 1 and y.dtype.kind in "iu" and np.isin(y, np.arange(n_classes)).all()
+    if not fits or len(np.unique(y)) < 2:
         raise ParameterError(
             "y",
             np.unique(y),
-            "expected labels of two classes or more, of every item",
+            f"expected classes from 0 to {n_classes - 1}, at least two of them",
             "there is no boundary to search for otherwise: label real items first",
         )
     return _synthesis_rounds(x, y, classifier, reader, n_classes, batch, budget, rng, steps)

@@ -112,6 +112,12 @@ def test_no_strategy_asks_for_more_than_its_share(name, share, window, kind, see
     assert (asked <= (n + window) * (share + 1 / window) + 1e-9).all()
 
 
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_share_of_nothing_asks_for_nothing(name):
+    decide = ours(name, 0.0, 10, seed=0)
+    assert not any(decide(u) for u in [1.0, *uncertainties("unsure", 50)])
+
+
 def test_a_variable_threshold_spends_its_share_where_a_fixed_one_falls_silent():
     utility = uncertainties("sure", 4000)
     fixed, variable = ours("fixed", 0.1, 100, 0), ours("variable", 0.1, 100, 0)

@@ -339,8 +339,10 @@ RNG = np.random.default_rng(0)
         (lambda: nearest_queries(MODEL.predict_proba, X, ~FREE, 0, RNG), r"batch=0"),
         (lambda: loop(batch=10), r"batch=10: larger than the budget of 9"),
         (lambda: loop(budget=0), r"budget=0: expected a whole number"),
-        (lambda: loop(y=np.zeros(9, int)), r"y=\[0\]: expected labels of two classes or more"),
-        (lambda: loop(y=np.full(9, 3)), r"answer 3 for item 0; expected a class from 0 to 2"),
+        (lambda: loop(y=np.zeros(9, int)), r"y=\[0\]: expected classes from 0 to 2, at least two"),
+        (lambda: loop(y=np.arange(9) % 4), r"y=\[0 1 2 3\]: expected classes from 0 to 2"),
+        (lambda: loop(y=np.arange(9) % 3 - 1), r"y=\[-1  0  1\]: expected classes from 0 to 2"),
+        (lambda: loop(y=np.arange(9) % 3 / 1), r"y=\[0. 1. 2.\]: expected classes"),
         (
             lambda: list(loop(reader=lambda points: np.full(len(points), 5))),
             r"answer 5 for item 0; expected a class from 0 to 2",
