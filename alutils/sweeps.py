@@ -95,10 +95,9 @@ def run(
 
     Raises
     ------
-    ValueError
-        Less than one job or worker, or more than one of the three ways to compute.
     SweepError
-        Another process runs a sweep in this folder.
+        Less than one job or worker; more than one of the three ways to compute; another process
+        runs a sweep in this folder.
     WorkerError, CodeDiffers
         See `alutils.workers`. Finished cells are kept.
     """
@@ -132,11 +131,11 @@ def run(
 def _check_choice(jobs: int | None, scheduler: str | None, n_workers: int | None) -> None:
     for name, value in (("jobs", jobs), ("workers", n_workers)):
         if value is not None and value < 1:
-            raise ValueError(f"{name}={value}: expected 1 or more.")
+            raise SweepError(f"{name}={value}: expected 1 or more.")
     given = {"jobs": jobs, "scheduler": scheduler, "workers": n_workers}
     named = [name for name, value in given.items() if value is not None]
     if len(named) > 1:
-        raise ValueError(f"{' and '.join(named)}: give one of the three; each says who computes.")
+        raise SweepError(f"{' and '.join(named)}: give one of the three; each says who computes.")
 
 
 @contextmanager
@@ -290,9 +289,10 @@ def table(grid: Grid, complete: Sequence[tuple[Cell, pd.DataFrame]]) -> str:
     """Return the rows of all cells as CSV, sorted by their key and then by the cell.
 
     Behind the columns of `alutils.tables.COLUMNS` there is one for each parameter of the grid,
-    called ``parameter_<name>`` where a column has its name.
+    called ``parameter_<name>`` where a column has its name. Nothing depends on the order in which
+    the grid file has its parameters and values.
     """
-    names = {name: f"parameter_{name}" if name in tables.COLUMNS else name for name in grid.varied}
+    names = {n: f"parameter_{n}" if n in tables.COLUMNS else n for n in sorted(grid.varied)}
     frames = []
     for cell, frame in complete:
         swept = {column: cell.parameters[name] for name, column in names.items()}

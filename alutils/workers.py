@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import functools
 import itertools
+import logging
 import os
 import queue
+import re
 import signal
 import threading
 import time
@@ -24,6 +26,7 @@ import joblib
 
 from alutils import cells
 from alutils.cells import Order, Outcome
+from alutils.parameters import ParameterError
 
 if TYPE_CHECKING:  # half a second that only a cluster is worth
     from distributed import Client, Future
@@ -32,6 +35,7 @@ CONNECT_S = 5  # how long a scheduler may take to answer at the start
 ANSWER_S = 20  # and later, when it may be busy
 NO_WORKERS_S = 60  # how long a cluster may be without any worker
 _LOOK_S = 2  # between two looks at the cluster
+_SILENT = logging.CRITICAL + 1
 
 
 class WorkerError(RuntimeError):
@@ -134,17 +138,19 @@ def connect(address: str | None, n_workers: int | None) -> Iterator[Client]:
             "Dask is not installed; run `pip install -e .[cluster]`, or take --jobs"
         ) from error
     if address is None:
-        with (
-            LocalCluster(
-                n_workers=n_workers, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
-            ) as cluster,
-            Client(cluster, set_as_default=False) as client,
-        ):
+        options = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "silence_logs": _SILENT}
+        with _without_ctrl_c():
+            here = LocalCluster(n_workers=n_workers, threads_per_worker=1, **options)
+        with here, Client(here, set_as_default=False) as client:
             yield client
         return
+    if not re.fullmatch(r"(tcp|tls|ws|wss)://[^/\s]+:\d+", address):
+        raise ParameterError("--scheduler", address, "expected an address such as tcp://host:8786")
+    # Its tracebacks of a lost connection, which is told in one line here.
+    logging.getLogger("distributed.client").setLevel(_SILENT)
     try:
         client = Client(address, timeout=CONNECT_S, set_as_default=False)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise WorkerError(
             f"--scheduler {address}: no Dask scheduler answers there within {CONNECT_S} s "
             f"({type(error).__name__}); start one with `dask scheduler`, which prints its address"
@@ -153,6 +159,19 @@ def connect(address: str | None, n_workers: int | None) -> Iterator[Client]:
         yield client
     finally:
         client.close(timeout=CONNECT_S)
+
+
+@contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """Let processes start here that leave Ctrl-C to this one, which ends them in good order."""
+    if threading.current_thread() is not threading.main_thread():  # only that one has signals
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # new processes inherit it
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def check(client: Client, module: str | None, experiment: str) -> None:
@@ -267,10 +286,7 @@ def _result(future: Future, client: Client) -> Any:
         try:
             return future.result(timeout=ANSWER_S)
         except KilledWorker as error:
-            times = error.allowed_failures + 1
-            return Lost(
-                f"it took its worker with it {times} times, the last was {error.last_worker}"
-            )
+            return Lost(f"{error.allowed_failures + 1} workers died while they ran it")
         except TimeoutError:
             _workers(client)  # raises where the scheduler is gone
 
