@@ -226,6 +226,10 @@ def reference(options: argparse.Namespace) -> int:
 def add_sweep(commands: Any) -> None:
     parser = commands.add_parser("sweep", help="run every combination of a grid, with many seeds")
     parser.add_argument("grid", type=Path, metavar="GRID.yaml", help="see alutils/grids.py")
+    parser.add_argument(
+        "-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
+        help="set a parameter; goes before the file's 'fixed'",
+    )  # fmt: skip
     way = parser.add_mutually_exclusive_group()
     way.add_argument("--jobs", type=int, metavar="N", help="processes; one a physical core if none")
     way.add_argument("--scheduler", metavar="tcp://HOST:PORT", help="a Dask cluster's")
@@ -245,7 +249,7 @@ def sweep(options: argparse.Namespace) -> int:
     from alutils.headless import shown
 
     done = sweeps.run(
-        grids.read(options.grid),
+        grids.read(options.grid, dict(options.parameter)),
         jobs=options.jobs,
         scheduler=options.scheduler,
         n_workers=options.workers,

@@ -5,6 +5,7 @@ What a cell leaves comes back as the bytes of small files, so that workers need 
 
 import functools
 import importlib.metadata
+import inspect
 import os
 import shutil
 import sys
@@ -100,9 +101,16 @@ def compute(order: Order) -> Outcome:
     return Outcome(files, about, error)
 
 
-def prepare(module: str, data: str) -> None:
-    """Get ready what all cells of a data set need."""
-    grids.load(module).prepare(data)
+def needs(order: Order) -> dict[str, Any]:
+    """Return those of a cell's parameters that its experiment's ``prepare`` takes, or none."""
+    prepare = getattr(grids.load(order.module), "prepare", None) if order.module else None
+    named = inspect.signature(prepare).parameters if prepare else ()
+    return {name: value for name, value in order.parameters.items() if name in named}
+
+
+def prepare(module: str, needed: dict[str, Any]) -> Any:
+    """Get ready what all cells that need the same have in common; return what it tells of it."""
+    return grids.load(module).prepare(**needed)
 
 
 @functools.cache

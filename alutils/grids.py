@@ -33,7 +33,8 @@ from alutils.parameters import Parameter, ParameterError, check, code_of, neares
 IN_PROCESS = {"curve": "alutils.curves"}
 """Experiments that are functions: name -> module. The module holds ``run(*, name: type = default)``
 -> rows of a results table; it may hold ``check(**parameters)``, which raises at once for values
-that cannot be used, and ``prepare(data)``, which gets ready what all cells of a data set need."""
+that cannot be used, and ``prepare``, which takes some of the parameters, gets ready what all cells
+that have these in common need, and returns what manifests are to tell of it, of JSON's types."""
 
 REQUIRED = ("name", "experiment", "grid", "seeds")
 KEYS = (*REQUIRED, "fixed", "profile")
@@ -94,8 +95,13 @@ class Grid:
         return f"{self.name}-{manifest.digest(*sorted(cell.id for cell in self.cells))[:10]}"
 
 
-def read(path: Path) -> Grid:
+def read(path: Path, fixed: Mapping[str, Any] | None = None) -> Grid:
     """Read and check a grid file.
+
+    Parameters
+    ----------
+    path : a YAML file, as above
+    fixed : values that go before the file's own under ``fixed``
 
     Raises
     ------
@@ -111,10 +117,10 @@ def read(path: Path) -> Grid:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise GridError(f"{path.name}: cannot be read as YAML: {reason}") from error
-    return parse(content)
+    return parse(content, fixed)
 
 
-def parse(content: Any) -> Grid:
+def parse(content: Any, fixed: Mapping[str, Any] | None = None) -> Grid:
     """Check what a grid file holds; see `read`."""
     if not isinstance(content, Mapping):
         raise GridError(f"grid file: expected lines 'key: value' ({', '.join(KEYS)})")
@@ -129,7 +135,7 @@ def parse(content: Any) -> Grid:
         raise ParameterError("name", name, "expected letters, digits, _ and -; it names a folder")
     if not isinstance(content["experiment"], str):
         raise ParameterError("experiment", content["experiment"], "expected a name")
-    fixed, grid = _mapping(content, "fixed"), _mapping(content, "grid")
+    fixed, grid = _mapping(content, "fixed") | dict(fixed or {}), _mapping(content, "grid")
     module = IN_PROCESS.get(content["experiment"])
     if module is not None and "profile" in content:
         raise ParameterError("profile", content["profile"], "only notebooks have profiles")

@@ -14,6 +14,7 @@ failed is listed and left as it is, until ``retry_failed`` or a change of the co
 
 import contextlib
 import fcntl
+import json
 import os
 import sys
 import time
@@ -27,7 +28,7 @@ import joblib
 import pandas as pd
 from tqdm import tqdm
 
-from alutils import cells, grids, manifest, paths, tables, workers
+from alutils import cells, manifest, paths, tables, workers
 from alutils.cells import Order, Outcome
 from alutils.grids import Cell, Grid
 
@@ -117,14 +118,13 @@ def run(
         if orders:
             for name in (MANIFEST, TABLE, TIMINGS):  # of another code, or without these cells
                 (folder / name).unlink(missing_ok=True)
-            _prepare(grid, orders, client)
-        _run(
-            orders,
-            folder,
-            len(grid.cells),
-            jobs or joblib.cpu_count(only_physical_cores=True),
-            client,
-        )
+            inputs = _prepare(orders, client)
+            if client is not None:
+                ended = workers.cluster(orders, client)
+            else:
+                jobs = jobs or joblib.cpu_count(only_physical_cores=True)
+                ended = workers.serial(orders) if jobs == 1 else workers.pool(orders, jobs)
+            _write_all(ended, len(orders), folder, len(grid.cells), inputs)
         return _collect(grid, folder, len(orders))
 
 
@@ -185,42 +185,48 @@ def _is_due(folder: Path, grid: Grid, cell: Cell, retry_failed: bool) -> bool:
     return manifest.digest(content) != about.get("metrics_sha256")
 
 
-def _prepare(grid: Grid, orders: Sequence[Order], client: Any) -> None:
-    """Get the data sets of these cells ready, before several cells want the same one at once."""
-    module = grid.experiment.module
-    if module is None or not hasattr(grids.load(module), "prepare"):
-        return
-    data = list(dict.fromkeys(o.parameters["data"] for o in orders if "data" in o.parameters))
-    if client is not None:
-        workers.prepare(client, module, data)
-        return
-    for name in data:
-        cells.prepare(module, name)
+def _prepare(orders: Sequence[Order], client: Any) -> dict[str, Any]:
+    """Get ready what these cells need, before several of them want the same at once.
 
-
-def _run(orders: Sequence[Order], folder: Path, n_cells: int, jobs: int, client: Any) -> None:
-    """Compute cells and write what they gave, each as soon as it is there."""
+    Returns
+    -------
+    what the experiment tells of it, for manifests, by cell
+    """
+    of_cell = {order.cell: cells.needs(order) for order in orders}
+    needed = {json.dumps(names): names for names in of_cell.values() if names}
+    module = orders[0].module
     if client is not None:
-        ended = workers.cluster(orders, client)
+        told = workers.prepare(client, module, list(needed.values())) if needed else []
     else:
-        ended = workers.serial(orders) if jobs == 1 else workers.pool(orders, jobs)
-    git = manifest.git_state(paths.repository_root()) if orders else {}
+        told = [cells.prepare(module, names) for names in needed.values()]
+    by_key = dict(zip(needed, told, strict=True))
+    return {cell: by_key.get(json.dumps(names)) for cell, names in of_cell.items()}
+
+
+def _write_all(
+    ended: Iterator[workers.Ended], n_due: int, folder: Path, n_cells: int, inputs: dict[str, Any]
+) -> None:
+    """Write what each cell gave as soon as it is there, and show how far it all is."""
+    git = manifest.git_state(paths.repository_root())
     n_failed = 0
     bar = tqdm(
         total=n_cells,
-        initial=n_cells - len(orders),
+        initial=n_cells - n_due,
         desc=folder.name,
         unit="cell",
         mininterval=0.1 if sys.stderr.isatty() else 60,  # not a log of a thousand lines
     )
     with bar, contextlib.closing(ended):
         for order, outcome in ended:
-            n_failed += _write(_cell_folder(folder, order), order, outcome, git)
+            about = {"git": git, "inputs": inputs[order.cell]}
+            n_failed += _write(_cell_folder(folder, order), order, outcome, about)
             bar.set_postfix(failed=n_failed, refresh=False)
             bar.update()
 
 
-def _write(place: Path, order: Order, outcome: Outcome | workers.Lost, git: dict[str, Any]) -> bool:
+def _write(
+    place: Path, order: Order, outcome: Outcome | workers.Lost, about: dict[str, Any]
+) -> bool:
     """Write a cell's files, its manifest last; return whether it failed."""
     (place / MANIFEST).unlink(missing_ok=True)
     if isinstance(outcome, workers.Lost):
@@ -230,27 +236,27 @@ def _write(place: Path, order: Order, outcome: Outcome | workers.Lost, git: dict
         (place / "metrics.csv").unlink(missing_ok=True)
     for name, content in outcome.files.items():
         paths.write_atomically(place / name, content)
-    about = {
+    content = {
         "run_id": f"{order.experiment}-{order.cell}",
         "experiment": order.experiment,
         "parameters": order.parameters,
         "seeds": [order.parameters["seed"]],
         "code": order.code,
-        "git": git,
+        **about,
         **outcome.about,
         "status": "failed" if failed else "complete",
     }
     if failed:
-        about["error"] = outcome.error
+        content["error"] = outcome.error
     else:
-        about["metrics_sha256"] = manifest.digest(outcome.files["metrics.csv"])
-    manifest.write_json(place / MANIFEST, about)
+        content["metrics_sha256"] = manifest.digest(outcome.files["metrics.csv"])
+    manifest.write_json(place / MANIFEST, content)
     return failed
 
 
 def _collect(grid: Grid, folder: Path, n_run: int) -> Sweep:
     """Write the sweep's tables and manifest from its cells."""
-    complete, timings, failures = [], [], []
+    complete, timings, failures, inputs = [], [], [], []
     for cell in grid.cells:
         about = manifest.read_json(_cell_folder(folder, cell) / MANIFEST)
         swept = {name: cell.parameters[name] for name in (*grid.varied, "seed")}
@@ -259,6 +265,8 @@ def _collect(grid: Grid, folder: Path, n_run: int) -> Sweep:
             message = (error["message"].splitlines() or [""])[0]
             failures.append(Failure(cell.id, swept, f"{error['name']}: {message}"))
             continue
+        if about["inputs"] is not None and about["inputs"] not in inputs:
+            inputs.append(about["inputs"])
         complete.append((cell, tables.read(_cell_folder(folder, cell) / "metrics.csv")))
         took = {name: about[name] for name in ("wall_s", "peak_memory_mib")}
         timings.append({"cell": cell.id, **swept, **took})
@@ -271,6 +279,7 @@ def _collect(grid: Grid, folder: Path, n_run: int) -> Sweep:
         "varied": list(grid.varied),
         "n_cells": len(grid.cells),
         "failed": [failure.cell for failure in failures],
+        "inputs": inputs,
         "code": e.code,
         "git": manifest.git_state(paths.repository_root()),
         **cells.environment(),

@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # half a second that only a cluster is worth
     from distributed import Client, Future
 
 CONNECT_S = 5  # how long a scheduler may take to answer at the start
+FIRST_WORKER_S = 30  # how long the first worker may take to come, on a busy machine
 ANSWER_S = 20  # and later, when it may be busy
 NO_WORKERS_S = 60  # how long a cluster may be without any worker
 _LOOK_S = 2  # between two looks at the cluster
@@ -184,7 +185,7 @@ def check(client: Client, module: str | None, experiment: str) -> None:
     """
     if not _workers(client):
         try:
-            client.wait_for_workers(1, timeout=CONNECT_S)
+            client.wait_for_workers(1, timeout=FIRST_WORKER_S)
         except TimeoutError:
             raise WorkerError(
                 "the scheduler has no workers; start some with `dask worker ADDRESS --nthreads 1`"
@@ -198,6 +199,8 @@ def check(client: Client, module: str | None, experiment: str) -> None:
     here = cells.version(module, experiment)
     there = client.run(cells.version, module, experiment, on_error="return")
     for name, found in there.items():
+        if isinstance(found, OSError):  # it left meanwhile; should it come back, every cell looks
+            continue
         if found != here:
             shown = found if isinstance(found, dict) else f"{type(found).__name__}: {found}"
             raise WorkerError(
@@ -206,13 +209,21 @@ def check(client: Client, module: str | None, experiment: str) -> None:
             )
 
 
-def prepare(client: Client, module: str, data: Sequence[str]) -> None:
-    """Get every data set ready once on every host, before its workers all want to."""
-    hosts = {about["host"] for about in _workers(client).values()}
-    tasks = [(cells.prepare, (module, name), host) for name in data for host in sorted(hosts)]
-    for _, result in _gather(client, tasks, len(tasks)):
+def prepare(client: Client, module: str, needed: Sequence[dict[str, Any]]) -> list[Any]:
+    """Get what cells need ready once on every host, before its workers all want the same.
+
+    Returns
+    -------
+    what the first host tells of each
+    """
+    hosts = sorted({about["host"] for about in _workers(client).values()})
+    tasks = [(cells.prepare, (module, names), host) for host in hosts for names in needed]
+    told: dict[int, Any] = dict(_gather(client, tasks, max(len(tasks), 1)))
+    for i, result in told.items():
         if isinstance(result, Lost):
-            raise WorkerError(f"{', '.join(data)}: cannot be prepared: {result.reason}")
+            _, names = tasks[i][1]
+            raise WorkerError(f"{names}: cannot be prepared on {tasks[i][2]}: {result.reason}")
+    return [told[i] for i in range(len(needed))]
 
 
 def cluster(orders: Sequence[Order], client: Client) -> Iterator[Ended]:

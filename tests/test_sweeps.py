@@ -110,7 +110,7 @@ def dask_cluster(place, name, **environment):
     try:
         wait_for(lambda: file.exists() and file.read_text().strip().endswith("}"), scheduler)
         address = json.loads(file.read_text())["address"]
-        options = ["--nthreads", "1", "--nworkers", "2", "--no-dashboard", "--death-timeout", "5"]
+        options = ["--nthreads", "1", "--nworkers", "2", "--no-dashboard", "--death-timeout", "30"]
         worker = subprocess.Popen(
             [*dask, "worker", address, *options],
             env=place.environment(**environment), cwd=place.folder, **quiet,
@@ -181,6 +181,20 @@ def test_a_grid_may_grow_in_one_folder(place, undisturbed):
     assert (place.out / "table.csv").read_bytes() == undisturbed
 
 
+def test_a_value_of_the_command_goes_before_the_files(tmp_path):
+    place = Place(tmp_path, GRID | {"seeds": 1})
+    status, _, errors = place.run("--jobs", "1", "-p", "rate", "2", "-p", "size", "3")
+    assert status == 0, errors
+    (parameters,) = {
+        (about["parameters"]["rate"], about["parameters"]["size"])
+        for about in map(manifest.read_json, place.out.glob("cells/*/manifest.json"))
+    }
+    assert parameters == (2.0, 3)
+    status, _, errors = place.run("--jobs", "1", "-p", "shape", "round")
+    assert status == 2
+    assert "shape=round: in both 'fixed' and 'grid'" in errors
+
+
 def test_the_folder_is_named_after_the_cells_whatever_their_order(monkeypatch, tmp_path):
     turned = GRID | {
         "grid": {"data": ["b", "a"], "shape": ["square", "round"]},
@@ -241,6 +255,8 @@ def test_data_are_prepared_once_each_before_the_cells(place, monkeypatch, tmp_pa
     sweeps.run(grids.parse(GRID | {"seeds": 2}), jobs=1, folder=place.out)
     lines = (tmp_path / "prepared").read_text().splitlines()
     assert lines == [f"{os.getpid()} a", f"{os.getpid()} b"]
+    about = json.loads((place.out / "manifest.json").read_text())
+    assert about["inputs"] == [{"images": "made up: a"}, {"images": "made up: b"}]
 
 
 def test_cells_run_on_one_thread_and_leave_the_environment(monkeypatch):
@@ -503,6 +519,30 @@ def test_an_unreachable_scheduler_is_told_within_seconds(tmp_path):
         sweeps.run(grids.parse(GRID), scheduler="tcp://127.0.0.1:9", folder=tmp_path / "out")
     assert time.monotonic() - began < 10
     assert not (tmp_path / "out").exists()
+
+
+def test_a_scheduler_without_workers_is_told(tmp_path, monkeypatch):
+    from distributed import LocalCluster
+
+    monkeypatch.setattr(workers, "FIRST_WORKER_S", 0.5)
+    nothing = {"n_workers": 0, "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+    with (
+        LocalCluster(**nothing) as cluster,
+        pytest.raises(workers.WorkerError, match="the scheduler has no workers"),
+    ):
+        sweeps.run(grids.parse(GRID), scheduler=cluster.scheduler_address, folder=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_workers_with_several_threads_are_refused(tmp_path):
+    from distributed import LocalCluster
+
+    two = {"n_workers": 1, "threads_per_worker": 2, "processes": False}
+    with (
+        LocalCluster(**two, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster,
+        pytest.raises(workers.WorkerError, match="has 2 threads: cells need a process each"),
+    ):
+        sweeps.run(grids.parse(GRID), scheduler=cluster.scheduler_address, folder=tmp_path / "out")
 
 
 def test_only_one_way_to_compute(tmp_path):

@@ -18,8 +18,9 @@ def check(*, shape: str, size: int, rate: float, data: str, seed: int) -> None:
         raise ParameterError("shape", shape, "expected round or square")
 
 
-def prepare(data: str) -> None:
+def prepare(*, data: str = "toy", **others: object) -> dict[str, str]:
     _note("PREPARED", f"{os.getpid()} {data}")
+    return {"images": f"made up: {data}"}
 
 
 def run(
