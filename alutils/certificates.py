@@ -91,9 +91,8 @@ class Certificate:
         of them wrong; None where there is a threshold, or no audited item reached the first one
     missing_at_rate : int, the same if errors stay as frequent as they were; None where that would
         never do
-    promise : str, of what ``target`` is the share: ``above``, all items at or above the threshold,
-        ``auto``, the automatic labels of one pool, ``everything``, all labels of one pool,
-        human ones included
+    promise : str, of what ``target`` is the share: ``model``, all items that the model may be given
+        at or above the threshold; else of one pool, see `promises.certify_pool`
     rule : str, how ``bound`` was computed: ``once``, for one look, ``anytime``, for any number
     """
 
@@ -107,7 +106,7 @@ class Certificate:
     date: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     missing: int | None = None
     missing_at_rate: int | None = None
-    promise: str = "above"
+    promise: str = "model"
     rule: str = "once"
 
     @property

@@ -37,7 +37,7 @@ from alutils.certificates import (
 )
 from alutils.parameters import ParameterError
 
-PROMISES = ("auto", "everything")
+PROMISES = ("auto", "above", "everything")
 
 FAR = 4.0
 """Standard deviations by which an audit may hold more items above a threshold than expected."""
@@ -231,8 +231,10 @@ def certify_pool(
     right : (n_audit,) bool, whether the model's class is the human one
     target, level, thresholds, model, data : as in `certificates.certify`
     promise : ``auto``: of the automatic labels, which the items at or above the threshold get
-        that are not audited, a share of at least ``target`` is right. ``everything``: of all
-        labels, when people label what is below the threshold too
+        that are not audited, a share of at least ``target`` is right. ``above``: of the model's
+        labels for all items of this pool at or above it, audited ones included; this is certified
+        with fewer labels. ``everything``: of all labels of the pool, when people label what is
+        below the threshold too
     hand_labelled : for ``everything``, items outside ``pool`` with human labels: the training set
     human_wrong : for ``everything``, share of the human labels that are wrong, at most: a premise,
         which nothing here checks
@@ -263,13 +265,13 @@ def certify_pool(
     if promise not in PROMISES:
         raise ParameterError("promise", promise, f"expected one of {', '.join(PROMISES)}")
     thresholds = check_thresholds(thresholds)
-    if promise == "auto":
+    if promise != "everything":
         thresholds = reachable(thresholds, pool, len(audited), labels_needed(target, level))
 
     def promised(above: int, most: int) -> tuple[float, int]:
         """Return the human labels that are wrong, at most, and of how many the target is."""
-        if promise == "auto":
-            return 0.0, above - most
+        if promise != "everything":
+            return 0.0, above - most * (promise == "auto")
         total = len(pool) + hand_labelled
         return human_wrong * (total - above + most), total
 

@@ -87,6 +87,17 @@ def test_the_bound_on_automatic_labels_is_reckoned_over_those_not_audited():
     assert Certificate.from_dict(json.loads(json.dumps(auto.to_dict()))) == auto
 
 
+def test_all_items_above_are_certified_with_fewer_labels_than_those_not_audited():
+    pool, audited, right = np.ones(2000), np.arange(500), np.ones(500, bool)
+    right[:1] = False
+    options = {"target": 0.99, "thresholds": (0.9,)}
+    above = certify_pool(pool, audited, right, **options, promise="above")
+    auto = certify_pool(pool, audited, right, **options, promise="auto")
+    assert above.bound == (2000 - wrong_at_most(2000, 500, 1)) / 2000
+    assert above.threshold == 0.9 and auto.threshold is None
+    assert above.bound > lower_bound(500, 1) and certify(pool[:500], right, **options).n == 500
+
+
 def test_human_errors_and_hand_labels_count_in_the_promise_for_everything():
     pool = np.repeat([0.99, 0.3], [4000, 2000])
     audited = np.random.default_rng(0).permutation(6000)[:600]
@@ -109,11 +120,11 @@ def test_a_refused_pool_says_what_is_missing():
     assert refused.missing == labels_needed(0.99) - 100 or refused.missing > 199
 
 
-@pytest.mark.parametrize("promise", ["auto", "everything"])
+@pytest.mark.parametrize("promise", ["auto", "above", "everything"])
 def test_the_promise_about_a_pool_is_kept_where_errors_hide_under_high_confidence(promise):
     """Two populations: clean above .85, and 6% wrong below."""
     rng, broken, certified = np.random.default_rng(5), 0, 0
-    target = 0.98 if promise == "auto" else 0.985
+    target = 0.985 if promise == "everything" else 0.98
     for _ in range(300):
         pool = rng.uniform(0.7, 1, 3000)
         right = rng.random(3000) >= np.where(pool > 0.85, 0.003, 0.06)
@@ -129,9 +140,10 @@ def test_the_promise_about_a_pool_is_kept_where_errors_hide_under_high_confidenc
         if certificate.threshold is None:
             continue
         auto = certificate.covers(pool)
-        auto[audited] = False
+        if promise != "above":
+            auto[audited] = False
         wrong = np.count_nonzero(~right[auto])
-        total = auto.sum() if promise == "auto" else 3000
+        total = 3000 if promise == "everything" else auto.sum()
         certified += 1
         broken += wrong > (1 - target) * total
     assert certified > 30
