@@ -1,13 +1,21 @@
 """Picture files, good and bad, for the tests of the labelling tool."""
 
+import hashlib
 import io
+import sqlite3
 import struct
 import zipfile
 import zlib
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, PngImagePlugin
+
+from alutils.labelling import pictures
+from alutils.labelling.records import Model
+from alutils.labelling.store import Store
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
@@ -160,3 +168,63 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "wholly transparent": (lambda: encoded(Image.new("RGBA", (8, 8))), "is wholly transparent"),
     "too many bytes": (lambda: png() + bytes(32 * 2**20), "MiB large: expected at most 32 MiB"),
 }  # fmt: skip
+
+
+# --- projects -------------------------------------------------------------------------------------
+
+
+class TinyFeatures:
+    """The pixels of a picture as its features: a model in milliseconds, without TensorFlow."""
+
+    identity = "tiny"
+    size = (8, 8)
+
+    def __call__(self, pictures: np.ndarray) -> np.ndarray:
+        return pictures.mean(axis=-1).reshape(len(pictures), -1).astype(np.float32)
+
+
+def stripes(kind: int, seed: int) -> Image.Image:
+    """Return a picture of one of three kinds that even a tiny model tells apart."""
+    rng = np.random.default_rng(seed)
+    values = rng.integers(0, 60, (24, 24), np.uint8)
+    if kind == 0:
+        values[:, :8] += 180
+    elif kind == 1:
+        values[:8] += 180
+    else:
+        values[8:16, 8:16] += 180
+    return Image.fromarray(values)
+
+
+def fill(store: Store, n: int) -> list[int]:
+    """Add n pictures, named by their kind; return their numbers."""
+    numbers = []
+    for seed in range(n):
+        name = f"{'ABC'[seed % 3]}-{seed:03d}.png"
+        picture = pictures.decode(encoded(stripes(seed % 3, seed)), name)
+        parts = (picture.png, picture.sha256, picture.name, picture.width, picture.height)
+        numbers.append(store.add_picture(*parts, "folder"))
+    return numbers
+
+
+def scores(store: Store, confidence: float, predicted: int = 2, model: str = "m" * 64) -> None:
+    """Let a model be equally sure of every picture."""
+    items = store.snapshot()["id"]
+    classes = tuple(c.name for c in store.classes())
+    known = Model(model, classes, 10, "", "")
+    store.set_scores(
+        known, items, np.full(len(items), predicted), np.full(len(items), confidence, float)
+    )
+
+
+def state(folder: Path) -> tuple[dict[str, str], dict[str, list]]:
+    """Return all files below a folder by their hashes, and all rows of its database."""
+    files, rows = {}, {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.name.startswith("labels.sqlite"):
+            files[str(path.relative_to(folder))] = hashlib.sha256(path.read_bytes()).hexdigest()
+    with closing(sqlite3.connect(folder / "labelling" / "labels.sqlite")) as connection:
+        query = "SELECT name FROM sqlite_master WHERE type = 'table'"
+        for (name,) in connection.execute(query).fetchall():
+            rows[name] = connection.execute(f"SELECT * FROM {name}").fetchall()
+    return files, rows

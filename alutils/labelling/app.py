@@ -22,6 +22,7 @@ from alutils.labelling.store import Store
 
 MOST_FILES = 100  # in one request; the page sends them one by one
 MOST_BODY = 2 * MOST_BYTES
+MOST_TEXT = 2**18  # bytes of a form or of JSON
 _THRESHOLD = 0.6  # the report's
 # Pictures that are decoded at a time: each may need a few hundred megabytes.
 _DECODERS = 2
@@ -71,12 +72,13 @@ def create_app(
     )
     app.config.update(
         MAX_CONTENT_LENGTH=MOST_BODY,
-        MAX_FORM_MEMORY_SIZE=2**18,
+        MAX_FORM_MEMORY_SIZE=MOST_TEXT,
         MAX_FORM_PARTS=MOST_FILES + 20,
         WTF_CSRF_TIME_LIMIT=None,  # people label all afternoon; the token ends with the session
     )
     app.json.sort_keys = False
     protect(app, access)
+    app.before_request(_limit_what_is_no_upload)
     CSRFProtect(app)
     app.register_blueprint(api.blueprint)
     app.register_blueprint(pages.blueprint)
@@ -96,6 +98,12 @@ _STATUS = {
 }
 
 
+def _limit_what_is_no_upload() -> None:
+    """Allow large bodies only where files are in them: all else is read into memory at once."""
+    if request.mimetype != "multipart/form-data":
+        request.max_content_length = MOST_TEXT
+
+
 def _handler(status: HTTPStatus) -> Callable[[Exception], tuple[Response | str, int]]:
     return lambda error: _told(status, str(error))
 
@@ -108,8 +116,8 @@ def _http_error(error: HTTPException) -> tuple[Response | str, int] | HTTPExcept
         text = f"{text} Reload the page and do it again; what was labelled is kept."
     elif error.code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         text = (
-            f"more than {MOST_BODY // 2**20} MiB or {MOST_FILES} files in one go; send fewer, or "
-            "put the pictures into the project's folder"
+            f"more than {MOST_BODY // 2**20} MiB or {MOST_FILES} files in one go, or a text of over "
+            f"{MOST_TEXT:,} bytes; send less, or put pictures into the project's folder"
         )
     elif error.code == HTTPStatus.NOT_FOUND:
         text = "there is no such page here; go on from the links above"
