@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import copy
+import functools
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from alutils import committees
 from alutils.scenarios import View
@@ -71,7 +72,7 @@ class Estimator:
         """Return (n, n_classes) float32 probabilities."""
         out = np.zeros((len(x), self.n_classes), np.float32)
         if self.model is not None:
-            with threadpool_limits(1, user_api="blas"):
+            with _threads().limit(limits=1, user_api="blas"):
                 out[:, self.classes] = self.model.predict_proba(x)
             # In float32 rows of many classes no longer sum to one exactly enough for every user.
             out /= out.sum(axis=1, keepdims=True)
@@ -155,11 +156,17 @@ def retrained(
     return maker
 
 
+@functools.cache
+def _threads() -> ThreadpoolController:
+    # Found once: to look for the libraries takes longer than a small training.
+    return ThreadpoolController()
+
+
 def _fit(model: Any, x: np.ndarray, y: np.ndarray) -> Any:
     from sklearn.exceptions import ConvergenceWarning
 
     # Few rows: several threads would wait for each other longer than they work.
-    with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
+    with warnings.catch_warnings(), _threads().limit(limits=1, user_api="blas"):
         warnings.simplefilter("ignore", ConvergenceWarning)  # a few steps are all that was asked
         return model.fit(x, y)
 

@@ -59,7 +59,9 @@ def typicality(features: np.ndarray, n_neighbours: int = N_NEIGHBOURS) -> np.nda
 def clusters(features: np.ndarray, n_clusters: int, rng: np.random.Generator) -> np.ndarray:
     """Return the cluster of each sample, (n_samples,) int, by k-means.
 
-    Up to 50 clusters by Lloyd's algorithm, above by mini-batches, as published for TypiClust.
+    Up to 50 clusters by Lloyd's algorithm, above by mini-batches, as published for TypiClust; these
+    from random samples as first centres: k-means++ takes five times as long for hundreds of
+    clusters, and ends in clusters no tighter.
     """
     from sklearn.cluster import KMeans, MiniBatchKMeans
     from sklearn.exceptions import ConvergenceWarning
@@ -67,7 +69,11 @@ def clusters(features: np.ndarray, n_clusters: int, rng: np.random.Generator) ->
     x = queries.checked_features(features)
     queries.check_batch(n_clusters, len(x))
     exact = n_clusters <= _EXACT_KMEANS
-    kmeans = KMeans(n_clusters, n_init=1) if exact else MiniBatchKMeans(n_clusters, n_init=1)
+    kmeans = (
+        KMeans(n_clusters, n_init=1)
+        if exact
+        else MiniBatchKMeans(n_clusters, init="random", n_init=1)
+    )
     kmeans.set_params(random_state=int(rng.integers(2**31)))
     # A mini-batch is too little for several threads: on a busy machine they wait for each other.
     with threadpool_limits(None if exact else 1), warnings.catch_warnings():
