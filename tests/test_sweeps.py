@@ -537,7 +537,7 @@ def test_a_scheduler_without_workers_is_told(tmp_path, monkeypatch):
 def test_workers_with_several_threads_are_refused(tmp_path):
     from distributed import LocalCluster
 
-    two = {"n_workers": 1, "threads_per_worker": 2, "processes": False}
+    two = {"n_workers": 1, "threads_per_worker": 2}
     with (
         LocalCluster(**two, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster,
         pytest.raises(workers.WorkerError, match="has 2 threads: cells need a process each"),
