@@ -28,7 +28,12 @@ VERDICTS = {
 }
 """Marker, colour and text of each verdict of `strategy_tables.summary`."""
 UTILITY_LEVELS = 9
-_OTHERS = [name for name in STRATEGIES if name != "random"]
+_FIRST = (
+    "margin", "entropy", "badge", "k_center_greedy", "typiclust", "least_confident", "bald",
+    "expected_gradient_length", "density_weighted", "variance_reduction",
+)  # fmt: skip
+# Those that are drawn together most often have colours of their own.
+_OTHERS = [*_FIRST, *(name for name in STRATEGIES if name not in ("random", *_FIRST))]
 
 
 def shown(arm: str) -> str:
@@ -81,7 +86,9 @@ def two_dimensions(panels: Sequence[Panel], title: str, columns: int = 4) -> Fig
         for handle, text in more:
             if text not in texts:
                 handles, texts = [*handles, handle], [*texts, text]
-    figure.legend(handles, texts, loc="outside lower center", ncols=4, frameon=False)
+    figure.legend(
+        handles, texts, loc="outside lower center", ncols=6 if columns > 3 else 3, frameon=False
+    )
     figure.suptitle(title, fontsize=11)
     return figure
 
@@ -225,7 +232,9 @@ def curves(
     )
     columns = [x] * len(panels) if isinstance(x, str) else x
     labels = [xlabel] * len(panels) if isinstance(xlabel, str) else xlabel
-    arms = list(dict.fromkeys(arm for table in panels.values() for arm in table["arm"]))
+    # The legend goes by where the curves end, the best first.
+    ends = pd.concat(panels.values()).groupby("arm")["mean"].last()
+    arms = list(ends.sort_values(ascending=False, kind="stable").index)
     drawn = {}
     for panel, (name, table), column, text in zip(
         axes[0], panels.items(), columns, labels, strict=True
@@ -236,7 +245,7 @@ def curves(
                 continue
             look = style(arm, place)
             (drawn[arm],) = panel.plot(
-                rows[column], rows["mean"], **look, ms=5, mec="white", mew=0.5,
+                rows[column], rows["mean"], **look, ms=6, mec="white", mew=0.4,
                 # Markers of different arms at different places.
                 markevery=(place % max(1, len(rows) // 6), max(1, len(rows) // 6)),
             )  # fmt: skip
@@ -249,7 +258,12 @@ def curves(
                 mark, (at, 0.02), (3, 0), xycoords=("data", "axes fraction"), fontsize=9,
                 textcoords="offset points", color="0.3",
             )  # fmt: skip
-        panel.set(xlabel=text, title=name)
+        panel.set(xlabel=text)
+        panel.set_title(name, fontsize=10)
+    shares = all(table["mean"].between(0, 1).all() for table in panels.values())
+    if shares:  # intervals of few seeds go beyond what a share can be
+        low, high = axes[0, 0].get_ylim()
+        axes[0, 0].set_ylim(max(low, -0.02), min(high, 1.02))
     axes[0, 0].set_ylabel(ylabel)
     ordered = [arm for arm in arms if arm in drawn]
     figure.legend(
@@ -284,7 +298,8 @@ def gains(summary: pd.DataFrame, titles: Mapping[str, str], title: str) -> Figur
             panel.hlines(heights, low, high, color=colour, linewidth=1.5)
             panel.plot(middle, heights, marker, color=colour, ms=7, ls="none")
         panel.axvline(0, color="black", linewidth=1)
-        panel.set(title=titles[name], xlabel="gain in mean accuracy, points")
+        panel.set_title(titles[name], fontsize=10)
+        panel.set(xlabel="gain in mean accuracy, points")
         panel.set(yticks=range(len(order)), ylim=(len(order) - 0.5, -0.5))
     axes[0, 0].set_yticklabels([shown(arm) for arm in order])
     handles = [

@@ -119,7 +119,7 @@ def test_curves_have_a_line_and_a_band_for_each_arm_and_share_a_legend():
     assert [len(b) for b in bands] == [3, 2]
     margin = means[means["arm"] == "margin"]
     assert any(np.allclose(line.get_ydata(), margin["mean"]) for line in two.lines)
-    assert [t.get_text() for t in figure.legends[0].get_texts()] == ["badge", "margin", "random"]
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == ["margin", "random", "badge"]
     assert "here" in texts(figure)
 
 
