@@ -116,8 +116,8 @@ def _http_error(error: HTTPException) -> tuple[Response | str, int] | HTTPExcept
         text = f"{text} Reload the page and do it again; what was labelled is kept."
     elif error.code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         text = (
-            f"more than {MOST_BODY // 2**20} MiB or {MOST_FILES} files in one go, or a text of over "
-            f"{MOST_TEXT:,} bytes; send less, or put pictures into the project's folder"
+            f"more than {MOST_BODY // 2**20} MiB or {MOST_FILES} files in one go, or over "
+            f"{MOST_TEXT:,} bytes of text; send less, or put pictures into the project's folder"
         )
     elif error.code == HTTPStatus.NOT_FOUND:
         text = "there is no such page here; go on from the links above"

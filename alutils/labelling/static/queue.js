@@ -7,6 +7,7 @@
 
 const HOLD = 10; // pictures fetched ahead
 const LOW = 5; // ask for more when fewer are left
+const KEEP = 3; // stay when a new model brings a new order
 const POLL_MS = 4000;
 const RETRY_MS = [500, 1000, 2000, 5000, 10000];
 const PASSING = (status) => status === 0 || status === 408 || status === 429 || status >= 500;
@@ -245,6 +246,9 @@ export function mountQueue(root, options) {
       const n = Math.min(HOLD + outbox.size, 100);
       const request = state.where ? { n, where: state.where } : { n };
       const { items } = await transport.ask("next", request);
+      const now = items.find((item) => item.id === current()?.id);
+      // What is on the screen gets a first prediction, but none changes under somebody's fingers.
+      if (now?.predicted && !current().predicted) Object.assign(current(), now);
       const known = new Set(state.items.map((item) => item.id));
       const fresh = items.filter((item) => !known.has(item.id) && !outbox.holds(item.id));
       state.items.push(...fresh);
@@ -419,6 +423,17 @@ export function mountQueue(root, options) {
     }
   }
 
+  async function renew() {
+    const ahead = state.items.splice(KEEP);
+    ahead.forEach(forget);
+    try {
+      if (ahead.length) await transport.ask("release", { items: ahead.map((item) => item.id) });
+    } catch {
+      return; // they stay this person's and come again
+    }
+    refill();
+  }
+
   async function refilter() {
     state.where = {};
     if (predictedSelect.value) state.where.predicted = predictedSelect.value;
@@ -547,7 +562,9 @@ export function mountQueue(root, options) {
     if (state.ended) return;
     if (!document.hidden) {
       try {
+        const before = state.status?.model?.model;
         state.status = await transport.ask("status", {});
+        if (before !== undefined && before !== state.status.model?.model) renew();
         showClasses(state.status.classes);
         showProgress();
         if (!current() && !state.loading) refill();
