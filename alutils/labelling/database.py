@@ -87,7 +87,7 @@ CREATE TABLE models (
     audit TEXT NOT NULL
 );
 CREATE TABLE seen (               -- files of the watched folder that need no second look
-    path TEXT PRIMARY KEY,
+    path BLOB PRIMARY KEY,        -- bytes: not every file name is text
     size INTEGER NOT NULL,
     modified INTEGER NOT NULL,    -- nanoseconds since 1970
     problem TEXT                  -- why it was not taken in, NULL if it was

@@ -229,8 +229,8 @@ class Queue(Reading):
         )
         if source is None:
             connection.execute(
-                "UPDATE items SET person = ?, until = ?, handed = 0 WHERE id = ?",
-                (person, self.clock() + self.lease_s, item["id"]),
+                "UPDATE items SET person = ?, until = ?, handed = ? WHERE id = ?",
+                (person, self.clock() + self.lease_s, -self.clock(), item["id"]),  # comes first
             )
         self.step("item written")
         return event

@@ -186,16 +186,16 @@ class Store(Queue, Scoring):
         size, modified : bytes, and nanoseconds since 1970; another value makes it a new file
         problem : why it was refused, None if it was taken in
         """
-        path = path.encode(errors="surrogateescape").decode(errors="backslashreplace")
         with self.transaction() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)", (path, size, modified, problem)
+                "INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)",
+                (os.fsencode(path), size, modified, problem),
             )
 
     def seen_files(self) -> dict[str, tuple[int, int, str | None]]:
         """Return size, time of change and problem of each file that `note_file` remembers."""
         rows = self.connection.execute("SELECT * FROM seen")
-        return {r["path"]: (r["size"], r["modified"], r["problem"]) for r in rows}
+        return {os.fsdecode(r["path"]): (r["size"], r["modified"], r["problem"]) for r in rows}
 
     # --- classes ------------------------------------------------------------------------------
 

@@ -1,0 +1,864 @@
+"""The labelling store: pictures, the queue, labels, automatic labels, class folders."""
+
+import hashlib
+import os
+import random
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from alutils.labelling import names
+from alutils.labelling.files import Files
+from alutils.labelling.records import (
+    ConflictError,
+    Filter,
+    LabellingError,
+    Model,
+    UnknownError,
+)
+from alutils.labelling.store import Store
+
+HEAD = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x05\0\0\0\x06"  # as much of a PNG file as is looked at
+
+
+class Clock:
+    """Seconds that pass when they are told to."""
+
+    def __init__(self):
+        self.now = 1_000_000.0
+
+    def __call__(self):
+        self.now += 0.001
+        return self.now
+
+
+def add(store, i, name=None, source="upload"):
+    data = HEAD + str(i).encode()
+    sha256 = hashlib.sha256(data).hexdigest()
+    return store.add_picture(data, sha256, f"{i}.png" if name is None else name, 5, 6, source)
+
+
+def score(store, model="m" * 64, confidence=None):
+    """Predict class i % 3 for picture i, with confidence i / n or as given."""
+    ids = store.snapshot()["id"]
+    confidence = ids / len(ids) if confidence is None else np.asarray(confidence)
+    store.set_scores(Model(model, ("A", "B", "C"), 0, "", ""), ids, ids % 3, confidence)
+
+
+def content(store):
+    """All rows and all files but the lock and the database: what a refused request must not change.
+
+    Leases are left out: being shown a picture changes nothing.
+    """
+    tables = ("classes", "events", "items", "models")
+    rows = {t: [tuple(r) for r in store.connection.execute(f"SELECT * FROM {t}")] for t in tables}
+    root = store.files.root
+    files = {str(p.relative_to(root)) for p in root.rglob("*") if not p.name.startswith("labels.")}
+    return rows, files
+
+
+def folders(store):
+    """Return what is in the class folders: {(folder, file name)}."""
+    return {(p.parent.name, p.name) for p in store.files.classes.rglob("*") if p.is_file()}
+
+
+@pytest.fixture
+def tmp_path():
+    """Make a folder, in memory where that can be: thousands of syncs to a busy disk take long."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store.open(tmp_path, ["A", "B", "C"], seed=0, audit_share=0, clock=Clock()) as opened:
+        for i in range(1, 11):
+            add(opened, i)
+        yield opened
+
+
+# --- pictures -------------------------------------------------------------------------------------
+
+
+def test_the_same_picture_comes_in_once_and_keeps_its_number_and_label(store):
+    store.label("ann", 3, "B")
+    before = content(store)
+    assert add(store, 3, "another name.png") == 3
+    assert content(store) == before
+    assert store.known(store.item(3).sha256) == 3
+    assert store.known("0" * 64) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sha256": "abc"}, "64 hexadecimal"),
+        ({"sha256": "../" + "a" * 61}, "64 hexadecimal"),
+        ({"width": 0}, "width 0"),
+        ({"height": 1.5}, "whole number"),
+        ({"source": "web"}, "expected one of upload"),
+    ],
+)
+def test_a_picture_that_cannot_be_is_refused_and_leaves_nothing(store, change, message):
+    given = {"png": HEAD, "sha256": "a" * 64, "name": "x", "width": 5, "height": 6} | change
+    before = content(store)
+    with pytest.raises(LabellingError, match=message):
+        store.add_picture(**given)
+    assert content(store) == before
+
+
+def test_a_picture_whose_row_cannot_be_written_leaves_no_file(store, monkeypatch):
+    before = content(store)
+
+    def full(name):
+        if name == "picture row":
+            raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(store, "step", full)
+    with pytest.raises(sqlite3.OperationalError):
+        add(store, 99)
+    monkeypatch.undo()
+    (_, files), (_, old) = content(store), before
+    assert {f for f in files if f.endswith(".png")} == {f for f in old if f.endswith(".png")}
+    assert content(store)[0] == before[0]
+
+
+def test_names_that_are_paths_or_worse_are_only_text(store, tmp_path):
+    name = "../../etc/\0passwd\u202egnp.exe" + "x" * 300 + "\udcff.png"
+    item = add(store, 50, name)
+    store.label("ann", item, "A")
+    ((folder, file),) = folders(store)
+    assert folder == "A"
+    assert len(file.encode()) <= 255
+    assert not set(file) & set("/\\\0\u202e")
+    assert store.item(item).name.startswith("../../etc/\0passwd")
+
+
+# --- classes --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("A", "A"),
+        ("a/b", "a_b"),
+        ("..", "class"),
+        (".hidden", "hidden"),
+        ("con", "_con"),
+        ("NUL.txt", "_NUL.txt"),
+        ("x\0y", "x_y"),
+        ("\u202eabc", "_abc"),
+        ("end. ", "end"),
+        ("C:\\x", "C__x"),
+        ("é" * 150, "é" * 100),
+        ("  spaced  ", "spaced"),
+        ("日本", "日本"),
+        ("\u200b", "_"),
+    ],
+)
+def test_a_class_gets_a_folder_name_that_is_one_everywhere(name, folder):
+    assert names.folder_name(name, []) == folder
+
+
+@pytest.mark.parametrize("other", ["a", "A", "ａ".upper(), "class", "é", "e\u0301", "STRASSE"])
+def test_folders_of_two_classes_differ_where_capitals_and_accents_do_not_count(other):
+    taken = ["a", "CLASS", "É", "straße", "Ａ"]
+    made = names.folder_name(other, taken)
+    assert names._folded(made) not in {names._folded(name) for name in taken}
+    assert names._folded(made).startswith(names._folded(other))
+
+
+def test_names_of_classes_stay_as_given_and_numbers_as_they_were(tmp_path):
+    with Store.open(tmp_path, ["x/y", "X:Y", "x_y"]) as store:
+        pass
+    with Store.open(tmp_path, ["new", "x_y"]) as store:
+        found = store.classes()
+    assert [c.name for c in found] == ["x/y", "X:Y", "x_y", "new"]
+    assert [c.folder for c in found] == ["x_y", "X_Y-2", "x_y-3", "new"]
+    assert [c.number for c in found] == [0, 1, 2, 3]
+
+
+def test_keys_are_letters_of_the_names_and_never_doubled(tmp_path):
+    classes = ["Apple", "A", "a", "Banana", "Ω", "7", *(f"no {i}" for i in range(40))]
+    with Store.open(tmp_path, classes) as store:
+        keys = {c.name: c.key for c in store.classes()}
+    assert (keys["A"], keys["7"], keys["Banana"]) == ("a", "7", "b")
+    assert keys["Apple"] == "p"  # A is the class A
+    given = [key for key in keys.values() if key is not None]
+    assert len(set(given)) == len(given) == 36
+    assert set(keys.values()) - {None} <= set("abcdefghijklmnopqrstuvwxyz0123456789")
+
+
+@pytest.mark.parametrize("name", ["", "   ", None, 3, "x" * 301, "\ud800"])
+def test_a_class_without_a_usable_name_is_refused(store, name):
+    before = content(store)
+    with pytest.raises(LabellingError, match="class"):
+        store.add_classes(["good", name])
+    assert content(store) == before
+
+
+def test_a_text_is_not_taken_for_a_list_of_letters(store):
+    with pytest.raises(LabellingError, match="a list of names"):
+        store.add_classes("ABC")
+
+
+def test_a_renamed_class_keeps_its_pictures(store):
+    store.label("ann", 1, "A")
+    store.label("ann", 2, "B")
+    store.rename_class("A", "a b")
+    assert store.item(1).label == "a b"
+    assert folders(store) == {("a b", "1-1.png"), ("B", "2-2.png")}
+    assert not store.reconcile()
+    with pytest.raises(LabellingError, match="exists already"):
+        store.rename_class("a b", "B")
+    with pytest.raises(LabellingError, match="no such class"):
+        store.rename_class("A", "Z")
+
+
+# --- the queue ------------------------------------------------------------------------------------
+
+
+def test_the_least_confident_come_first_and_what_was_skipped_last(store):
+    score(store, confidence=[0.9, 0.2, 0.5, 0.1, 0.8, 0.3, 0.7, 0.6, 1.0, 0.4])
+    assert [item.id for item in store.hand_out("ann", 3)] == [4, 2, 6]
+    store.skip("ann", 4)
+    store.release("ann")
+    assert [item.id for item in store.hand_out("bob", 10)] == [2, 6, 10, 3, 8, 7, 5, 1, 9, 4]
+
+
+def test_without_scores_the_order_is_drawn_once(store):
+    first = [item.id for item in store.hand_out("ann", 10)]
+    assert sorted(first) == list(range(1, 11)) != first
+    store.release("ann")
+    assert [item.id for item in store.hand_out("bob", 10)] == first
+
+
+def test_a_reload_gets_the_same_pictures_and_nobody_else_does(store):
+    mine = [item.id for item in store.hand_out("ann", 3)]
+    assert [item.id for item in store.hand_out("ann", 3)] == mine
+    assert not set(mine) & {item.id for item in store.hand_out("bob", 10)}
+    assert store.progress().held == 10
+    assert store.hand_out("carl", 1) == []
+
+
+def test_after_the_lease_another_gets_it_and_the_first_cannot_label_it(store):
+    (item,) = store.hand_out("ann", 1)
+    store.clock.now += store.lease_s + 1
+    assert item.id in {i.id for i in store.hand_out("bob", 10)}
+    with pytest.raises(ConflictError, match="'bob' has it"):
+        store.label("ann", item.id, "A")
+
+
+def test_a_label_after_the_lease_counts_if_nobody_has_taken_it(store):
+    (item,) = store.hand_out("ann", 1)
+    store.clock.now += store.lease_s + 1
+    assert store.label("ann", item.id, "A").label == "A"
+
+
+def test_claiming_a_picture_keeps_it_from_others(store):
+    assert store.claim("ann", 5).person == "ann"
+    assert 5 not in {item.id for item in store.hand_out("bob", 10)}
+    with pytest.raises(ConflictError, match="'ann' has it"):
+        store.claim("bob", 5)
+    assert [item.id for item in store.hand_out("ann", 1)] == [5]
+
+
+def test_a_filter_by_prediction_holds_for_what_is_handed_out(store):
+    score(store)
+    found = store.hand_out("ann", 10, Filter(predicted="B", low=0.4, high=0.95))
+    assert [item.id for item in found] == [4, 7]
+    assert all(item.predicted == "B" for item in found)
+
+
+@pytest.mark.parametrize("n", [0, -1, 1.5, "3", True, 10**9])
+def test_a_number_of_pictures_that_cannot_be_is_refused(store, n):
+    with pytest.raises(LabellingError, match="n "):
+        store.hand_out("ann", n)
+
+
+@pytest.mark.parametrize("person", ["", "  ", None, 7, "x" * 101])
+def test_somebody_without_a_name_gets_nothing(store, person):
+    with pytest.raises(LabellingError, match="person"):
+        store.hand_out(person, 1)
+    assert store.progress().held == 0
+
+
+# --- the audit slice ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def audited(tmp_path):
+    with Store.open(tmp_path, ["A", "B", "C"], seed=0, audit_share=0.5, audit_rate=0.5) as opened:
+        for i in range(200):
+            add(opened, i)
+        score(opened)
+        yield opened
+
+
+def test_the_audit_slice_is_drawn_at_random_when_pictures_come(audited):
+    flags = audited.snapshot()["audit"]
+    assert 70 < flags.sum() < 130
+    assert 0 < flags[:20].sum() < 20
+
+
+def test_a_picture_brought_for_its_prediction_is_not_in_the_audit_slice(audited):
+    ids = [add(audited, 1000 + i, source="single") for i in range(20)]
+    assert not any(audited.item(i).audit for i in ids)
+
+
+def test_the_prediction_of_an_audited_picture_is_seen_nowhere_before_its_label(audited):
+    flagged = [i.id for i in audited.page(limit=200).items if i.audit]
+    for item in [*audited.page(limit=200).items, *audited.hand_out("ann", 200)]:
+        assert (item.predicted is None) == (item.confidence is None) == (item.id in flagged)
+    for where in (Filter(predicted="A"), Filter(low=0.0), Filter(high=1.0)):
+        assert not set(flagged) & {i.id for i in audited.page(where, limit=200).items}
+    # Nor does the place in an order by confidence give it away.
+    ordered = [item.id for item in audited.page(order="confidence", limit=200).items]
+    assert ordered[-len(flagged) :] == flagged
+    event = audited.label("ann", flagged[0], "A")
+    assert event.hidden
+    assert audited.item(flagged[0]).predicted is not None
+
+
+def test_the_audit_slice_comes_in_random_order_among_the_others(audited):
+    handed = audited.hand_out("ann", 100)
+    audit = [item.id for item in handed if item.audit]
+    assert 25 < len(audit) < 75
+    assert audit != sorted(audit)
+    others = [item.id for item in handed if not item.audit]
+    assert others == sorted(others)  # confidence rises with the number here
+    again = [i for i in audited.hand_out("bob", 100, Filter(high=1.0)) if i.audit]
+    assert again == []
+
+
+def test_accuracy_is_that_of_the_prediction_at_the_time_of_the_label(audited):
+    flagged = [i.id for i in audited.page(limit=200).items if i.audit][:4]
+    for item in flagged:
+        audited.label("ann", item, "ABC"[item % 3])
+    score(audited, "n" * 64, np.full(200, 0.5))
+    wrong = next(i.id for i in audited.page(limit=200).items if not i.audit)
+    audited.label("bob", wrong, "ABC"[(wrong + 1) % 3])
+    now = audited.progress()
+    assert (now.audit_right, now.audit_judged, now.right, now.judged) == (4, 4, 4, 5)
+    assert now.per_person == {"ann": 4, "bob": 1}
+
+
+# --- labels ---------------------------------------------------------------------------------------
+
+
+def test_a_label_is_written_with_all_that_is_known_and_shown_in_its_folder(store):
+    score(store)
+    event = store.label("ann", 4, "C")
+    assert (event.kind, event.label, event.person) == ("label", "C", "ann")
+    assert (event.predicted, event.confidence, event.model) == ("B", 0.4, "m" * 64)
+    assert event.replaced is None
+    item = store.item(4)
+    assert (item.label, item.label_source, item.person) == ("C", "human", None)
+    assert folders(store) == {("C", "4-4.png")}
+    assert store.picture_path(4).samefile(store.files.classes / "C" / "4-4.png")
+
+
+def test_the_same_request_is_done_once_and_answered_alike(store):
+    first = store.label("ann", 1, "A", "k")
+    assert store.label("ann", 1, "A", "k") == first
+    assert len(store.events(1)) == 1
+    other = store.label("bob", 2, "A", "k")  # another person's key is another key
+    assert other.id != first.id
+    store.undo("ann", "u")
+    store.label("ann", 3, "B")
+    assert [item.id for item in store.undo("ann", "u")] == [1]
+    assert store.item(3).label == "B"
+
+
+def test_a_key_that_was_used_for_something_else_is_refused(store):
+    store.label("ann", 1, "A", "k")
+    before = content(store)
+    with pytest.raises(ConflictError, match="used for something else"):
+        store.label("ann", 2, "A", "k")
+    assert content(store) == before
+
+
+@pytest.mark.parametrize(
+    ("request_", "error", "message"),
+    [
+        (lambda s: s.label("ann", 99, "A"), UnknownError, "picture 99"),
+        (lambda s: s.label("ann", 0, "A"), UnknownError, "picture 0"),
+        (lambda s: s.label("ann", -1, "A"), UnknownError, "picture -1"),
+        (lambda s: s.label("ann", 2**70, "A"), UnknownError, "expected 1 to"),
+        (lambda s: s.label("ann", "1", "A"), UnknownError, "whole number"),
+        (lambda s: s.label("ann", 1.0, "A"), UnknownError, "whole number"),
+        (lambda s: s.label("ann", None, "A"), UnknownError, "whole number"),
+        (lambda s: s.label("ann", True, "A"), UnknownError, "whole number"),
+        (lambda s: s.label("ann", 2, "Z"), LabellingError, "expected one of A, B, C"),
+        (lambda s: s.label("ann", 2, "a"), LabellingError, "no such class"),
+        (lambda s: s.label("ann", 2, ""), LabellingError, "expected a name"),
+        (lambda s: s.label("ann", 2, None), LabellingError, "expected a name"),
+        (lambda s: s.label("ann", 2, 1), LabellingError, "expected a name"),
+        (lambda s: s.label("ann", 2, "A'; DROP TABLE items; --"), LabellingError, "no such"),
+        (lambda s: s.label("ann", 1, "A"), ConflictError, "has label 'B' already"),
+        (lambda s: s.skip("ann", 1), ConflictError, "has label 'B' already"),
+        (lambda s: s.skip("ann", 99), UnknownError, "picture 99"),
+        (lambda s: s.label("ann", 10, "A"), ConflictError, "'bob' has it"),
+        (lambda s: s.skip("ann", 10), ConflictError, "'bob' has it"),
+        (lambda s: s.label("ann", 2, "A", ""), LabellingError, "request key"),
+        (lambda s: s.label("ann", 2, "A", "k" * 201), LabellingError, "request key"),
+        (lambda s: s.relabel("ann", [2, 99], "A"), UnknownError, "picture 99"),
+        (lambda s: s.relabel("ann", [2, 10], "A"), ConflictError, "'bob' has it"),
+        (lambda s: s.relabel("ann", [2], "Z"), LabellingError, "no such class"),
+        (lambda s: s.revoke("ann", items=[99]), UnknownError, "picture 99"),
+        (lambda s: s.events(99), UnknownError, "picture 99"),
+        (lambda s: s.picture_path(99), UnknownError, "picture 99"),
+        (lambda s: s.page(order="name"), LabellingError, "expected one of confidence"),
+        (lambda s: s.page(after="x"), LabellingError, "page before"),
+        (lambda s: s.page(limit=0), LabellingError, "limit 0"),
+        (lambda s: s.page(Filter(source="me")), LabellingError, "expected one of human"),
+        (lambda s: s.page(Filter(label="Z")), LabellingError, "no such class"),
+        (lambda s: s.page(Filter(low=float("nan"))), LabellingError, "from 0 to 1"),
+        (lambda s: s.page(Filter(high="1")), LabellingError, "from 0 to 1"),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_nothing_is_written(store, request_, error, message):
+    store.label("ann", 1, "B")
+    store.claim("bob", 10)
+    before = content(store)
+    with pytest.raises(error, match=message):
+        request_(store)
+    assert content(store) == before
+
+
+def test_undo_goes_back_step_by_step_also_after_a_restart(store, tmp_path):
+    store.label("ann", 1, "A")
+    store.skip("ann", 2)
+    store.relabel("ann", [1], "B")
+    store.label("bob", 3, "C")
+    store.close()
+    with Store.open(tmp_path, lease_s=60) as again:
+        assert [(i.id, i.label) for i in again.undo("ann")] == [(1, "A")]
+        assert folders(again) == {("A", "1-1.png"), ("C", "3-3.png")}
+        assert [(i.id, i.skipped) for i in again.undo("ann")] == [(2, 0)]
+        assert [(i.id, i.label) for i in again.undo("ann")] == [(1, None)]
+        assert again.undo("ann") == []
+        assert folders(again) == {("C", "3-3.png")}
+        assert [i.id for i in again.hand_out("ann", 2)] == [1, 2]  # last undone, first shown
+        assert [e.kind for e in again.events(1)] == ["label", "relabel", "undo", "undo"]
+
+
+def test_relabelling_many_is_one_step_of_undo(store):
+    score(store)
+    store.auto_label("m" * 64, 0.9, {"n": 1})
+    store.relabel("ann", [1, 9, 10], "C")
+    assert store.progress().human == 3
+    assert sorted(item.id for item in store.undo("ann")) == [1, 9, 10]
+    assert store.item(1).label is None
+    assert [(store.item(i).label, store.item(i).label_source) for i in (9, 10)] == [
+        ("A", "auto"),
+        ("B", "auto"),
+    ]
+    assert not store.reconcile()
+
+
+def test_undo_passes_over_what_another_has_changed_since(store):
+    store.label("ann", 1, "A")
+    store.label("ann", 2, "B")
+    store.relabel("bob", [2], "C")
+    assert [item.id for item in store.undo("ann")] == [1]
+    assert store.item(2).label == "C"
+
+
+def test_events_can_neither_be_changed_nor_removed(store):
+    store.label("ann", 1, "A")
+    for change in ("UPDATE events SET label = 1", "DELETE FROM events"):
+        with pytest.raises(sqlite3.IntegrityError, match="only ever added"):
+            store.connection.execute(change)
+
+
+# --- automatic labels -----------------------------------------------------------------------------
+
+
+def test_automatic_labels_leave_alone_what_people_have_and_can_be_taken_back(store):
+    score(store)
+    store.label("ann", 10, "C")
+    store.claim("bob", 9)
+    single = add(store, 77, source="single")
+    score(store, confidence=np.append(np.arange(1, 11) / 10, 1.0))
+    assert store.auto_label("m" * 64, 0.7, {"n": 299}) == 2
+    auto = store.page(Filter(source="auto")).items
+    assert [(item.id, item.label) for item in auto] == [(7, "B"), (8, "C")]
+    assert store.item(single).label is None
+    (event,) = store.events(7)
+    assert (event.kind, event.model, event.threshold) == ("auto", "m" * 64, 0.7)
+    assert store.model().certificate == {"n": 299}
+    assert folders(store) == {("C", "10-10.png"), ("B", "7-7.png"), ("C", "8-8.png")}
+    store.relabel("ann", [8], "C")  # confirmed: now it is a person's
+    assert store.revoke("ann", threshold=0.5) == 0
+    assert store.revoke("ann", model="x" * 64) == 0
+    assert store.revoke("ann", threshold=0.7, model="m" * 64) == 1
+    assert store.item(7).label is None
+    assert store.item(8).label_source == "human"
+    assert folders(store) == {("C", "10-10.png"), ("C", "8-8.png")}
+    assert [e.kind for e in store.events(7)] == ["auto", "revoke"]
+    assert 7 in {item.id for item in store.hand_out("carl", 10)}
+
+
+def test_one_automatic_label_can_be_taken_back(store):
+    score(store)
+    store.auto_label("m" * 64, 0.7, {"n": 299})
+    assert store.revoke("ann", items=[8, 1]) == 1
+    assert [item.id for item in store.page(Filter(source="auto")).items] == [7, 9, 10]
+
+
+@pytest.mark.parametrize(
+    ("model", "threshold", "certificate", "message"),
+    [
+        ("x" * 64, 0.9, {"n": 1}, "no longer this model's"),
+        ("m" * 64, 0.9, {}, "certificate is missing"),
+        ("m" * 64, 0, {"n": 1}, "more than 0"),
+        ("m" * 64, 1.1, {"n": 1}, "at most 1"),
+        ("m" * 64, float("nan"), {"n": 1}, "at most 1"),
+        ("m" * 64, None, {"n": 1}, "at most 1"),
+    ],
+)
+def test_automatic_labels_without_a_right_are_refused(
+    store, model, threshold, certificate, message
+):
+    score(store)
+    before = content(store)
+    with pytest.raises(LabellingError, match=message):
+        store.auto_label(model, threshold, certificate)
+    assert content(store) == before
+
+
+@pytest.mark.parametrize(
+    ("predicted", "confidence", "message"),
+    [
+        ([0] * 10, [0.5] * 9 + [np.nan], "no numbers from 0 to 1"),
+        ([0] * 10, [0.5] * 9 + [1.01], "no numbers from 0 to 1"),
+        ([0] * 9 + [3], [0.5] * 10, "other classes"),
+        ([0] * 9 + [-1], [0.5] * 10, "other classes"),
+        ([0] * 9, [0.5] * 10, "one each"),
+    ],
+)
+def test_scores_that_cannot_be_leave_the_queue_as_it_was(store, predicted, confidence, message):
+    score(store)
+    before = content(store)
+    with pytest.raises(LabellingError, match=message):
+        store.set_scores(
+            Model("n" * 64, ("A",), 0, "", ""), np.arange(1, 11), np.array(predicted), confidence
+        )
+    assert content(store) == before
+
+
+def test_new_scores_replace_all_old_ones(store):
+    score(store)
+    store.set_scores(Model("n" * 64, ("A",), 5, "", ""), [3], [0], [0.25])
+    assert [i.id for i in store.page().items if i.confidence is not None] == [3]
+    assert store.model().sha256 == "n" * 64
+    store.clear_scores()
+    assert store.model() is None
+    assert all(item.predicted is None for item in store.page().items)
+    assert len(store.models()) == 2
+
+
+def test_pages_show_every_picture_once_in_order(store):
+    rng = np.random.default_rng(0)
+    confidence = rng.choice([0.2, 0.5, 0.9], 10)
+    score(store, confidence=confidence)
+    for order, sign in (("confidence", 1), ("-confidence", -1), ("id", 0), ("-id", 0)):
+        found, after = [], None
+        while True:
+            page = store.page(order=order, limit=3, after=after)
+            found += page.items
+            after = page.after
+            if after is None:
+                break
+        assert sorted(item.id for item in found) == list(range(1, 11))
+        if sign:
+            values = [sign * item.confidence for item in found]
+            assert values == sorted(values)
+
+
+# --- class folders --------------------------------------------------------------------------------
+
+
+def test_reconcile_makes_the_folders_equal_the_database_and_deletes_nothing_foreign(store):
+    for item, label in ((1, "A"), (2, "B"), (3, "C")):
+        store.label("ann", item, label)
+    root, classes = store.files.root, store.files.classes
+    (classes / "A" / "1-1.png").unlink()
+    (classes / "B" / "2-2.png").rename(classes / "C" / "2-2.png")
+    (classes / "C" / "3-3.png").unlink()
+    (classes / "C" / "3-3.png").write_bytes(b"another picture")
+    (classes / "strange" / "deep").mkdir(parents=True)
+    (classes / "strange" / "deep" / "file").write_bytes(b"mine")
+    (classes / "link").symlink_to(root)
+    (classes / "A").rmdir()
+    (store.files.images / "ab").mkdir(exist_ok=True)
+    (store.files.images / "ab" / ".x.partial").write_bytes(b"half")
+    lost = HEAD + b"without a row"
+    sha256 = hashlib.sha256(lost).hexdigest()
+    store.files.write_picture(lost, sha256)
+    bad = store.files.picture("b" * 64)
+    bad.parent.mkdir(exist_ok=True)
+    bad.write_bytes(b"not what its name says")
+
+    mended = store.reconcile()
+
+    assert folders(store) == {("A", "1-1.png"), ("B", "2-2.png"), ("C", "3-3.png")}
+    assert mended.partial == 1
+    assert mended.recovered == [f"{sha256}.png"]
+    assert (store.item(11).sha256, store.item(11).source) == (sha256, "recovered")
+    assert (store.item(11).width, store.item(11).height) == (5, 6)
+    kept = {p.name: p.read_bytes() for p in store.files.aside.iterdir() if p.is_file()}
+    assert kept["3-3.png"] == b"another picture"
+    assert kept["file"] == b"mine"
+    assert kept[f"{'b' * 64}.png"] == b"not what its name says"
+    assert len(mended.aside) == 4  # and the symbolic link
+    assert not (classes / "strange").exists()
+    assert not store.reconcile()
+
+
+def test_a_lost_picture_comes_back_from_its_folder_or_is_kept_out_of_the_queue(store):
+    store.label("ann", 1, "A")
+    copy = (store.files.classes / "A" / "1-1.png").read_bytes()
+    for item in (1, 2):
+        store.files.picture(store.item(item).sha256).unlink()
+    mended = store.reconcile()
+    assert (mended.restored, mended.missing) == (["1.png"], ["2.png"])
+    assert store.picture_path(1).read_bytes() == copy
+    assert 2 not in {item.id for item in store.hand_out("bob", 10)}
+    assert store.progress().unreadable == 1
+    assert add(store, 2) == 2  # brought again, it is there again
+    assert store.progress().unreadable == 0
+
+
+def test_a_damaged_picture_is_found_when_contents_are_checked(store):
+    path = store.picture_path(1)
+    path.write_bytes(b"damaged")
+    assert not store.reconcile()
+    mended = store.reconcile(check_content=True)
+    assert mended.missing == ["1.png"]
+    assert [moved for _, moved in mended.aside] == [f"aside/{path.name}"]
+
+
+def test_where_links_cannot_be_made_copies_are(store, monkeypatch):
+    def refuse(*_):
+        raise PermissionError("no hard links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    store.label("ann", 1, "A")
+    store.label("ann", 2, "B")
+    assert (store.files.classes / "A" / "1-1.png").stat().st_nlink == 1
+    assert not store.reconcile()
+    store.undo("ann")
+    assert folders(store) == {("A", "1-1.png")}
+    (store.files.classes / "A" / "1-1.png").rename(store.files.classes / "A" / "x.png")
+    store.reconcile()
+    assert folders(store) == {("A", "1-1.png")}
+
+
+def test_a_foreign_file_in_the_way_of_a_link_is_moved_not_overwritten(tmp_path):
+    files = Files(tmp_path / "labelling")
+    sha256 = hashlib.sha256(HEAD).hexdigest()
+    files.write_picture(HEAD, sha256)
+    (files.classes / "A").mkdir()
+    (files.classes / "A" / "x.png").write_bytes(b"mine")
+    moved = files.link(sha256, "A", "x.png")
+    assert moved.read_bytes() == b"mine"
+    assert (files.classes / "A" / "x.png").read_bytes() == HEAD
+    files.unlink(sha256, "A", "x.png")
+    (files.classes / "A").mkdir(exist_ok=True)
+    (files.classes / "A" / "x.png").write_bytes(b"mine too")
+    files.unlink(sha256, "A", "x.png")
+    assert (files.classes / "A" / "x.png").read_bytes() == b"mine too"
+
+
+def test_the_users_own_pictures_are_never_touched(tmp_path):
+    (tmp_path / "mine.png").write_bytes(HEAD)
+    with Store.open(tmp_path, ["A"]) as store:
+        store.reconcile(check_content=True)
+    assert (tmp_path / "mine.png").read_bytes() == HEAD
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["labelling", "mine.png"]
+
+
+# --- opening --------------------------------------------------------------------------------------
+
+
+def test_a_folder_that_is_no_project_of_ours_is_refused(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(LabellingError, match="is a file"):
+        Store.open(tmp_path / "file")
+    broken = tmp_path / "broken" / "labelling"
+    broken.mkdir(parents=True)
+    (broken / "labels.sqlite").write_bytes(b"this is not a database, however long it may be" * 99)
+    with pytest.raises(LabellingError, match=r"damaged or no database"):
+        Store.open(tmp_path / "broken")
+    assert (broken / "labels.sqlite").read_bytes().startswith(b"this is not")
+
+
+def test_a_newer_version_is_refused(tmp_path):
+    Store.open(tmp_path).close()
+    with sqlite3.connect(tmp_path / "labelling" / "labels.sqlite") as connection:
+        connection.execute("UPDATE meta SET value = '99' WHERE name = 'version'")
+    connection.close()
+    with pytest.raises(LabellingError, match="version 99"):
+        Store.open(tmp_path)
+
+
+def test_a_second_process_is_refused_until_the_first_has_ended(tmp_path):
+    program = f"""from alutils.labelling.store import Store
+import pathlib
+store = Store.open(pathlib.Path({str(tmp_path)!r}))
+print("open", flush=True)
+input()"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout.readline() == b"open\n"
+        with pytest.raises(LabellingError, match="open in another process"):
+            Store.open(tmp_path)
+        other.kill()
+        other.wait()
+    Store.open(tmp_path).close()
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
+def test_a_share_that_is_none_is_refused(tmp_path, share):
+    with pytest.raises(LabellingError, match="expected 0 to 1"):
+        Store.open(tmp_path, audit_share=share)
+
+
+def test_settings_are_kept(tmp_path):
+    Store.open(tmp_path, audit_share=0.3).close()
+    with Store.open(tmp_path) as store:
+        assert store.settings() == {"audit_share": 0.3, "audit_rate": 0.2}
+
+
+def test_files_of_a_watched_folder_are_remembered(store, tmp_path):
+    store.note_file("a.png", 5, 17)
+    store.note_file("b\udcff.png", 0, 3, "is empty")
+    store.close()
+    with Store.open(tmp_path) as again:
+        assert again.seen_files() == {
+            "a.png": (5, 17, None),
+            "b\udcff.png": (0, 3, "is empty"),
+        }
+
+
+# --- many at once ---------------------------------------------------------------------------------
+
+
+def fill(store, n):
+    """Enter n pictures' rows, without files, in one go: this is about the queue."""
+    with store.transaction() as connection:
+        connection.executemany(
+            """INSERT INTO items (sha256, name, width, height, source, added, audit, shuffle, rank)
+            VALUES (?, ?, 1, 1, 'upload', '', ?, ?, ?)""",
+            [(f"{i:064x}", f"{i}.png", i % 10 == 0, i / n, 2 + i / n) for i in range(n)],
+        )
+
+
+def test_ten_thousand_pictures_are_put_in_order_at_once(tmp_path):
+    with Store.open(tmp_path, ["A", "B"]) as store:
+        fill(store, 10_000)
+        ids, rng = np.arange(1, 10_001), np.random.default_rng(0)
+        for name in "mn":
+            start = time.perf_counter()
+            model = Model(name * 64, ("A", "B"), 0, "", "")
+            store.set_scores(model, ids, ids % 2, rng.random(10_000))
+            print(f"\n10,000 scores written in {time.perf_counter() - start:.3f} s")
+        start = time.perf_counter()
+        found = store.hand_out("ann", 10)
+        print(f"10 handed out in {1000 * (time.perf_counter() - start):.1f} ms")
+    confidence = [item.confidence for item in found if not item.audit]
+    assert confidence == sorted(confidence)
+
+
+def test_four_people_label_without_a_picture_handed_out_twice(tmp_path_factory):
+    took, errors = [], []
+    disk = tmp_path_factory.mktemp("disk")  # a real one: this is about time
+    with Store.open(disk, ["A", "B"], seed=0) as store:
+        fill(store, 10_000)
+        ids = np.arange(1, 10_001)
+        model = Model("m" * 64, ("A", "B"), 0, "", "")
+        store.set_scores(model, ids, ids % 2, np.linspace(0, 1, 10_000))
+
+        def person(name, rng):
+            try:
+                for _ in range(50):
+                    for item in store.hand_out(name, 5):
+                        start = time.perf_counter()
+                        store.label(name, item.id, rng.choice("AB"), str(item.id))
+                        took.append(time.perf_counter() - start)
+            except Exception as error:
+                errors.append(error)
+
+        threads = [
+            threading.Thread(target=person, args=(f"p{i}", random.Random(i))) for i in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert errors == []
+        progress = store.progress()
+        per_item = store.connection.execute(
+            "SELECT max(n) FROM (SELECT count(*) AS n FROM events GROUP BY item)"
+        )
+        assert per_item.fetchone()[0] == 1
+    assert progress.human == len(took) == 4 * 50 * 5
+    assert progress.per_person == {f"p{i}": 250 for i in range(4)}
+    print(f"\nlabel: 95% within {1000 * np.quantile(took, 0.95):.1f} ms, four at once")
+
+
+PROCESS = """
+import sys
+from alutils.labelling.store import Store
+folder, name = sys.argv[1:]
+with Store.open(folder, alone=False) as store:
+    for _ in range(15):
+        for item in store.hand_out(name, 5):
+            store.label(name, item.id, "A")
+            print(item.id)
+"""
+
+
+def test_several_processes_may_share_a_project_if_asked_to(tmp_path):
+    with Store.open(tmp_path, ["A"], alone=False) as store:
+        fill(store, 400)
+    run = [
+        subprocess.Popen(
+            [sys.executable, "-c", PROCESS, str(tmp_path), name],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for name in ("p0", "p1")
+    ]
+    said = [process.communicate(timeout=60) for process in run]
+    assert [err for _, err in said] == ["", ""]
+    first, second = (set(out.split()) for out, _ in said)
+    assert len(first) == len(second) == 75
+    assert not first & second
+
+
+@pytest.mark.slow
+def test_memory_stays_flat_over_ten_thousand_labels(tmp_path):
+    with Store.open(tmp_path, ["A", "B"], seed=0) as store:
+        fill(store, 12_000)
+        process, used = psutil.Process(), []
+        for i in range(11_000):
+            (item,) = store.hand_out("ann", 1)
+            store.label("ann", item.id, "AB"[i % 2], str(i))
+            if i % 1000 == 999:
+                used.append(process.memory_info().rss / 2**20)
+    print("\nMiB after each thousand labels:", [round(each) for each in used])
+    assert used[-1] - used[0] < 20
