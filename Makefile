@@ -26,6 +26,8 @@ bench: $(READY)              ## speed beside the published procedures, as ratios
 sweep: $(READY)              ## the full profile: makes the reference tables in results/ (hours)
 	$(BIN)/python -m alutils reference mnist az_explore
 	$(BIN)/python -m alutils reference az --as az_rendered
+	$(BIN)/python -m alutils sweep notebooks/sweeps/strategies.yaml --out results/sweeps/strategies
+	$(BIN)/python -m alutils reference --sweep results/sweeps/strategies --as strategies_rendered
 
 lock:                        ## renew requirements.lock from pyproject.toml
 	$(PYTHON) -m venv .venv && $(BIN)/pip install --quiet uv

@@ -207,8 +207,10 @@ def add_reference(commands: Any) -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="experiments to run in full")
     parser.add_argument("--run", type=Path, action="append", default=[], metavar="FOLDER",
                         help="publish this finished run instead")  # fmt: skip
+    parser.add_argument("--sweep", type=Path, action="append", default=[], metavar="FOLDER",
+                        help="publish this finished sweep of learning curves")  # fmt: skip
     parser.add_argument(
-        "--as", dest="stem", help="what the files are called, if not the experiment"
+        "--as", dest="stem", help="what the files are called, if not the experiment or the sweep"
     )
     parser.set_defaults(call=reference)
 
@@ -218,7 +220,7 @@ def reference(options: argparse.Namespace) -> int:
     from alutils import reference as references
     from alutils.headless import shown
 
-    for path in references.run(options.names, options.run, options.stem):
+    for path in references.run(options.names, options.run, options.stem, options.sweep):
         print(shown(path))
     return 0
 

@@ -68,7 +68,7 @@ def publish(folder: Path, name: str | None = None) -> list[Path]:
     return written
 
 
-def publish_sweep(folder: Path) -> list[Path]:
+def publish_sweep(folder: Path, name: str | None = None) -> list[Path]:
     """Copy a finished sweep of learning curves into results/, with what it says.
 
     The sweep's ``table.csv`` becomes ``<name>.csv`` (the accuracy after every round), and
@@ -78,6 +78,11 @@ def publish_sweep(folder: Path) -> list[Path]:
     Parameters
     ----------
     folder : of the sweep
+    name : what its files begin with; the sweep's name by default
+
+    Returns
+    -------
+    the files written
 
     Raises
     ------
@@ -91,7 +96,7 @@ def publish_sweep(folder: Path) -> list[Path]:
         raise runs.RunError(f"{folder.name}: not a finished sweep; only those are published")
     if about["experiment"] != "curve":
         raise runs.RunError(f"{folder.name}: {about['experiment']} swept; expected curve")
-    results, name = repository_root() / "results", about["sweep"].rpartition("-")[0]
+    results, name = repository_root() / "results", name or about["sweep"].rpartition("-")[0]
     table = pd.read_csv(folder / "table.csv")
     timings = pd.read_csv(folder / "timings.csv")
     seconds = timings.groupby(["setting", "strategy"])["wall_s"].mean().to_dict()
@@ -308,7 +313,7 @@ def run(
     """Run and publish experiments, publish finished runs and sweeps, renew the README's tables."""
     from alutils import headless
 
-    written = [path for folder in sweeps for path in publish_sweep(folder)]
+    written = [path for folder in sweeps for path in publish_sweep(folder, name)]
     for folder in [*folders, *(headless.execute(experiment, "full") for experiment in names)]:
         written += publish(folder, name)
     readme = repository_root() / "README.md"

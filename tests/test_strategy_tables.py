@@ -1,5 +1,7 @@
 """What is said of learning curves, against closed forms and by hand."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from alutils import curves, strategy_tables
+from alutils import (
+    curves,
+    grids,
+    manifest,
+    reference,
+    runs,
+    strategies,
+    strategy_tables,
+    sweeps,
+    tables,
+)
 from alutils.parameters import ParameterError
 
 
@@ -203,3 +215,52 @@ def test_a_curve_that_cannot_be_is_refused_at_once(bad, message, monkeypatch):
 def test_a_pool_smaller_than_the_budget_is_told(few_digits):
     with pytest.raises(ValueError, match="budget=700: the pool holds 600"):
         curves.run(budget=700, batch=50)
+
+
+# --- publishing -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def swept(tmp_path, few_digits, monkeypatch):
+    """Return the folder of a small sweep of curves, and results/ of a repository to publish to."""
+    content = {
+        "name": "few", "experiment": "curve", "seeds": 2,
+        "fixed": {"batch": 10, "budget": 30, "n_pool": 200},
+        "grid": {"strategy": ["random", "margin"], "setting": ["mnist_pixels"]},
+    }  # fmt: skip
+    monkeypatch.setattr(curves, "prepare", lambda *, setting, letters: {"images": "mnist"})
+    done = sweeps.run(grids.parse(content), jobs=1, folder=tmp_path / "sweep")
+    assert not done.failures
+    (tmp_path / "results").mkdir()
+    monkeypatch.setattr(reference, "repository_root", lambda: tmp_path)
+    return done.folder
+
+
+def test_a_published_sweep_is_its_table_and_what_it_says(swept):
+    written = reference.publish_sweep(swept)
+    assert sorted(path.name for path in written) == [
+        "few.csv", "few.manifest.json", "few_best.csv", "few_curves.csv", "few_summary.csv",
+    ]  # fmt: skip
+    rows = tables.read(swept.parent / "results" / "few.csv")
+    assert len(rows) == 2 * 2 * 3 and set(rows["arm"]) == {"random", "margin"}
+    summary = pd.read_csv(swept.parent / "results" / "few_summary.csv")
+    again = strategy_tables.summary(rows)
+    np.testing.assert_allclose(summary["area"], again["area"], rtol=1e-5)
+    assert (summary["seconds"] > 0).all()
+
+
+def test_a_sweep_that_is_not_whole_is_not_published(swept):
+    about = manifest.read_json(swept / "manifest.json")
+    manifest.write_json(swept / "manifest.json", about | {"status": "incomplete"})
+    with pytest.raises(runs.RunError, match="not a finished sweep"):
+        reference.publish_sweep(swept)
+    assert not list((swept.parent / "results").iterdir())
+
+
+def test_the_grid_of_the_reference_benchmark_holds_every_strategy_setting_and_twenty_seeds():
+    grid = grids.read(Path(__file__).parents[1] / "notebooks" / "sweeps" / "strategies.yaml")
+    swept = [cell.parameters for cell in grid.cells]
+    assert {cell["strategy"] for cell in swept} == set(strategies.STRATEGIES)
+    assert {cell["setting"] for cell in swept} == set(curves.SETTINGS)
+    assert len({cell["seed"] for cell in swept}) >= 20
+    assert len(swept) == 20 * len(strategies.STRATEGIES) * len(curves.SETTINGS)
