@@ -233,8 +233,11 @@ def curves(
     columns = [x] * len(panels) if isinstance(x, str) else x
     labels = [xlabel] * len(panels) if isinstance(xlabel, str) else xlabel
     # The legend goes by where the curves end, the best first.
-    ends = pd.concat(panels.values()).groupby("arm")["mean"].last()
-    arms = list(ends.sort_values(ascending=False, kind="stable").index)
+    ends = [
+        table.groupby("arm")["mean"].last().sort_values(ascending=False)
+        for table in panels.values()
+    ]
+    arms = list(dict.fromkeys(arm for ended in ends for arm in ended.index))
     drawn = {}
     for panel, (name, table), column, text in zip(
         axes[0], panels.items(), columns, labels, strict=True
@@ -328,7 +331,11 @@ def endings(curve: pd.DataFrame, ended: pd.DataFrame, title: str) -> Figure:
         )  # fmt: skip
     for place, (rule, rows) in enumerate(ended.groupby("rule", sort=False)):
         look = style("", place) | {"linestyle": "none"}
-        axes.plot(rows["n_human"], rows["value"], **look, ms=9, mec="white", label=rule, zorder=3)
+        # Hollow, each larger than the last: several rules may end a loop in the same round.
+        axes.plot(
+            rows["n_human"], rows["value"], **look, ms=7 + 1.5 * place, mfc="none", mew=1.8,
+            label=rule, zorder=3,
+        )  # fmt: skip
     axes.set(xlabel="human labels when the rule ended the loop", ylabel="test accuracy then")
     axes.set_title(title, fontsize=11)
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
