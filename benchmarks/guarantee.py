@@ -92,6 +92,7 @@ MODELS = (
 NOISES = {
     "none": "the audit's labels are right",
     "random": "5% of them are wrong, any class",
+    "asked again": "5% wrong, any class; who disagrees with the model is asked once more",
     "shared": "5% of them are wrong, and wrong as the model is wherever it is",
 }
 WRONG_LABELS = 0.05
@@ -111,6 +112,8 @@ def seen(right: np.ndarray, noise: str, rng: np.random.Generator) -> np.ndarray:
         wrong = rng.random(right.shape) < WRONG_LABELS
         same = rng.random(right.shape) < 1 / (CLASSES - 1)  # the model's wrong class, by chance
         return np.where(right, ~wrong, wrong & same)
+    if noise == "asked again":
+        return seen(right, "random", rng) | seen(right, "random", rng)
     # People stumble where the model does, and read what it reads.
     share = min(1.0, WRONG_LABELS / max(np.mean(~right), 1e-12))
     return right | (rng.random(right.shape) < share)

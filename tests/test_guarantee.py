@@ -1,0 +1,146 @@
+"""The simulated guarantee: the benchmark's rules are the package's, MAPIE agrees, bar 4 holds."""
+
+import math
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from alutils import promises, sequential
+from alutils.certificates import THRESHOLDS, certify
+from benchmarks import guarantee
+from benchmarks.guarantee import LEVEL, LOOKS, MODELS, N_AUDIT, TARGET
+
+TABLE = Path(__file__).parents[1] / "results" / "guarantee.csv"
+OURS = [rule for rule in guarantee.RULES if rule.startswith("certified")]
+PEEKING = "certified once, looked at 10 times"
+
+
+def audits(n, noise="none"):
+    return [
+        guarantee.draw(model, noise, np.random.default_rng([seed, place]))
+        for place, model in enumerate(MODELS)
+        for seed in range(n)
+    ]
+
+
+def same(threshold, certificate):
+    if certificate.threshold is None:
+        return math.isnan(threshold)
+    return threshold == certificate.threshold
+
+
+def test_the_benchmarks_rules_are_those_of_the_package():
+    for audit in audits(4):
+        confidence, right = audit.confidence, audit.looks_right
+        plain = certify(confidence, right, target=TARGET, level=LEVEL)
+        assert same(guarantee.once(audit)[-1], plain)
+        rescued = certify(confidence, right, target=TARGET, rescue=guarantee.RESCUE)
+        assert same(guarantee.rescued(audit)[-1], rescued)
+        looks = guarantee.anytime(audit)
+        for look, end in zip(looks, np.linspace(100, N_AUDIT, LOOKS).astype(int), strict=True):
+            asked = sequential.certify_anytime(confidence[:end], right[:end], target=TARGET)
+            assert same(look, asked)
+        for promise in ("above", "auto"):
+            pool = promises.certify_pool(
+                audit.pool, np.arange(N_AUDIT), right, target=TARGET, promise=promise
+            )
+            # The package begins where the audit can decide, which here is where the list begins.
+            assert pool.tested[0].threshold == THRESHOLDS[0]
+            assert same(guarantee.one_pool(promise)(audit)[-1], pool)
+
+
+def mapie_controller(audit, thresholds, method="fixed_sequence"):
+    from mapie.risk_control import BinaryClassificationController
+
+    controller = BinaryClassificationController(
+        lambda confidence: np.column_stack([1 - confidence, confidence]),
+        risk="precision", target_level=TARGET, confidence_level=LEVEL,
+        list_predict_params=thresholds, fwer_method=method,
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return controller.calibrate(audit.confidence, audit.looks_right.astype(int))
+
+
+def test_mapie_finds_the_same_chances_and_never_certifies_more():
+    thresholds = np.array(THRESHOLDS)
+    for audit in audits(4):
+        n, errors = guarantee.counts(audit, thresholds)
+        exact, one_more = (stats.binom.cdf(errors + more, n, 1 - TARGET) for more in (0, 1))
+        theirs = np.ravel(mapie_controller(audit, thresholds).p_values)
+        # MAPIE rounds the number of errors up from a share, and so at times counts one too many.
+        assert (theirs >= exact * (1 - 1e-9)).all() and (theirs <= one_more * (1 + 1e-9)).all()
+        assert np.isclose(theirs, exact, rtol=1e-9).any()
+        ours = guarantee.once(audit)[-1]
+        mapie = guarantee.mapie("fixed_sequence", thresholds)(audit)[-1]
+        assert math.isnan(mapie) or ours <= mapie
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
+def test_the_truth_of_a_model_is_what_many_draws_show(model):
+    confidence, right = model.draw(400_000, np.random.default_rng(0))
+    points, share, precision = model.truth()
+    for threshold in (0.5, 0.9, 0.97, 0.99):
+        at, above = np.searchsorted(points, threshold), confidence >= threshold
+        assert above.mean() == pytest.approx(share[at], abs=0.004)
+        assert right[above].mean() == pytest.approx(precision[at], abs=0.002)
+
+
+@pytest.mark.parametrize("noise", ["random", "shared"])
+def test_the_wrong_human_labels_are_as_many_as_said_and_of_the_kind_said(noise):
+    right = np.random.default_rng(0).random(200_000) < 0.9
+    seen = guarantee.seen(right, noise, np.random.default_rng(1))
+    if noise == "random":
+        assert np.mean(right & ~seen) == pytest.approx(0.05 * 0.9, abs=0.002)
+    else:
+        assert not np.any(right & ~seen)
+        assert np.mean(seen & ~right) == pytest.approx(0.05, abs=0.002)
+
+
+def test_asking_again_where_human_and_model_disagree_mends_nearly_all_random_errors():
+    right = np.random.default_rng(0).random(200_000) < 0.9
+    seen = guarantee.seen(right, "asked again", np.random.default_rng(1))
+    assert np.mean(~seen[right]) == pytest.approx(0.05**2, abs=5e-4)
+    hidden = 1 - (1 - 0.05 / (guarantee.CLASSES - 1)) ** 2
+    assert np.mean(seen[~right]) == pytest.approx(hidden, abs=2e-3)
+
+
+def test_the_same_seed_gives_the_same_table_whatever_else_is_run():
+    first = guarantee.simulate(MODELS[2], "random", 3, seed=4)
+    assert first == guarantee.simulate(MODELS[2], "random", 3, seed=4)
+    assert [row.rule for row in first if "MAPIE" in row.rule] == []
+
+
+def test_a_rule_is_charged_with_the_errors_above_its_threshold_and_no_others():
+    calibrated, overconfident = (
+        {row.rule: row for row in guarantee.simulate(model, "none", 3, seed=0)}
+        for model in MODELS[:2]
+    )
+    assert overconfident["fixed 0.9"].broken == 1 and calibrated["fixed 0.9"].broken == 0
+    assert overconfident["fixed 0.9"].coverage == pytest.approx(0.79, abs=0.01)
+    assert overconfident["fixed 0.9"].refused == 0
+
+
+@pytest.fixture(scope="module")
+def table():
+    return pd.read_csv(TABLE, keep_default_na=False).query("noise == 'none'")
+
+
+def test_the_guarantee_holds_in_the_reference_table(table):
+    ours = table[table["rule"].isin([rule for rule in OURS if rule != PEEKING])]
+    assert len(ours) == len(MODELS) * (len(OURS) - 1)
+    assert (ours["audits"] >= 1000).all() and (ours["broken"] <= 0.05).all()
+    assert (table[table["rule"] == PEEKING]["broken"] > 0.05).all()
+    assert (table[table["rule"] == "lowest that looks right"]["broken"] > 0.4).all()
+
+
+def test_it_covers_no_less_than_mapies_best_rule_in_the_reference_table(table):
+    for model, rows in table.groupby("model"):
+        coverage = rows.set_index("rule")["coverage"]
+        best = coverage[coverage.index.str.startswith("MAPIE")].max()
+        assert coverage["certified"] >= best, model
+        assert coverage["certified with rescue"] >= best, model
