@@ -86,10 +86,12 @@ def compute(order: Order) -> Outcome:
             "version; finished cells are kept, give the command again"
         )
     started, began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.perf_counter()
-    files, error = {}, None
+    files: dict[str, bytes] = {}
+    error = None
     try:
         with one_thread():
-            files = _function(order) if order.module else _notebook(order)
+            content = _function(order) if order.module else _notebook(order, files)
+        files["metrics.csv"] = content
     except (Exception, SystemExit) as raised:  # told in the manifest and at the sweep's end
         error = _told(raised, order)
     about = {
@@ -151,7 +153,8 @@ def one_thread() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _function(order: Order) -> dict[str, bytes]:
+def _function(order: Order) -> bytes:
+    """Call the experiment's function; return its rows as a results table."""
     module = grids.load(order.module)
     values = grids.check(grids.parameters_of(module.run), order.parameters)
     rows = pd.DataFrame(module.run(**values)).drop(
@@ -169,24 +172,31 @@ def _function(order: Order) -> dict[str, bytes]:
         raise tables.TableError("the experiment gave no rows")
     if (frame["metric"] == "wall_s").any():
         raise tables.TableError("metric=wall_s: times differ from run to run; the sweep takes them")
-    return {"metrics.csv": tables.as_csv(frame).encode()}
+    return tables.as_csv(frame).encode()
 
 
-def _notebook(order: Order) -> dict[str, bytes]:
-    """Run a notebook in the cell's folder, or in a temporary one whose files are all sent back."""
+def _notebook(order: Order, files: dict[str, bytes]) -> bytes:
+    """Run a notebook; return its results table.
+
+    It runs in the cell's folder, or in a temporary one whose content is added to ``files``, as it
+    is even after an error.
+    """
     if order.folder is not None:
         place = Path(order.folder)
         for folder in place.glob("*"):
             if folders.is_complete(folder):  # of other code, or the cell would not be run
                 shutil.rmtree(folder)
         run = headless.execute(order.experiment, order.profile, order.parameters, place)
-        return {"metrics.csv": (run / "metrics.csv").read_bytes()}
+        return (run / "metrics.csv").read_bytes()
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
-        run = headless.execute(order.experiment, order.profile, order.parameters, place)
-        files = [f for f in run.rglob("*") if f.is_file() and "parts" not in f.parts]
-        sent = {f"run/{file.relative_to(place)}": file.read_bytes() for file in files}
-        return {"metrics.csv": (run / "metrics.csv").read_bytes(), **sent}
+        try:
+            run = headless.execute(order.experiment, order.profile, order.parameters, place)
+            return (run / "metrics.csv").read_bytes()
+        finally:
+            for file in place.rglob("*"):
+                if file.is_file() and file.name != ".lock" and "parts" not in file.parts:
+                    files[f"run/{file.relative_to(place)}"] = file.read_bytes()
 
 
 def _told(raised: BaseException, order: Order) -> dict[str, str]:

@@ -14,7 +14,7 @@ import pytest
 import toy_sweep
 import yaml
 
-from alutils import cells, grids, manifest, paths, sweeps, tables, workers
+from alutils import cells, grids, manifest, paths, runs, sweeps, tables, workers
 
 GRID = {
     "name": "toys",
@@ -426,6 +426,37 @@ def _gives(rows):
     return run
 
 
+# Notebooks
+
+
+@pytest.mark.parametrize("options", [["--jobs", "2"], ["--workers", "2"]])
+def test_a_notebook_is_swept_with_its_files(tmp_path, options):
+    from test_runs import project_in
+
+    root = project_in(tmp_path / "project")
+    grid = {"name": "books", "experiment": "mnist", "fixed": {"batch": 20, "figure": True}}
+    grid |= {"grid": {"end": ["well", "error"]}, "seeds": [5]}
+    place = Place(tmp_path, grid)
+    status, _, errors = place.run(*options, ALUTILS_ROOT=str(root))
+    assert status == 1
+    (listed,) = [line for line in errors.splitlines() if line.startswith("failed: ")]
+    assert "(end=error seed=5): RunError: KeyError: 'no such thing in" in listed
+    good, bad = sorted(
+        map(manifest.read_json, place.out.glob("cells/*/manifest.json")),
+        key=lambda about: about["status"],
+    )
+    assert good["parameters"]["batch"] == 20
+    for about, there in ((good, {"metrics.csv", "figures"}), (bad, set())):
+        folder = place.out / "cells" / about["run_id"].removeprefix("mnist-")
+        (run,) = (folder / "run").iterdir()
+        names = {path.name for path in run.iterdir()}
+        assert {"executed.ipynb", "manifest.json"} | there <= names
+        assert (folder / "metrics.csv").exists() == bool(there)
+    table = tables.read(place.out / "table.csv")
+    assert table["value"][table["protocol"] == "published"].tolist() == [369]
+    assert table["run_id"].nunique() == 1
+
+
 # Refused, before any work
 
 
@@ -457,6 +488,11 @@ def _gives(rows):
         ({"fixed": {"seed": 1}}, "seed=1: seeds are given by"),
         ({"grid": {"seed": [1]}}, "seed=.*: seeds are given by"),
         ({"profile": "full"}, "profile=full: only notebooks have profiles"),
+        (
+            {"experiment": "az", "fixed": {}, "grid": {"rounds": [1]}, "profile": "fulll"},
+            "fulll: no such profile; did you mean full",
+        ),
+        ({"experiment": "az", "fixed": {"batsh": 1}}, "batsh=1: az has no such parameter"),
         ({"seeds": 0}, "seeds=0: expected how many"),
         ({"seeds": -1}, "seeds=-1: expected how many"),
         ({"seeds": []}, r"seeds=\[\]: expected how many"),
@@ -468,7 +504,7 @@ def _gives(rows):
     ],
 )  # fmt: skip
 def test_a_wrong_grid_is_refused(change, message):
-    with pytest.raises((grids.GridError, grids.ParameterError), match=message):
+    with pytest.raises((grids.GridError, grids.ParameterError, runs.RunError), match=message):
         grids.parse(GRID | change)
 
 
