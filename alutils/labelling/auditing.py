@@ -54,14 +54,19 @@ class Auditor:
         """Ask which threshold may be believed.
 
         Pictures of the audit slice that were only skipped count as wrong: leaving out what is hard
-        would flatter the model.
+        would flatter the model. A question that so few labels cannot answer is not asked: it would
+        cost its part of the risk for nothing.
 
         Raises
         ------
         LabellingError
-            Where there is no model, or nothing in the audit slice has been labelled.
+            Where there is no model, or the audit slice has too few labels even if all are right.
         """
         model, data = self._question()
+        if not self.store.was_asked(model, data):
+            permission = self.permission()
+            if permission.missing:
+                raise LabellingError(permission.reason)
         return self._certificate(model, data, self.store.number_of_question(model, data))
 
     def auto_label(self) -> int:
@@ -93,7 +98,8 @@ class Auditor:
         asked = int(self.store.audit()["asked"].sum())
         missing = max(0, anytime_labels_needed(self.target, level) - asked)
         what = (
-            f"{missing} more labels in the audit slice are needed at the least"
+            f"{missing} more labels in the audit slice are needed at the least; its pictures come "
+            "by themselves among the others"
             if missing
             else "there may be enough labels in the audit slice, so ask for one"
         )
@@ -110,11 +116,8 @@ class Auditor:
     def _certificate(self, model: str, data: str, number: int) -> Certificate:
         audit = self.store.audit()
         asked = audit["asked"]
-        if not asked.any():
-            raise LabellingError(
-                "Nothing in the audit slice has been labelled: go on with the queue, its pictures "
-                "come by themselves."
-            )
+        if not asked.any():  # taken back after the question
+            raise LabellingError("Nothing in the audit slice has been labelled: label on.")
         return certify_anytime(
             audit["confidence"][asked],
             (audit["predicted"] == audit["label"])[asked],

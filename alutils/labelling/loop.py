@@ -259,7 +259,8 @@ class LabellingLoop:
 
     def _due(self, now: dict[str, np.ndarray], train: bool) -> bool:
         labels = self._labels(now)
-        self._n_new = len(set(labels.items()) ^ set(self._trained_on.items()))
+        before = self._trained_on
+        self._n_new = sum(labels.get(item) != before.get(item) for item in labels | before)
         if len(set(labels.values())) < 2:
             return False
         waited = self.store.clock() - self._trained_at >= self.pause_s

@@ -1,0 +1,563 @@
+"""The model behind the labelling queue: training, scores, certificates, and what goes wrong."""
+
+import hashlib
+import io
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.linear_model import LogisticRegression
+
+from alutils.certificates import Certificate
+from alutils.labelling import features, learner
+from alutils.labelling.features import FeatureCache
+from alutils.labelling.learner import Head
+from alutils.labelling.loop import LabellingLoop
+from alutils.labelling.records import Filter, LabellingError, Model
+from alutils.labelling.store import Store
+
+CLASSES = ("dark", "light", "mid")
+LEVELS = {"dark": 40, "light": 220, "mid": 130}
+
+
+class Plain:
+    """Some of the pixels as features: quick, and enough to tell the classes apart."""
+
+    identity, size = "plain", (32, 32)
+
+    def __init__(self):
+        self.n = 0
+
+    def __call__(self, pictures):
+        self.n += len(pictures)
+        return pictures.reshape(len(pictures), -1)[:, ::97].astype(np.float32) / 255
+
+
+def add(store, name, rng, noise=25):
+    pixels = np.clip(rng.normal(LEVELS[name], noise, (12, 9)), 0, 255).astype(np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "PNG")
+    data = out.getvalue()
+    return store.add_picture(data, hashlib.sha256(data).hexdigest(), f"{name}.png", 9, 12)
+
+
+def project(folder, n=90, audit_share=0.3, noise=25, classes=CLASSES):
+    """Make a project with n pictures; return it and the true class of each."""
+    store = Store.open(folder, classes, seed=0, audit_share=audit_share)
+    rng = np.random.default_rng(0)
+    truth = {}
+    for i in range(n):
+        name = CLASSES[i % 3]
+        truth[add(store, name, rng, noise)] = name
+    return store, truth
+
+
+def label(store, truth, n, person="ann"):
+    for item in store.hand_out(person, n):
+        store.label(person, item.id, truth[item.id])
+
+
+@pytest.fixture
+def tmp_path():
+    """Make a folder, in memory where that can be: thousands of syncs to a busy disk take long."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def begun(tmp_path):
+    store, truth = project(tmp_path)
+    loop = LabellingLoop(store, Plain(), retrain_after=10, pause_s=0)
+    yield store, truth, loop
+    loop.stop()
+    store.close()
+
+
+# --- training and scoring -------------------------------------------------------------------------
+
+
+def test_after_enough_labels_all_pictures_are_scored_and_the_unsure_come_first(begun):
+    store, truth, loop = begun
+    assert not loop.work()
+    label(store, truth, 9)
+    assert not loop.work()
+    assert store.model() is None
+    label(store, truth, 20)
+    assert loop.work()
+    found = store.page(Filter(source="none"), limit=100).items
+    seen = [item for item in found if not item.audit]
+    assert all(item.predicted == truth[item.id] for item in seen)
+    first = store.hand_out("bob", 100)
+    confidence = [item.confidence for item in first if not item.audit]
+    assert confidence == sorted(confidence)
+    assert (store.files.root / store.model().path).is_file()
+    status = loop.status()
+    assert status.model == store.model().sha256
+    assert (status.n_new, status.problem, status.brought) == (0, "", False)
+
+
+def test_the_audit_slice_is_never_trained_on(begun):
+    store, truth, loop = begun
+    label(store, truth, 60)
+    loop.work(train=True)
+    now = store.snapshot()
+    labelled = now["label"] >= 0
+    assert (labelled & now["audit"]).any()
+    assert store.model().n_trained == (labelled & ~now["audit"]).sum()
+    # Wrong labels in the audit slice leave the model as it is.
+    before = store.model().sha256
+    audited = now["id"][labelled & now["audit"]].tolist()
+    store.relabel("ann", audited, "mid")
+    loop.work(train=True)
+    assert store.model().sha256 == before
+
+
+def test_features_are_computed_once_also_over_restarts(begun, tmp_path):
+    store, truth, loop = begun
+    loop.work()
+    extractor = loop._cache.extractor
+    assert extractor.n == 90
+    truth[add(store, "mid", np.random.default_rng(9))] = "mid"
+    loop.work()
+    assert extractor.n == 91
+    again = Plain()
+    LabellingLoop(store, again, retrain_after=10).work()
+    assert again.n == 0
+
+
+def test_new_pictures_are_scored_without_training(begun):
+    store, truth, loop = begun
+    label(store, truth, 30)
+    loop.work()
+    sha256 = store.model().sha256
+    new = add(store, "light", np.random.default_rng(7))
+    assert loop.work()
+    assert store.model().sha256 == sha256
+    assert store.connection.execute("SELECT confidence FROM items WHERE id = ?", (new,)).fetchone()[
+        0
+    ]
+    assert not loop.work()
+
+
+def test_labels_that_were_taken_back_or_changed_count_as_new(begun):
+    store, truth, loop = begun
+    label(store, truth, 30)
+    loop.work()
+    trained = [i for i in store.page(Filter(source="human"), limit=100).items if not i.audit]
+    for item in trained[:4]:
+        store.relabel("ann", [item.id], "dark" if item.label == "mid" else "mid")
+    label(store, truth, 1, person="bob")
+    store.undo("bob")
+    loop.work()
+    assert loop.status().n_new == 4
+
+
+def test_after_a_restart_the_last_model_scores_what_is_new(begun):
+    store, truth, loop = begun
+    label(store, truth, 30)
+    loop.work()
+    sha256 = store.model().sha256
+    new = add(store, "light", np.random.default_rng(7))
+    again = LabellingLoop(store, Plain(), retrain_after=10, pause_s=0)
+    assert again.work()
+    assert store.model().sha256 == sha256
+    assert again.status().problem == ""
+    assert store.item(new).predicted == "light" or store.item(new).audit
+
+
+def test_a_damaged_model_is_said_and_trained_again(begun):
+    store, truth, loop = begun
+    label(store, truth, 30)
+    loop.work()
+    path = store.files.root / store.model().path
+    path.write_bytes(path.read_bytes()[:-100])
+    again = LabellingLoop(store, Plain(), retrain_after=10, pause_s=0)
+    assert again.work()
+    assert "damaged" in again.status().problem
+    assert store.model() is not None
+
+
+def test_old_models_do_not_fill_the_disk(begun):
+    store, truth, loop = begun
+    for _ in range(6):
+        label(store, truth, 10)
+        loop.work(train=True)
+    assert len(store.models()) >= 5
+    kept = {path.stem for path in store.files.model.glob("*.npz")}
+    assert len(kept) == 3
+    assert store.model().sha256 in kept
+
+
+def test_it_works_in_the_background_and_labels_do_not_wait(begun):
+    store, truth, loop = begun
+    slow = threading.Event()
+    compute = loop._given_extractor.__call__
+
+    class Slow(Plain):
+        def __call__(self, pictures):
+            slow.wait(20)
+            return compute(pictures)
+
+    loop._given_extractor = Slow()
+    loop.start()
+    loop.start()  # once is enough
+    start = time.monotonic()
+    label(store, truth, 40)
+    assert time.monotonic() - start < 10
+    assert store.model() is None
+    slow.set()
+    loop.poke()
+    deadline = time.monotonic() + 20
+    while store.model() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert store.model() is not None
+    assert loop.stop()
+    assert loop.status().state == "off"
+
+
+def test_what_goes_wrong_in_the_background_is_shown_and_tried_again(begun, caplog):
+    store, truth, loop = begun
+
+    class Broken(Plain):
+        def __call__(self, pictures):
+            return np.full((len(pictures), 3), np.nan, np.float32)
+
+    loop._given_extractor = Broken()
+    loop.start()
+    deadline = time.monotonic() + 20
+    while not loop.status().problem and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert "not finite" in loop.status().problem
+    label(store, truth, 5)
+    assert store.progress().human == 5
+    assert loop.stop()
+    assert not list(store.files.model.rglob("*.npz"))
+
+
+# --- the model that is brought --------------------------------------------------------------------
+
+
+def brought(classes=CLASSES, quality=1.0):
+    """Make a head on `Plain` features that tells brightness, well or badly."""
+    rng = np.random.default_rng(0)
+    levels = np.repeat([LEVELS[name] for name in classes], 30)
+    x = np.clip(rng.normal(levels[:, None], 25, (len(levels), 32)), 0, 255) / 255
+    y = np.repeat(np.arange(len(classes)), 30)
+    if quality < 1:
+        y = rng.permutation(y)
+    head = learner.train(x.astype(np.float32), y, classes)
+    return Head(head.classes, head.weights, "b" * 64, 0)
+
+
+def with_model(store, head, **options):
+    return LabellingLoop(
+        store, model_folder="somewhere", bring=lambda _: (head, Plain()), pause_s=0, **options
+    )
+
+
+def test_a_model_that_is_brought_scores_before_the_first_label(tmp_path):
+    store, truth = project(tmp_path, classes=None)
+    with store:
+        loop = with_model(store, brought())
+        assert loop.work()
+        assert [c.name for c in store.classes()] == list(CLASSES)
+        seen = [item for item in store.page(limit=100).items if not item.audit]
+        right = [item.predicted == truth[item.id] for item in seen]
+        assert np.mean(right) > 0.9
+        assert loop.status().brought
+
+
+@pytest.mark.parametrize(("quality", "stays"), [(1.0, True), (0.0, False)])
+def test_it_stays_while_it_is_better_than_what_the_labels_teach(tmp_path, quality, stays):
+    store, truth = project(tmp_path)
+    with store:
+        loop = with_model(store, brought(quality=quality), retrain_after=10)
+        loop.work()
+        label(store, truth, 40)
+        loop.work()
+        assert loop.status().brought == stays
+
+
+def test_a_model_with_other_classes_is_refused_and_the_queue_goes_on(tmp_path):
+    store, truth = project(tmp_path, classes=("dark", "light"))
+    with store:
+        loop = with_model(store, brought(), retrain_after=10)
+        assert not loop.work()
+        assert "classes that the project has not (mid)" in loop.status().problem
+        assert len(store.hand_out("ann", 5)) == 5
+        store.add_class("mid")
+        label(store, truth, 40)
+        assert loop.work()  # what people label is learnt all the same
+        assert not loop.status().brought
+
+
+def test_a_model_that_gives_nan_is_given_up_and_said(tmp_path):
+    store, truth = project(tmp_path)
+    head = brought()
+    bad = Head(head.classes, (head.weights[0] * np.nan, head.weights[1]), head.sha256, 0)
+    with store:
+        loop = with_model(store, bad, retrain_after=10)
+        loop.work()
+        assert "no numbers from 0 to 1" in loop.status().problem
+        assert store.model() is None
+        label(store, truth, 40)
+        assert loop.work()
+        assert store.model().n_trained > 0
+
+
+def test_a_model_that_is_missing_or_cannot_be_loaded_is_said(tmp_path):
+    store, _ = project(tmp_path / "project", n=6)
+    with store:
+        loop = LabellingLoop(store, Plain(), model_folder=tmp_path / "nothing")
+        loop.work()
+        assert "holds no saved model" in loop.status().problem
+        assert len(store.hand_out("ann", 6)) == 6
+    for name in ("one", "two"):
+        (tmp_path / "run" / name).mkdir(parents=True)
+        (tmp_path / "run" / name / "model_card.json").write_text("{}")
+    with pytest.raises(LabellingError, match="several models, one, two"):
+        learner.find_model(tmp_path / "run")
+    assert learner.find_model(tmp_path / "run" / "one").name == "one"
+    with pytest.raises(LabellingError, match="damaged"):
+        learner.classes_of(tmp_path / "run" / "one")
+    with pytest.raises(LabellingError, match="expected a card"):
+        learner.bring(tmp_path / "run" / "one")
+
+
+@pytest.mark.slow
+def test_a_model_saved_by_notebook_03_is_taken_over_whole(tmp_path):
+    from alutils import artefacts, saved_models
+    from alutils.heads import DenseHead
+
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (20, 28, 28), np.uint8)
+    head = DenseHead(3, rng=0)
+    head.fit(rng.random((30, 512), np.float32), np.arange(30) % 3)
+    weights = artefacts.vgg16_convolutions()
+    saved_models.save_model(tmp_path / "run" / "model", head, weights, classes=CLASSES)
+    model = saved_models.load_model(tmp_path / "run" / "model")
+    assert learner.classes_of(tmp_path / "run") == CLASSES
+    taken, extractor = learner.bring(tmp_path / "run")
+    assert (taken.sha256, taken.classes) == (model.sha256, CLASSES)
+    pictures = np.stack(
+        [
+            np.asarray(Image.fromarray(each).convert("RGB").resize((32, 32), Image.BICUBIC))
+            for each in images
+        ]
+    )
+    ours = taken.predict_proba(extractor(pictures))
+    assert np.abs(ours - model.predict_proba(images)).max() < 0.02  # bfloat16 where the CPU has it
+
+
+# --- certificates ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def certain(tmp_path):
+    """Make a project whose audit slice is large enough to certify 0.9."""
+    store, truth = project(tmp_path, n=300, audit_share=0.5)
+    loop = LabellingLoop(store, Plain(), retrain_after=10, pause_s=0)
+    loop.auditor.target = 0.9
+    yield store, truth, loop
+    store.close()
+
+
+def label_audit(store, truth, n):
+    """Label n pictures of the audit slice and 12 others."""
+    with store.transaction() as connection:
+        connection.execute("UPDATE meta SET value = '0' WHERE name = 'audit_rate'")
+    label(store, truth, 12)
+    with store.transaction() as connection:
+        connection.execute("UPDATE meta SET value = '1' WHERE name = 'audit_rate'")
+    if n:
+        label(store, truth, n)
+
+
+def test_without_a_certificate_nothing_is_labelled_automatically(certain):
+    store, truth, loop = certain
+    with pytest.raises(LabellingError, match="no model yet"):
+        loop.auto_label()
+    label_audit(store, truth, 0)
+    loop.work(train=True)
+    status = loop.status()
+    assert not status.auto_on
+    assert status.threshold is None
+    before = status.missing
+    label(store, truth, 10)
+    asked = store.audit()["asked"].sum()
+    status = loop.status()
+    assert status.missing == before - asked > 0
+    assert f"{status.missing} more labels in the audit slice" in status.reason
+    with pytest.raises(LabellingError, match=f"{status.missing} more labels"):
+        loop.auto_label()
+    # A question that could not be answered has not been asked: it costs nothing.
+    assert store.number_of_question("x", "y", ask=False) == 1
+    assert store.progress().auto == 0
+
+
+def test_with_enough_audit_labels_it_labels_above_the_threshold_and_can_be_undone(certain):
+    store, truth, loop = certain
+    label_audit(store, truth, 100)
+    loop.work(train=True)
+    store.release("ann")
+    assert loop.status().missing == 0
+    certificate = loop.certify()
+    assert certificate.threshold is not None
+    assert certificate.rule == "anytime"
+    status = loop.status()
+    assert status.auto_on
+    assert status.threshold == certificate.threshold
+    n = loop.auto_label()
+    auto = store.page(Filter(source="auto"), limit=1000).items
+    assert n == len(auto) > 50
+    assert min(item.confidence for item in auto) >= certificate.threshold
+    assert not any(item.audit for item in auto)
+    kept = Certificate.from_dict(store.model().certificate)
+    assert kept.valid_for(store.model().sha256, store.data_hash())
+    assert store.revoke("ann", model=store.model().sha256) == n
+    assert store.progress().auto == 0
+
+
+def test_training_again_and_new_pictures_void_the_certificate(certain):
+    store, truth, loop = certain
+    label_audit(store, truth, 100)
+    loop.work(train=True)
+    assert loop.certify().threshold is not None
+    new = add(store, "mid", np.random.default_rng(5))
+    truth[new] = "mid"
+    assert not loop.status().auto_on
+    loop.work()
+    assert "no certificate" in loop.status().reason
+    assert loop.certify().threshold is not None  # asked again, as the second question
+    label(store, truth, 30)
+    store.relabel("ann", [new], "mid")
+    loop.work(train=True)
+    assert not loop.status().auto_on
+    assert store.number_of_question("x", "y", ask=False) == 3
+
+
+def test_each_further_model_gets_a_smaller_part_of_the_risk(certain):
+    store, truth, loop = certain
+    label_audit(store, truth, 120)
+    loop.work(train=True)
+    first = loop.certify().bound
+    assert loop.certify().bound == first  # the same question costs nothing more
+    for i in range(5):
+        store.number_of_question(f"model {i}", "data")
+    add(store, "mid", np.random.default_rng(5))
+    loop.work()
+    assert loop.certify().bound < first
+
+
+def test_skipping_what_is_hard_in_the_audit_slice_does_not_flatter_the_model(certain):
+    store, truth, loop = certain
+    label_audit(store, truth, 100)
+    loop.work(train=True)
+    bound = loop.certify().bound
+    for item in [i for i in store.hand_out("bob", 3) if i.audit]:
+        store.skip("bob", item.id)
+    assert loop.certify().bound < bound
+
+
+def test_a_bad_model_is_not_certified(tmp_path):
+    store, truth = project(tmp_path, n=240, audit_share=0.6)
+    with store:
+        rng = np.random.default_rng(0)
+        loop = LabellingLoop(store, Plain(), retrain_after=10, pause_s=0)
+        loop.auditor.target = 0.9
+        label_audit(store, truth, 100)
+        ids = store.snapshot()["id"]
+        model = Model("w" * 64, CLASSES, 12, "", "")
+        store.set_scores(model, ids, rng.integers(0, 3, len(ids)), np.full(len(ids), 0.999))
+        assert loop.certify().threshold is None
+        with pytest.raises(LabellingError, match="No threshold certified"):
+            loop.auto_label()
+
+
+@pytest.mark.parametrize("given", [{"target": 1}, {"level": 0}, {"retrain_after": 0}])
+def test_settings_that_cannot_be_are_refused(tmp_path, given):
+    with Store.open(tmp_path) as store, pytest.raises(LabellingError, match="expected"):
+        LabellingLoop(store, Plain(), **given)
+
+
+# --- the head and its features --------------------------------------------------------------------
+
+
+def test_the_head_is_penalised_softmax_regression():
+    rng = np.random.default_rng(0)
+    y = np.arange(120) % 4
+    x = (rng.normal(0, 1, (120, 6)) + 2 * np.eye(4, 6)[y]).astype(np.float32) * 3 + 7
+    head = learner.train(x, y, ["a", "b", "c", "d"])
+    spread = np.sqrt(np.square(x - x.mean(axis=0)).mean())
+    oracle = LogisticRegression(C=1 / learner.PENALTY, tol=1e-8, max_iter=1000)
+    scaled = (x - x.mean(axis=0)) / spread
+    expected = oracle.fit(scaled, y).predict_proba(scaled)
+    assert np.abs(head.predict_proba(x) - expected).max() < 0.01
+
+
+def test_classes_without_labels_are_left_out_and_one_class_is_too_few():
+    x = np.random.default_rng(0).random((10, 3), np.float32)
+    head = learner.train(x, np.array([0, 2] * 5), ["a", "b", "c"])
+    assert head.classes == ("a", "c")
+    assert head.predict_proba(x).shape == (10, 2)
+    with pytest.raises(LabellingError, match="two or more"):
+        learner.train(x, np.zeros(10, int), ["a", "b"])
+    with pytest.raises(LabellingError, match="not finite"):
+        learner.train(x * np.nan, np.array([0, 2] * 5), ["a", "b", "c"])
+
+
+def test_a_head_is_read_back_and_one_for_other_features_is_not(tmp_path):
+    x = np.random.default_rng(0).random((10, 3), np.float32)
+    head = learner.train(x, np.arange(10) % 2, ["a", "Ω"], "these features")
+    path = learner.save(head, tmp_path)
+    again = learner.load(path, "these features")
+    assert again.classes == head.classes
+    assert (again.predict_proba(x) == head.predict_proba(x)).all()
+    with pytest.raises(LabellingError, match="other features"):
+        learner.load(path, "those")
+    with pytest.raises(LabellingError, match="missing"):
+        learner.load(tmp_path / "none.npz", "these features")
+
+
+def test_a_damaged_file_of_features_is_computed_again(tmp_path):
+    store, _ = project(tmp_path / "project", n=6)
+    with store:
+        names = store.snapshot()["sha256"].tolist()
+        cache = FeatureCache(tmp_path / "kept", Plain())
+        cache.compute(names[:3], store.files.picture)
+        cache.compute(names, store.files.picture)
+        rows = cache.get(names)
+        one, _ = sorted((tmp_path / "kept").rglob("*.npz"))
+        one.write_bytes(one.read_bytes()[: one.stat().st_size // 2])
+        again = FeatureCache(tmp_path / "kept", Plain())
+        assert len(again) == 3
+        again.compute(names, store.files.picture)
+        assert (again.get(names) == rows).all()
+        # Two files become one.
+        assert len(FeatureCache(tmp_path / "kept", Plain())) == 6
+        assert len(list((tmp_path / "kept").rglob("*.npz"))) == 1
+
+
+def test_pictures_of_any_size_and_kind_become_what_the_network_takes(tmp_path):
+    for i, (mode, size) in enumerate([("L", (5, 90)), ("RGB", (32, 32)), ("1", (8, 8))]):
+        Image.new(mode, size, 1).save(tmp_path / f"{i}.png")
+        assert features.read_picture(tmp_path / f"{i}.png", (32, 48)).shape == (32, 48, 3)
+
+
+def test_advice_says_what_is_known_and_no_more():
+    right = np.ones(29, bool)
+    assert "cannot be told yet" in learner.advice(right, right, 100)
+    rng = np.random.default_rng(0)
+    now = rng.random(400) < 0.9
+    assert "little" in learner.advice(now, now, 100)
+    text = learner.advice(rng.random(400) < 0.8, now, 100)
+    share = np.mean(now)
+    assert f"to {share:.1%} right on 400" in text
+    assert "100, should bring about" in text
+    gain = float(text.split("about ")[1].split("%")[0]) / 100
+    assert 0 < gain < 1 - share
