@@ -67,7 +67,7 @@ class Desk:
         LabellingError
             For an action or argument that does not exist or has a wrong type, and as the store.
         """
-        if action not in self.actions:
+        if not isinstance(action, str) or action not in self.actions:
             raise LabellingError(f"action={action!r}: expected one of {', '.join(self.actions)}")
         if not isinstance(request, Mapping):
             raise LabellingError(f"request={request!r}: expected an object with the arguments")

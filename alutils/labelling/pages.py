@@ -21,6 +21,7 @@ from flask import (
     url_for,
 )
 
+from alutils.headless import shown
 from alutils.labelling import export
 from alutils.labelling.api import sent_files, take, tool
 from alutils.labelling.names import checked_name
@@ -48,7 +49,7 @@ def ask_who() -> Response | None:
 @blueprint.app_context_processor
 def common() -> dict[str, Any]:
     """Give every page what its frame shows."""
-    return {"person": session.get("person"), "folder": tool().store.folder.resolve().name}
+    return {"person": session.get("person"), "project": tool().store.folder.resolve().name}
 
 
 @blueprint.route("/who", methods=["GET", "POST"])
@@ -67,7 +68,7 @@ def who() -> View:
 @blueprint.get("/")
 def queue() -> View:
     """Show the queue."""
-    return render_template("queue.html", project=_project())
+    return render_template("queue.html")
 
 
 @blueprint.get("/review")
@@ -88,7 +89,8 @@ def add() -> View:
 def exports() -> View:
     """Say where the labels are, and give them as files."""
     progress = tool().store.progress()
-    return render_template("export.html", progress=progress, files=tool().store.files)
+    classes = shown(tool().store.files.classes)
+    return render_template("export.html", progress=progress, classes=classes)
 
 
 @blueprint.get("/export/<kind>")
@@ -181,7 +183,7 @@ def _one_page(item: Item, **more: Any) -> str:
         "one.html",
         item=item,
         folder=folder,
-        path=store.files.classes / folder if folder else None,
+        path=shown(store.files.classes / folder) if folder else None,
         waiting=item.label is None and not item.audit and _is_waited_for(item),
         sure=_is_sure(item),
         threshold=tool().threshold,
@@ -218,8 +220,3 @@ def _file_if_sure(item: Item) -> None:
     """
     if item.label is None and item.predicted is not None and _is_sure(item):
         tool().store.label(session["person"], item.id, item.predicted)
-
-
-def _project() -> str:
-    """Tell one project's labels in a browser from another's."""
-    return tool().store.folder.resolve().name

@@ -3,7 +3,8 @@
 //   ask(action, request) -> promise of an answer; its error has a `status`, 0 where none came back
 //   picture(item) -> promise of a URL
 // Other options: `storage` (localStorage or null) keeps what has not been acknowledged across a
-// reload, under `prefix`; `keysFrom` is the document on a page, null to listen on `root` alone.
+// reload, under `prefix`; `keysFrom` is the document on a page, null in a notebook, where keys in
+// the queue are kept from all else.
 
 const HOLD = 10; // pictures fetched ahead
 const LOW = 5; // ask for more when fewer are left
@@ -456,6 +457,10 @@ export function mountQueue(root, options) {
 
   function onKey(event) {
     if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
+    if (!keysFrom) {
+      if (!event.composedPath().includes(box)) return;
+      event.stopPropagation(); // else the notebook would take letters for its own commands
+    }
     const nowhere = keysFrom && document.activeElement === document.body;
     if (!onStage() && !nowhere) return;
     if (act(event)) {
@@ -607,8 +612,14 @@ export function mountQueue(root, options) {
 
   // --- begin ---------------------------------------------------------------------------------
 
-  const target = keysFrom || box;
+  // The notebook listens on its document before any element in it; the window comes first of all.
+  const target = keysFrom || window;
+  const keep = (event) => {
+    if (!keysFrom && event.composedPath().includes(box)) event.stopPropagation();
+  };
+  if (!keysFrom) box.setAttribute("data-lm-suppress-shortcuts", "true");
   target.addEventListener("keydown", onKey, true);
+  for (const kind of ["keyup", "keypress"]) target.addEventListener(kind, keep, true);
   const onVisible = () => { if (!document.hidden) poll(); };
   document.addEventListener("visibilitychange", onVisible);
 
@@ -627,6 +638,7 @@ export function mountQueue(root, options) {
     state.ended = true;
     clearTimeout(timer);
     target.removeEventListener("keydown", onKey, true);
+    for (const kind of ["keyup", "keypress"]) target.removeEventListener(kind, keep, true);
     document.removeEventListener("visibilitychange", onVisible);
     state.items.forEach(forget);
     root.replaceChildren();

@@ -87,7 +87,7 @@ function update(item) {
   const by = { auto: "by the model", human: "by a person" }[item.label_source] || "no label";
   const sure = item.confidence === null ? "" : `${item.predicted} ${percent(item.confidence)}`;
   card.children[1].textContent = item.label ?? "–";
-  card.children[2].textContent = [by, sure].filter(Boolean).join(" · ");
+  card.children[2].textContent = [by, sure && `model: ${sure}`].filter(Boolean).join(" · ");
   card.classList.toggle("changed", Boolean(before) && (before.label !== item.label || before.label_source !== item.label_source));
   card.setAttribute("aria-label",
     `${item.label ? `Labelled ${item.label}` : "No label"}, ${by}${sure ? `, predicted ${sure}` : ""}, ${item.name}`);
