@@ -1,11 +1,14 @@
 """Figures of strategies hold what they are given: every arm, band, marker and picture."""
 
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.collections import PolyCollection, QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from PIL import Image
 
 from alutils import strategies, strategy_plots, strategy_tables, synthesis, toys
 
@@ -39,6 +42,17 @@ def check_readable(figure):
     figure.canvas.draw()
     sizes = [text.get_fontsize() for text in figure.findobj(Text) if text.get_text().strip()]
     assert min(sizes) >= 9
+
+
+def test_a_saved_figure_is_small_and_looks_as_it_did():
+    figure = strategy_plots.curves({"one": strategy_tables.mean_curves(table())}, "curves")
+    small, whole = io.BytesIO(), io.BytesIO()
+    figure.savefig(small, format="png", bbox_inches="tight")
+    Figure.savefig(figure, whole, format="png", bbox_inches="tight")
+    assert len(small.getvalue()) < 0.6 * len(whole.getvalue())
+    pixels, true = (np.asarray(Image.open(f).convert("RGB"), int) for f in (small, whole))
+    assert pixels.shape == true.shape and tuple(pixels[0, 0]) == (255, 255, 255)
+    assert np.abs(pixels - true).mean() < 1
 
 
 def test_every_strategy_has_its_own_look():
