@@ -36,7 +36,9 @@ from alutils.certificates import (
     lower_bound,
 )
 from alutils.parameters import ParameterError
+from alutils.sequential import anytime_wrong_at_most
 
+RULES = ("once", "anytime")
 PROMISES = ("auto", "above", "everything")
 
 FAR = 4.0
@@ -218,6 +220,7 @@ def certify_pool(
     promise: str = "auto",
     hand_labelled: int = 0,
     human_wrong: float = 0.0,
+    rule: str = "once",
     model: str = "",
     data: str = "",
 ) -> Certificate:
@@ -238,6 +241,8 @@ def certify_pool(
     hand_labelled : for ``everything``, items outside ``pool`` with human labels: the training set
     human_wrong : for ``everything``, share of the human labels that are wrong, at most: a premise,
         which nothing here checks
+    rule : ``once``, for one look at one audit, or ``anytime``, for looks as it grows: not with
+        ``auto``, whose promise is reckoned for the audit's size. ``anytime`` tests the whole list
 
     Returns
     -------
@@ -264,9 +269,15 @@ def certify_pool(
     check_fraction("human_wrong", human_wrong)
     if promise not in PROMISES:
         raise ParameterError("promise", promise, f"expected one of {', '.join(PROMISES)}")
+    if rule not in RULES:
+        raise ParameterError("rule", rule, f"expected one of {', '.join(RULES)}")
+    if rule == "anytime" and promise == "auto":
+        raise ParameterError("promise", promise, "no promise for any number of looks", "try above")
     thresholds = check_thresholds(thresholds)
-    if promise != "everything":
+    if promise != "everything" and rule == "once":
         thresholds = reachable(thresholds, pool, len(audited), labels_needed(target, level))
+
+    at_most = anytime_wrong_at_most if rule == "anytime" else wrong_at_most
 
     def promised(above: int, most: int) -> tuple[float, int]:
         """Return the human labels that are wrong, at most, and of how many the target is."""
@@ -278,11 +289,12 @@ def certify_pool(
     def test(threshold: float) -> Tested:
         above, chosen = int((pool >= threshold).sum()), confidence >= threshold
         n, errors = int(chosen.sum()), int((chosen & ~right).sum())
-        most = most_audited(len(pool), above, len(audited))
+        # What is promised must not change from look to look either.
+        most = above if rule == "anytime" else most_audited(len(pool), above, len(audited))
         by_people, total = promised(above, most)
         if n > most or total <= 0:
             return Tested(threshold, n, errors, 0.0)
-        wrong = wrong_at_most(above, n, errors, level) + by_people
+        wrong = at_most(above, n, errors, level) + by_people
         return Tested(threshold, n, errors, max(0.0, (total - wrong) / total))
 
     first = int((pool >= thresholds[0]).sum())
@@ -296,6 +308,7 @@ def certify_pool(
         # Forecast as for an endless pool: a little careful, and it needs no draw.
         passes=lambda n, errors: lower_bound(n, errors, level) >= 1 - allowed / first,
         promise=promise,
+        rule=rule,
         model=model,
         data=data,
     )
