@@ -4,11 +4,13 @@
 
     name: strategies            # names the sweep's folder
     experiment: curve           # one of `IN_PROCESS`, or a notebook: mnist, az, ...
-    fixed: {batch: 30, budget: 300}
-    grid: {strategy: [random, margin], data: [a, b]}      # every combination
+    fixed: {batch: 50, budget: 750}
+    grid: {strategy: [random, margin], n_pool: [1000, 4000]}    # every combination
     seeds: 20                   # 0 to 19, or a list; the parameter `seed`
 
-`read` checks all of it before any work. A cell is one combination with one seed.
+``fixed`` may be left out. A notebook's sweep may name a ``profile`` (quick by default); its values
+stand in for the notebook's. `read` checks all of it before any work. A cell is one combination with
+one seed.
 """
 
 import ast

@@ -5,7 +5,7 @@
 - ``cells/<id>/``: ``metrics.csv`` and, written last, ``manifest.json`` of every cell;
 - ``table.csv``: the rows of all cells, with a column for each parameter of the grid; the same bytes
   however and however often the sweep was run;
-- ``timings.csv``: seconds and memory of every cell;
+- ``timings.csv``: seconds of every complete cell, and the largest memory that its process had had;
 - ``manifest.json``: written last.
 
 A cell that is complete, with the same parameters and the same code, is not run again. One that

@@ -7,7 +7,6 @@ takes its worker with it ends as `Lost`, and the others go on.
 from __future__ import annotations
 
 import functools
-import itertools
 import logging
 import os
 import queue
@@ -291,7 +290,7 @@ def _result(future: Future, client: Client) -> Any:
     """Fetch what a task gave, which may have to be computed again where its worker just died."""
     from distributed import KilledWorker
 
-    for _ in itertools.count():
+    while True:
         if future.cancelled():
             raise _gone(client, "the connection was lost")
         try:
