@@ -559,5 +559,5 @@ def test_advice_says_what_is_known_and_no_more():
     share = np.mean(now)
     assert f"to {share:.1%} right on 400" in text
     assert "100, should bring about" in text
-    gain = float(text.split("about ")[1].split("%")[0]) / 100
+    gain = float(text.split("about ")[1].split(" points")[0]) / 100
     assert 0 < gain < 1 - share

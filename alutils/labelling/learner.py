@@ -162,8 +162,8 @@ def advice(right_half: np.ndarray, right_now: np.ndarray, n_trained: int) -> str
             "buy little; label the audit slice, or stop."
         )
     return (
-        f"{seen}. As many labels again, {n_trained:,}, should bring about {next_gain:.1%} more, "
-        f"to {now + next_gain:.1%}."
+        f"{seen}. As many labels again, {n_trained:,}, should bring about {100 * next_gain:.1f} "
+        f"points more, to {now + next_gain:.1%}."
     )
 
 

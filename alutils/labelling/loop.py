@@ -28,7 +28,7 @@ from alutils.labelling.store import Store
 
 log = logging.getLogger(__name__)
 RETRAIN_AFTER, PAUSE_S = 20, 5.0
-_POLL_S, _BACK_OFF_S = 1.0, 20.0
+_REST_S, _POLL_S, _BACK_OFF_S = 0.3, 1.0, 20.0
 _KEPT = 3  # models of this project that stay on the disk
 
 
@@ -156,17 +156,24 @@ class LabellingLoop:
         self._wake.set()
 
     def _run(self) -> None:
+        done = None
         while not self._stop.is_set():
-            pause = _POLL_S
+            rest = _REST_S
             try:
-                self.work()
+                position = self.store.position()
+                # A look at all pictures costs tens of milliseconds: only if something has happened,
+                # or what had happened is still waiting for its pause.
+                if position != done or self._n_new >= self.retrain_after:
+                    self.work()
+                    done = position
             except Exception as error:
                 # Whatever it is, people label on, and it is tried again: the thread must not die.
                 log.exception("the labelling model")
                 self._problem = f"The model could not be used: {error}"
-                pause = _BACK_OFF_S
+                rest, done = _BACK_OFF_S, None
             self._state = "waiting"
-            self._wake.wait(pause)
+            self._stop.wait(rest)  # however often somebody pokes
+            self._wake.wait(_POLL_S)
             self._wake.clear()
 
     def work(self, *, train: bool = False) -> bool:

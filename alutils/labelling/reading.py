@@ -175,6 +175,13 @@ class Reading(Database):
             events = {row["item"]: as_event(row) for row in rows}
         return [(as_item(row), events[row["id"]]) for row in items]
 
+    def position(self) -> tuple[int, int]:
+        """Return the numbers of the last event and the last picture; something new raises one."""
+        row = self.connection.execute(
+            "SELECT (SELECT max(id) FROM events), (SELECT max(id) FROM items)"
+        ).fetchone()
+        return row[0] or 0, row[1] or 0
+
     def history(self) -> dict[int, list[Event]]:
         """All events by picture, oldest first; pictures without events are not in it."""
         found: dict[int, list[Event]] = {}
