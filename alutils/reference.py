@@ -73,7 +73,7 @@ def publish_sweep(folder: Path, name: str | None = None) -> list[Path]:
 
     The sweep's ``table.csv`` becomes ``<name>.csv`` (the accuracy after every round), and
     ``<name>_summary.csv``, ``<name>_curves.csv`` and ``<name>_best.csv`` are made from it; see
-    `alutils.strategy_tables`.
+    `alutils.strategy_tables`. ``figures/<name>_gains.png`` shows the areas.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def publish_sweep(folder: Path, name: str | None = None) -> list[Path]:
     RunError
         For a sweep with cells that failed or were not run, and for one of something else.
     """
-    from alutils import strategy_tables
+    from alutils import strategy_plots, strategy_tables
 
     about = manifest.read_json(folder / "manifest.json")
     if about.get("status") != "complete":
@@ -113,7 +113,27 @@ def publish_sweep(folder: Path, name: str | None = None) -> list[Path]:
         write_atomically(path, text)
         written.append(path)
     manifest.write_json(results / f"{name}.manifest.json", about)
-    return [*written, results / f"{name}.manifest.json"]
+    summary = frames[f"{name}_summary"]
+    figures = results / "figures"
+    figures.mkdir(exist_ok=True)
+    figure = strategy_plots.gains(
+        summary,
+        _SETTINGS,
+        f"What a strategy adds to the area under the curve ({summary['seeds'].min()} draws, "
+        "95% interval)",
+    )
+    figure.savefig(figures / f"{name}_gains.png", bbox_inches="tight")
+    gain = summary.groupby("arm")["gain"].mean()
+    texts = manifest.read_json(figures / "figures.json") | {
+        f"{name}_gains": {
+            "alt": "For each strategy and setting the mean gain over random in area under the "
+            "learning curve, as a dot with its interval.",
+            "finding": f"Over all settings {gain.idxmax()} adds most, {100 * gain.max():.1f} "
+            f"points; {gain.idxmin()} least, {100 * gain.min():+.1f}.",
+        }
+    }
+    manifest.write_json(figures / "figures.json", dict(sorted(texts.items())))
+    return [*written, results / f"{name}.manifest.json", figures / f"{name}_gains.png"]
 
 
 def published_against_ours(experiment: str) -> str:

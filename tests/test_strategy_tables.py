@@ -239,8 +239,11 @@ def swept(tmp_path, few_digits, monkeypatch):
 def test_a_published_sweep_is_its_table_and_what_it_says(swept):
     written = reference.publish_sweep(swept)
     assert sorted(path.name for path in written) == [
-        "few.csv", "few.manifest.json", "few_best.csv", "few_curves.csv", "few_summary.csv",
+        "few.csv", "few.manifest.json", "few_best.csv", "few_curves.csv", "few_gains.png",
+        "few_summary.csv",
     ]  # fmt: skip
+    texts = manifest.read_json(swept.parent / "results" / "figures" / "figures.json")
+    assert "margin" in texts["few_gains"]["finding"] and texts["few_gains"]["alt"]
     rows = tables.read(swept.parent / "results" / "few.csv")
     assert len(rows) == 2 * 2 * 3 and set(rows["arm"]) == {"random", "margin"}
     summary = pd.read_csv(swept.parent / "results" / "few_summary.csv")
