@@ -305,8 +305,9 @@ def test_a_dask_worker_killed_half_way_changes_nothing(undisturbed, place):
     assert output.startswith("40 cells, 40 of them run now")
     assert (place.out / "table.csv").read_bytes() == undisturbed
     pids = [pid for pid, _ in place.begun()]
+    assert victim in pids
     assert victim not in pids[-5:]
-    assert len(set(pids)) == 3  # both, and the one that took the victim's place
+    assert len(set(pids)) >= 2  # and one that took the victim's place, if it came in time
 
 
 def test_a_killed_dask_scheduler_ends_the_command_and_another_goes_on(undisturbed, place):
