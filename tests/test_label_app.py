@@ -6,17 +6,24 @@ and database as they were.
 
 import io
 import json
+import os
 import re
+import signal
 import stat
+import subprocess
+import sys
+import time
+import urllib.request
 from dataclasses import dataclass
 
 import pytest
 from flask.testing import FlaskClient
 from label_helpers import BAD, TinyFeatures, encoded, fill, letter, png, scores, state
 
-from alutils.labelling import security
+from alutils.labelling import security, serve
 from alutils.labelling.app import create_app
 from alutils.labelling.loop import LabellingLoop
+from alutils.labelling.records import LabellingError
 from alutils.labelling.security import access, project_secret
 from alutils.labelling.store import Store
 from alutils.labelling.watch import Watcher
@@ -691,3 +698,98 @@ def test_a_file_that_is_still_written_is_not_taken(tmp_path):
             assert watcher.look() == 0
         assert watcher.look() == 1
         assert watcher.status()["n_problems"] == 0 and store.progress().total == 1
+
+
+# --- the command ----------------------------------------------------------------------------------
+
+
+def command(*arguments: str, **options) -> subprocess.Popen:
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"} | options.pop("env", {})
+    return subprocess.Popen(
+        [sys.executable, "-m", "alutils", "label", "--no-model", "--port", "0", *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **options,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_serves_until_it_is_interrupted(tmp_path, number):
+    (tmp_path / "1.png").write_bytes(png())
+    process = command(str(tmp_path), "--classes", "cat, dog", "--audit", "0")
+    try:
+        url = next(m[0] for line in process.stdout if (m := re.search(r"http://\S+", line)))
+        assert url.startswith("http://127.0.0.1:") and "token" not in url
+        for _ in range(200):
+            with urllib.request.urlopen(f"{url}api/status") as answer:
+                status = json.load(answer)
+            if status["progress"]["total"]:
+                break
+            time.sleep(0.1)
+        assert status["progress"]["total"] == 1
+        assert [c["name"] for c in status["classes"]] == ["cat", "dog"]
+    finally:
+        process.send_signal(number)
+        rest, errors = process.communicate(timeout=60)
+    assert process.returncode == 0 and "every label is on the disk" in rest
+    assert "Traceback" not in errors
+    with Store.open(tmp_path) as store:  # it has been given free
+        assert store.progress().total == 1 and store.settings()["audit_share"] == 0
+
+
+def test_the_demo_makes_letters_whose_names_tell_nothing(tmp_path):
+    folder = serve.make_demo(tmp_path / "demo", 150)
+    files = sorted(folder.iterdir())
+    assert [f.name for f in files] == [f"letter-{i:04d}.png" for i in range(150)]
+    before = [f.read_bytes() for f in files]
+    assert len(set(before)) == 150
+    serve.make_demo(folder, 150)
+    assert [f.read_bytes() for f in files] == before
+
+
+def test_names_of_classes_come_from_the_line_or_a_file(tmp_path):
+    (tmp_path / "names.txt").write_text("Ä\n\n b c \n")
+    assert serve.read_classes("A, B,,C") == ["A", "B", "C"]
+    assert serve.read_classes(str(tmp_path / "names.txt")) == ["Ä", "b c"]
+    assert serve.read_classes(None) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"threshold": 60}, "--threshold=60: expected 0 to 1"),
+        ({"threshold": float("nan")}, "--threshold=nan: expected 0 to 1"),
+        ({"port": 70000}, "--port=70000: expected 0"),
+        ({"host": "no such host"}, "--host=no such host: no such address"),
+        ({"folder": "missing"}, "FOLDER=.*missing: no such folder"),
+        ({"classes": " , "}, "--classes= , : expected names"),
+        ({"classes": "missing.txt"}, "--classes=missing.txt: no such file"),
+        ({"model": "missing"}, "holds no saved model"),
+        ({"audit": 2.0}, "audit_share=2.0: expected 0 to 1"),
+    ],
+)
+def test_options_that_cannot_be_are_told_before_anything_is_written(tmp_path, options, error):
+    for name in ("folder", "model"):
+        if name in options:
+            options = options | {name: tmp_path / options[name]}
+    folder = tmp_path / "p"
+    folder.mkdir()
+    with (
+        pytest.raises(ValueError, match=error),
+        serve.serving(serve.Options(**({"folder": folder, "port": 0, "learn": False} | options))),
+    ):
+        pytest.fail("it listens")
+    assert not list(folder.rglob("*.sqlite"))
+
+
+def test_a_port_in_use_and_a_project_in_use_are_told(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    first = serve.Options(folder=tmp_path / "a", port=0, learn=False)
+    with serve.serving(first) as running:
+        port = int(running.url.rsplit(":", 1)[1].strip("/"))
+        second = serve.Options(folder=tmp_path / "b", port=port, learn=False)
+        with pytest.raises(ParameterError, match="cannot be listened on"), serve.serving(second):
+            pytest.fail("it listens")
+        with pytest.raises(LabellingError, match="another process"), serve.serving(first):
+            pytest.fail("it listens")
+    with serve.serving(first) as running:  # both are free again
+        assert running.url.startswith("http://127.0.0.1:")

@@ -60,10 +60,11 @@ def run(options: Options) -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     with serving(options) as running:
         print(f"Labelling at {running.url}", flush=True)
-        print("Ctrl+C ends it; labels are on the disk as they are given.", flush=True)
+        print("Ctrl+C ends it.", flush=True)
         if options.open:
             threading.Timer(0.5, webbrowser.open, [running.url]).start()
-        running.server.run()
+        running.server.run()  # returns when it is interrupted
+    print("Ended; every label is on the disk.", flush=True)
 
 
 @contextmanager
