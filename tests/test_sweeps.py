@@ -73,7 +73,7 @@ class Place:
     def run(self, *options, **environment):
         process = self.start(*options, **environment)
         try:
-            output, errors = process.communicate(timeout=120)
+            output, errors = process.communicate(timeout=180)
         finally:
             process.kill()
         return process.returncode, output, errors
@@ -91,7 +91,7 @@ def place(tmp_path):
     return Place(tmp_path)
 
 
-def wait_for(condition, process, seconds=60):
+def wait_for(condition, process, seconds=180):
     end = time.monotonic() + seconds
     while not condition():
         assert process.poll() is None, process.communicate()
@@ -300,7 +300,7 @@ def test_a_dask_worker_killed_half_way_changes_nothing(undisturbed, place):
     wait_for(lambda: len(place.finished()) >= 10, process)
     victim, _ = place.begun()[-1]
     os.kill(victim, signal.SIGKILL)
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=180)
     assert process.returncode == 0, errors
     assert output.startswith("40 cells, 40 of them run now")
     assert (place.out / "table.csv").read_bytes() == undisturbed
@@ -316,8 +316,8 @@ def test_a_killed_dask_scheduler_ends_the_command_and_another_goes_on(undisturbe
         wait_for(lambda: len(place.finished()) >= 10, process)
         scheduler.kill()
         killed = time.monotonic()
-        _, errors = process.communicate(timeout=60)
-        assert time.monotonic() - killed < 30
+        _, errors = process.communicate(timeout=180)
+        assert time.monotonic() - killed < 60
     assert process.returncode == 2
     assert "error: the Dask scheduler is gone" in errors.splitlines()[-1]
     assert "give the same command again" in errors
@@ -337,7 +337,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(undisturbed, place)
     process = place.start("--jobs", "2", pause=0.1)
     wait_for(lambda: len(place.finished()) >= 4, process)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert errors.splitlines()[-1] == (
         "interrupted; finished cells are kept, the same command goes on where this one ended"
