@@ -31,6 +31,9 @@ VERDICTS = {
 }
 """Marker, colour and text of each verdict of `strategy_tables.summary`."""
 UTILITY_LEVELS = 9
+# Seaborn's palette for the colour-blind, with dark colours for its pale pink and yellow.
+COLOURS = sns.color_palette("colorblind")
+COLOURS[6], COLOURS[8] = "#882255", "#332288"
 _FIRST = (
     "margin", "entropy", "badge", "k_center_greedy", "typiclust", "least_confident", "bald",
     "expected_gradient_length", "density_weighted", "variance_reduction",
@@ -49,10 +52,9 @@ def style(arm: str, place: int = 0) -> dict[str, object]:
     if arm == "random":
         return {"color": "black", "marker": "s", "linestyle": "--"}
     number = _OTHERS.index(arm) if arm in _OTHERS else place
-    colours = sns.color_palette("colorblind")
     return {
-        "color": colours[number % len(colours)], "marker": MARKERS[number % len(MARKERS)],
-        "linestyle": "-" if number < len(colours) else "-.",
+        "color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)],
+        "linestyle": "-" if number < len(COLOURS) else "-.",
     }  # fmt: skip
 
 
