@@ -16,8 +16,9 @@ What makes it valid, and what would break it:
   kept aside is a sample of new items of the same kind instead; queries take the hard items from
   the others and not from it, so it errs on the careful side unless they do the contrary.
 * One look. Whoever labels on and asks again needs `alutils.sequential`.
-* The audit's human labels are right. A wrong one mostly makes the model look worse than it is:
-  ``benchmarks/guarantee.py`` measures what they do.
+* The audit's human labels are right. Wrong at random, they make the model look worse than it is,
+  and little is certified until whoever disagrees with the model is asked once more. Wrong wherever
+  the model is, they hide its errors and break the promise: ``benchmarks/guarantee.py`` shows both.
 """
 
 from __future__ import annotations

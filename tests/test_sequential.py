@@ -58,7 +58,7 @@ def test_the_bet_is_fair_at_the_target_and_loses_below_it(rate):
     assert expected == pytest.approx(1) if rate == 0.1 else expected < 1
 
 
-@pytest.mark.parametrize(("population", "n"), [(12, 5), (40, 20), (7, 7)])
+@pytest.mark.parametrize(("population", "n"), [(12, 5), (24, 12), (7, 7)])
 def test_the_bet_on_a_pool_is_fair_whatever_is_wrong_in_it(population, n):
     for supposed in range(1, population + 1):
         for true in range(supposed, population + 1):
@@ -151,7 +151,7 @@ def test_the_bound_for_a_pool_ends_at_the_truth_and_beats_the_endless_one():
 def test_looking_after_every_hundred_labels_keeps_the_promise_over_the_whole_list():
     """Clean from .95 on, too many errors below: only .9 and lower would be false."""
     rng, broken, late = np.random.default_rng(2), 0, 0
-    for _ in range(100):
+    for _ in range(60):
         confidence = rng.uniform(0.8, 1, 800)
         right = rng.random(800) >= np.where(confidence >= 0.95, 0.004, 0.15)
         looks = [
@@ -160,8 +160,8 @@ def test_looking_after_every_hundred_labels_keeps_the_promise_over_the_whole_lis
         ]
         broken += any(look.threshold == 0.9 for look in looks)
         late += looks[-1].threshold in (0.97, 0.95)
-    assert stats.binomtest(broken, 100, 0.05, alternative="greater").pvalue > 0.01
-    assert late > 50
+    assert stats.binomtest(broken, 60, 0.05, alternative="greater").pvalue > 0.01
+    assert late > 30
 
 
 def test_an_anytime_certificate_says_so_and_is_no_easier_than_one_for_one_look():
