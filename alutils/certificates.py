@@ -54,8 +54,7 @@ THRESHOLDS = tuple(round(0.99 - 0.005 * step, 3) for step in range(99))
 HIGHER = (0.999, 0.998, 0.995)
 """What `certify` falls back on, if asked to, where the first threshold on the list fails."""
 
-MOST_LABELS = 10**9
-"""More than this is never, in a forecast."""
+MOST_LABELS = 10**9  # more than this is never, in a forecast
 
 
 @dataclass(frozen=True)
