@@ -8,7 +8,7 @@ import importlib
 from alutils.paths import repository_root
 from benchmarks.timing import report, save
 
-NAMES = ("mnist", "az")
+NAMES = ("mnist", "az", "queries", "pool_stream", "labelling")
 
 
 def main() -> None:
