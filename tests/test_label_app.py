@@ -20,7 +20,7 @@ import pytest
 from flask.testing import FlaskClient
 from label_helpers import BAD, TinyFeatures, encoded, fill, letter, png, scores, state
 
-from alutils.labelling import security, serve
+from alutils.labelling import pages, security, serve
 from alutils.labelling.app import create_app
 from alutils.labelling.loop import LabellingLoop
 from alutils.labelling.records import LabellingError
@@ -529,7 +529,26 @@ def test_a_class_can_be_added_on_the_way(sure):
 
 def test_without_a_model_the_box_is_there_at_once(project):
     page = choose(project.browser, png(77))
-    assert "no model yet" in page and 'id="label"' in page
+    assert "No model has said" in page and 'id="label"' in page
+
+
+def test_a_model_that_does_not_answer_is_waited_for_only_so_long(tmp_path, monkeypatch):
+    monkeypatch.setattr(pages, "WAIT_S", 0.0)
+    with Store.open(tmp_path / "p", CLASSES, audit_share=0, seed=0) as store:
+        fill(store, 3)
+        scores(store, 0.9)
+        loop = LabellingLoop(store, TinyFeatures())  # not started
+        browser = Browser(
+            create_app(store, loop, access=access("127.0.0.1", bytes(32))).test_client()
+        )
+        page = choose(browser.sign_in(), png(8))
+        assert "is reading the picture" in page
+        path = f"/one/{max(store.snapshot()['id'])}"
+        for _ in range(pages.MOST_TRIES):
+            assert 'id="again"' in browser.client.get(path).text
+            path = browser.send(path).location
+        page = browser.client.get(path).text
+        assert 'id="again"' not in page and 'id="label"' in page
 
 
 def test_the_loop_answers_for_a_picture_that_has_just_come(tmp_path):

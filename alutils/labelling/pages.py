@@ -33,6 +33,7 @@ blueprint = Blueprint("pages", __name__)
 PERSON = 100  # characters, as in the store
 WAIT_S = 1.5  # for the model's answer to a picture that has just come
 _NAP_S = 0.05
+MOST_TRIES = 10  # of the page that waits for it, before it asks the person instead
 
 View = str | Response
 
@@ -146,7 +147,8 @@ def one() -> View:
 @blueprint.get("/one/<int:item>")
 def one_picture(item: int) -> View:
     """Show what the model says, where the picture is now, or a box to type its class."""
-    return _one_page(tool().store.item(item))
+    tries = request.args.get("tries", 0, type=int)
+    return _one_page(tool().store.item(item), tries=tries)
 
 
 @blueprint.post("/one/<int:item>")
@@ -156,7 +158,8 @@ def one_label(item: int) -> View:
     label = request.form.get("label")
     if label is None:
         _file_if_sure(_predicted(item))
-        return redirect(url_for("pages.one_picture", item=item))
+        tries = request.args.get("tries", 0, type=int) + 1
+        return redirect(url_for("pages.one_picture", item=item, tries=tries))
     try:
         label = checked_name(label)
         if request.form.get("add"):
@@ -175,7 +178,7 @@ def _one_form(problem: str | None = None) -> str:
     return render_template("one.html", item=None, problem=problem, threshold=tool().threshold)
 
 
-def _one_page(item: Item, **more: Any) -> str:
+def _one_page(item: Item, tries: int = MOST_TRIES, **more: Any) -> str:
     store = tool().store
     first = next((e for e in store.events(item.id) if e.kind in ("label", "auto")), None)
     folder = next((c.folder for c in store.classes() if c.name == item.label), None)
@@ -184,7 +187,7 @@ def _one_page(item: Item, **more: Any) -> str:
         item=item,
         folder=folder,
         path=shown(store.files.classes / folder) if folder else None,
-        waiting=item.label is None and not item.audit and _is_waited_for(item),
+        waiting=tries < MOST_TRIES and _is_waited_for(item),
         sure=_is_sure(item),
         threshold=tool().threshold,
         judged=first,
@@ -198,16 +201,17 @@ def _is_sure(item: Item) -> bool:
 
 
 def _is_waited_for(item: Item) -> bool:
-    return item.predicted is None and tool().store.model() is not None
+    is_hidden = item.label is not None or item.audit or item.predicted is not None
+    return not is_hidden and tool().desk.loop is not None and tool().store.model() is not None
 
 
 def _predicted(item: int) -> Item:
     """Return a picture as soon as the model has answered, or after a while without."""
     end = time.monotonic() + WAIT_S
     found = tool().store.item(item)
-    while found.label is None and not found.audit and _is_waited_for(found):
-        if time.monotonic() > end:
-            break
+    if _is_waited_for(found):
+        tool().desk.loop.poke()
+    while _is_waited_for(found) and time.monotonic() < end:
         time.sleep(_NAP_S)
         found = tool().store.item(item)
     return found

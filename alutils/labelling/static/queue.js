@@ -529,7 +529,7 @@ export function mountQueue(root, options) {
     ];
     if (progress.auto) lines.push(...fact("By the model", count(progress.auto)));
     if (progress.judged) {
-      lines.push(...fact("Model was right", `${percent(progress.right / progress.judged)} (${count(progress.right)} of ${count(progress.judged)} that people labelled)`));
+      lines.push(...fact("Model was right", `${percent(progress.right / progress.judged)} of ${count(progress.judged)} asked about, unsure ones first`));
     }
     if (progress.unreadable) lines.push(...fact("Files missing", count(progress.unreadable)));
     const others = Object.keys(progress.per_person).length;

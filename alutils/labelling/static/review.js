@@ -70,7 +70,8 @@ function add(item) {
   image.loading = "lazy";
   image.alt = "";
   image.src = picture(item, true);
-  card.append(image, document.createElement("strong"), document.createElement("span"));
+  const made = (tag) => document.createElement(tag);
+  card.append(image, made("strong"), made("span"), made("span"));
   card.addEventListener("click", () => toggle(item.id));
   cards.set(item.id, card);
   const place = document.createElement("li");
@@ -87,7 +88,8 @@ function update(item) {
   const by = { auto: "by the model", human: "by a person" }[item.label_source] || "no label";
   const sure = item.confidence === null ? "" : `${item.predicted} ${percent(item.confidence)}`;
   card.children[1].textContent = item.label ?? "–";
-  card.children[2].textContent = [by, sure && `model: ${sure}`].filter(Boolean).join(" · ");
+  card.children[2].textContent = by;
+  card.children[3].textContent = sure && `model: ${sure}`;
   card.classList.toggle("changed", Boolean(before) && (before.label !== item.label || before.label_source !== item.label_source));
   card.setAttribute("aria-label",
     `${item.label ? `Labelled ${item.label}` : "No label"}, ${by}${sure ? `, predicted ${sure}` : ""}, ${item.name}`);
