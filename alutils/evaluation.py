@@ -18,8 +18,10 @@ class Paired:
     ----------
     mean, low, high : mean difference and its interval at ``LEVEL`` (Student's t over seeds)
     p : two-sided p-value of the paired t-test
-    p_signed_rank : two-sided p-value of Wilcoxon's signed-rank test, which assumes no normality
+    p_signed_rank : two-sided p-value of Wilcoxon's signed-rank test, which assumes no normality;
+        NaN where seeds are not independent (``test_to_train`` above 0)
     n : seeds
+    test_to_train : what `paired` was told of them
     """
 
     mean: float
@@ -28,6 +30,7 @@ class Paired:
     p: float
     p_signed_rank: float
     n: int
+    test_to_train: float = 0.0
 
     @property
     def verdict(self) -> str:
@@ -37,26 +40,48 @@ class Paired:
         return "is reversed" if self.high < 0 else "is open"
 
     def sentence(self, claim: str, n_test: int) -> str:
-        """Return the finding in one plain sentence; differences are accuracies, told in points."""
+        """Return the finding in one plain sentence; differences are accuracies, told in points.
+
+        It says what the interval is for: other images of the kind, where it was corrected for
+        seeds that re-split one data set; else other training draws, on the test images at hand.
+        """
         mean, low, high = (100 * value for value in (self.mean, self.low, self.high))
+        seeds = f"{self.n} seeds on the same {n_test:,} test images, paired t-test"
+        if self.test_to_train:
+            seeds = (
+                f"for other images of the kind: {self.n} re-splits of one data set, {n_test:,} "
+                "test images each, t-test corrected for that,"
+            )
         return (
-            f"{claim}: {mean:+.1f} points (95% interval {low:+.1f} to {high:+.1f}, {self.n} seeds, "
-            f"{n_test:,} test images, paired t-test p = {self.p:.1g}): the claim {self.verdict}."
+            f"{claim}: {mean:+.1f} points (95% interval {low:+.1f} to {high:+.1f}, {seeds} "
+            f"p = {self.p:.1g}): the claim {self.verdict}."
         )
 
 
-def paired(ours: np.ndarray, base: np.ndarray) -> Paired:
+def paired(ours: np.ndarray, base: np.ndarray, test_to_train: float = 0.0) -> Paired:
     """Compare two arms that ran on the same seeds.
 
     Parameters
     ----------
     ours, base : (n_seeds,) float, one result a seed, in the same order; at least two
+    test_to_train
+        0 where seeds draw what is trained on and the test set is one and the same: the interval is
+        for other such draws and *these* test images; how the test images were drawn is not in it.
+        Where every seed splits one data set anew, the seeds share letters to test on and to train
+        on, and more of them tell no more of other letters: then the number of test items over that
+        of the others. The variance of the mean is then ``1 / n_seeds + test_to_train`` of that of a
+        seed.
 
     Returns
     -------
     Paired, of ``ours - base``
 
-    Source: Student (1908); Wilcoxon (1945).
+    Raises
+    ------
+    ValueError
+        For arms that do not fit, fewer than two seeds, or a ratio below 0.
+
+    Source: Student (1908); Wilcoxon (1945); Nadeau and Bengio (2003) for re-splits.
     """
     from scipy import stats
 
@@ -66,20 +91,50 @@ def paired(ours: np.ndarray, base: np.ndarray) -> Paired:
             f"{ours.shape} and {base.shape} results: a paired comparison takes two arms with the "
             "same seeds, at least 2."
         )
+    if not 0 <= test_to_train < np.inf:
+        raise ValueError(
+            f"test_to_train={test_to_train}: expected test items over others, 0 or more; 0 where "
+            "the seeds share one test set"
+        )
     difference = ours - base
+    n, mean = len(difference), float(difference.mean())
     if np.ptp(difference) == 0:  # no spread: the tests are undefined, the answer is not
         same = float(difference[0] == 0)
-        return Paired(difference[0], difference[0], difference[0], same, same, len(difference))
-    test = stats.ttest_1samp(difference, 0.0)
-    interval = test.confidence_interval(LEVEL)
+        return Paired(mean, mean, mean, same, same, n, test_to_train)
+    error = float(difference.std(ddof=1)) * np.sqrt(1 / n + test_to_train)
+    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * error
     return Paired(
-        mean=float(difference.mean()),
-        low=float(interval.low),
-        high=float(interval.high),
-        p=float(test.pvalue),
-        p_signed_rank=float(stats.wilcoxon(difference).pvalue),
-        n=len(difference),
+        mean=mean,
+        low=mean - half,
+        high=mean + half,
+        p=float(2 * stats.t.sf(abs(mean) / error, n - 1)),
+        # Ranks have no such correction: re-splits leave the test without a meaning.
+        p_signed_rank=np.nan if test_to_train else float(stats.wilcoxon(difference).pvalue),
+        n=n,
+        test_to_train=test_to_train,
     )
+
+
+def holm(p: np.ndarray, level: float = 1 - LEVEL) -> np.ndarray:
+    """Tell which of several claims hold when all of them are looked at.
+
+    Parameters
+    ----------
+    p : (n,) float, their p-values
+    level : the chance, at most, that any true null hypothesis is rejected
+
+    Returns
+    -------
+    (n,) bool, whose null hypotheses are rejected
+
+    Source: Holm (1979).
+    """
+    p = np.asarray(p, float)
+    order = np.argsort(p, kind="stable")
+    passes = p[order] <= level / np.arange(len(p), 0, -1)
+    rejected = np.zeros(len(p), bool)
+    rejected[order] = np.cumprod(passes).astype(bool)
+    return rejected
 
 
 def percentile_of(value: float, draws: np.ndarray) -> float:

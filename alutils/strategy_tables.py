@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from alutils.evaluation import paired
+from alutils import curves
+from alutils.evaluation import holm, paired
 
 TARGETS = (0.85, 0.90, 0.95)
 BASELINE = "random"
@@ -88,6 +89,7 @@ def summary(
     seconds: Mapping[tuple[str, str], float] | None = None,
     *,
     targets: Sequence[float] = TARGETS,
+    test_to_train: Mapping[str, float] = curves.TEST_TO_TRAIN,
 ) -> pd.DataFrame:
     """Return a row for each protocol and strategy, the best area first.
 
@@ -96,6 +98,8 @@ def summary(
     table : as for `areas`, at least two seeds, with the strategy ``random``
     seconds : (protocol, arm) to the mean time of a curve
     targets : accuracies
+    test_to_train : protocol to what `evaluation.paired` is told of its seeds; 0 where it is not
+        there: intervals are then for the test images at hand, and do not hold their sampling
 
     Returns
     -------
@@ -123,7 +127,7 @@ def summary(
             missing = wide.columns[wide.isna().any()][0]
             raise ValueError(f"{protocol}: {missing} lacks some seeds; run the sweep to its end.")
         for arm in wide:
-            difference = paired(wide[arm], wide[BASELINE])
+            difference = paired(wide[arm], wide[BASELINE], test_to_train.get(protocol, 0.0))
             gaps = wide[arm] - wide[BASELINE]
             record = {
                 "protocol": protocol, "arm": arm, "seeds": len(wide), "area": wide[arm].mean(),
@@ -144,7 +148,7 @@ def summary(
     together["verdict"] = ""
     for _, rows in together.groupby("protocol"):
         others = rows[rows["arm"] != BASELINE]
-        sure = dict(zip(others.index, _holm(others["p"].to_numpy()), strict=True))
+        sure = dict(zip(others.index, holm(others["p"].to_numpy()), strict=True))
         for i in others.index:
             better = "better" if rows.loc[i, "gain"] > 0 else "worse"
             together.loc[i, "verdict"] = better if sure[i] else "no better"
@@ -153,16 +157,20 @@ def summary(
     )
 
 
-def mean_curves(table: pd.DataFrame) -> pd.DataFrame:
+def mean_curves(
+    table: pd.DataFrame, test_to_train: Mapping[str, float] = curves.TEST_TO_TRAIN
+) -> pd.DataFrame:
     """Return each strategy's mean curve: protocol, arm, n_human, mean, low, high, seeds.
 
-    ``low`` and ``high``: 95% interval of the mean (Student's t over seeds).
+    ``low`` and ``high``: 95% interval of the mean (Student's t over seeds, with the correction of
+    `evaluation.paired` where ``test_to_train`` names the protocol).
     """
     from scipy import stats
 
     grouped = _curves(table).groupby(["protocol", "arm", "n_human"], sort=False)["value"]
     out = grouped.agg(["mean", "sem", "count"]).reset_index()
     half = stats.t.ppf(0.975, np.maximum(out["count"] - 1, 1)) * out["sem"].fillna(0)
+    half *= np.sqrt(1 + out["count"] * out["protocol"].map(test_to_train).fillna(0.0))
     out["low"], out["high"] = out["mean"] - half, out["mean"] + half
     return out.rename(columns={"count": "seeds"})[
         ["protocol", "arm", "n_human", "mean", "low", "high", "seeds"]
@@ -178,8 +186,14 @@ def no_better_than_random(summary: pd.DataFrame) -> dict[str, list[str]]:
     }
 
 
-def tied_for_best(table: pd.DataFrame) -> pd.DataFrame:
+def tied_for_best(
+    table: pd.DataFrame, test_to_train: Mapping[str, float] = curves.TEST_TO_TRAIN
+) -> pd.DataFrame:
     """Return the best strategy of each protocol and those that cannot be told from it.
+
+    Parameters
+    ----------
+    table, test_to_train : as for `summary`
 
     Returns
     -------
@@ -192,8 +206,9 @@ def tied_for_best(table: pd.DataFrame) -> pd.DataFrame:
         wide = of_protocol.pivot(index="seed", columns="arm", values="area")
         best = wide.mean().idxmax()
         others = [arm for arm in wide if arm != best]
-        differences = [paired(wide[arm], wide[best]) for arm in others]
-        apart = _holm(np.array([d.p for d in differences]))
+        ratio = test_to_train.get(protocol, 0.0)
+        differences = [paired(wide[arm], wide[best], ratio) for arm in others]
+        apart = holm(np.array([d.p for d in differences]))
         records.append((protocol, best, best, 0.0, 0.0, 0.0, 1.0))
         records += sorted(
             (
@@ -212,12 +227,3 @@ def _curves(table: pd.DataFrame) -> pd.DataFrame:
     if rows.empty:
         raise ValueError("no rows with metric=accuracy and split=test: there is no curve.")
     return rows.sort_values(["protocol", "arm", "seed", "n_human"], kind="stable")
-
-
-def _holm(p: np.ndarray, level: float = 0.05) -> np.ndarray:
-    """Return which hypotheses are rejected, (n,) bool, with the family's error at ``level``."""
-    order = np.argsort(p, kind="stable")
-    passes = p[order] <= level / np.arange(len(p), 0, -1)
-    rejected = np.zeros(len(p), bool)
-    rejected[order] = np.cumprod(passes).astype(bool)
-    return rejected

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from alutils import article, evaluation, replication
 
@@ -123,6 +124,48 @@ def test_a_claim_holds_only_where_the_whole_interval_is_on_its_side(shift, verdi
     result = evaluation.paired(noise + shift, np.zeros(20))
     assert result.verdict == verdict
     assert verdict in result.sentence("a beats b", 10_000)
+
+
+def test_re_splits_of_one_sample_do_not_make_a_claim_of_nothing():
+    # Two fixed readers, equally good on all letters: of 400 samples of 2,000 letters, each split
+    # 30 times, few may let a claim hold. Uncorrected most do.
+    rng, n, n_test = np.random.default_rng(0), 2_000, 600
+    held = {0.0: 0, n_test / (n - n_test): 0}
+    for _ in range(400):
+        who_is_right = rng.choice([-1.0, 0.0, 1.0], n, p=[0.05, 0.9, 0.05])
+        splits = rng.permuted(np.tile(who_is_right, (30, 1)), axis=1)[:, :n_test].mean(axis=1)
+        for ratio in held:
+            held[ratio] += evaluation.paired(splits, np.zeros(30), ratio).verdict != "is open"
+    uncorrected, corrected = held.values()
+    assert uncorrected > 0.4 * 400
+    assert corrected <= 0.08 * 400
+
+
+def test_the_correction_for_re_splits_is_nadeau_and_bengios():
+    ours = np.random.default_rng(1).normal(0.02, 0.02, 10)
+    result = evaluation.paired(ours, np.zeros(10), test_to_train=0.5)
+    error = np.sqrt((1 / 10 + 0.5) * ours.var(ddof=1))
+    half = 2.262157162740992 * error  # t quantile, 9 degrees
+    assert (result.low, result.high) == pytest.approx((ours.mean() - half, ours.mean() + half))
+    assert (result.p < 0.05) == (result.low > 0 or result.high < 0)
+    assert np.isnan(result.p_signed_rank) and result.test_to_train == 0.5
+    plain = evaluation.paired(ours, np.zeros(10))
+    test = stats.ttest_1samp(ours, 0)
+    assert plain.p == pytest.approx(test.pvalue)
+    assert plain.p_signed_rank == stats.wilcoxon(ours).pvalue
+
+
+def test_a_sentence_says_what_its_interval_is_for():
+    ours = np.array([0.1, 0.2, 0.15])
+    assert "on the same 1,000 test images" in evaluation.paired(ours, 0 * ours).sentence("a", 1000)
+    again = evaluation.paired(ours, 0 * ours, 0.4).sentence("a", 1000)
+    assert "for other images of the kind: 3 re-splits of one data set, 1,000 test images" in again
+
+
+@pytest.mark.parametrize("ratio", [-0.1, np.nan, np.inf])
+def test_a_ratio_that_is_none_is_refused(ratio):
+    with pytest.raises(ValueError, match="test_to_train="):
+        evaluation.paired(np.arange(3), np.zeros(3), ratio)
 
 
 def test_equal_arms_differ_by_nothing():

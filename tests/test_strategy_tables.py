@@ -11,6 +11,7 @@ from scipy import stats
 
 from alutils import (
     curves,
+    evaluation,
     grids,
     manifest,
     reference,
@@ -110,10 +111,32 @@ def test_mean_curves_have_students_interval():
     )
 
 
+def test_seeds_that_re_split_one_data_set_are_not_taken_for_independent_ones():
+    rows = many({"margin": 0.004, "bald": 0.0})
+    ratio = curves.TEST_TO_TRAIN["letters_vgg16"]
+    assert ratio == pytest.approx(0.3 / 0.7)
+    fixed = strategy_tables.summary(rows).set_index("arm")
+    re_split = strategy_tables.summary(rows.assign(protocol="letters_vgg16")).set_index("arm")
+    wider = (re_split["high"] - re_split["low"]) / (fixed["high"] - fixed["low"])
+    assert wider[["margin", "bald"]].tolist() == pytest.approx([np.sqrt(1 + 12 * ratio)] * 2)
+    assert fixed.loc["margin", "verdict"] == "better"
+    assert re_split.loc["margin", "verdict"] == "no better"
+    assert len(strategy_tables.tied_for_best(rows)) < 3
+    assert len(strategy_tables.tied_for_best(rows.assign(protocol="letters"))) == 3
+    own = strategy_tables.summary(rows, test_to_train={"mnist_pixels": ratio}).set_index("arm")
+    assert own.loc["margin", "low"] == re_split.loc["margin", "low"]
+    means = [
+        strategy_tables.mean_curves(rows.assign(protocol=name))
+        for name in ("mnist_pixels", "letters")
+    ]
+    fixed_width, wide = (mean["high"] - mean["low"] for mean in means)
+    assert (wide / fixed_width).tolist() == pytest.approx([np.sqrt(1 + 12 * ratio)] * len(wide))
+
+
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_rejects_what_bonferroni_does_and_nothing_out_of_order(p):
     p = np.array(p)
-    rejected = strategy_tables._holm(p)
+    rejected = evaluation.holm(p)
     assert rejected[p <= 0.05 / len(p)].all()
     assert not rejected[p > 0.05].any()
     if rejected.any() and not rejected.all():
