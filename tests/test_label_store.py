@@ -22,6 +22,7 @@ from alutils.labelling.records import (
     Filter,
     LabellingError,
     Model,
+    UnavailableError,
     UnknownError,
 )
 from alutils.labelling.store import Store
@@ -124,7 +125,7 @@ def test_a_picture_whose_row_cannot_be_written_leaves_no_file(store, monkeypatch
             raise sqlite3.OperationalError("database or disk is full")
 
     monkeypatch.setattr(store, "step", full)
-    with pytest.raises(sqlite3.OperationalError):
+    with pytest.raises(UnavailableError, match="disk is full"):
         add(store, 99)
     monkeypatch.undo()
     (_, files), (_, old) = content(store), before
@@ -218,6 +219,12 @@ def test_a_renamed_class_keeps_its_pictures(store):
     assert store.item(1).label == "a b"
     assert folders(store) == {("a b", "1-1.png"), ("B", "2-2.png")}
     assert not store.reconcile()
+    (store.files.classes / "Z").mkdir()  # in the way: the links are made anew
+    (store.files.classes / "Z" / "mine").write_bytes(b"mine")
+    store.rename_class("a b", "Z")
+    assert folders(store) == {("Z", "1-1.png"), ("B", "2-2.png")}
+    assert (store.files.aside / "mine").read_bytes() == b"mine"
+    store.rename_class("Z", "a b")
     with pytest.raises(LabellingError, match="exists already"):
         store.rename_class("a b", "B")
     with pytest.raises(LabellingError, match="no such class"):
@@ -687,6 +694,35 @@ def test_the_users_own_pictures_are_never_touched(tmp_path):
         store.reconcile(check_content=True)
     assert (tmp_path / "mine.png").read_bytes() == HEAD
     assert sorted(p.name for p in tmp_path.iterdir()) == ["labelling", "mine.png"]
+
+
+def test_a_label_counts_though_its_link_cannot_be_made_and_the_link_follows(store, monkeypatch):
+    link = store.files.link
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store.files, "link", full)
+    assert store.label("ann", 1, "A").label == "A"
+    assert folders(store) == set()
+    monkeypatch.setattr(store.files, "link", link)
+    store.label("ann", 2, "A")
+    assert folders(store) == {("A", "1-1.png"), ("A", "2-2.png")}
+
+
+def test_a_full_disk_is_said_and_changes_nothing(store):
+    store.label("ann", 1, "A")
+    before = content(store)
+    pages = store.connection.execute("PRAGMA page_count").fetchone()[0]
+    store.connection.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(UnavailableError, match=r"disk is full.*nothing was changed"):
+        for i in range(1000):
+            store.relabel("ann", [1], "AB"[i % 2], "k" * 190 + str(i))
+            before = content(store)
+    assert content(store) == before
+    store.connection.execute("PRAGMA max_page_count = 1000000")
+    assert store.label("ann", 10, "B").label == "B"
+    assert not store.reconcile()
 
 
 # --- opening --------------------------------------------------------------------------------------

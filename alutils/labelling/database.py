@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from alutils.labelling.records import LabellingError
+from alutils.labelling.records import LabellingError, UnavailableError
 
 VERSION = 1
 BUSY_S = 30.0  # how long a write waits for another process
@@ -136,8 +136,6 @@ class Database:
                 self._prepare(connection)
         except sqlite3.DatabaseError as error:
             self.close()
-            if isinstance(error, sqlite3.OperationalError):
-                raise LabellingError(f"{path}: cannot be used ({error})") from error
             raise LabellingError(
                 f"{path}: is damaged or no database of the labelling tool ({error}); move it away "
                 "to start anew, the pictures beside it are kept"
@@ -192,18 +190,30 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Write all of it or nothing; on disk when it ends."""
+        """Write all of it or nothing; on disk when it ends.
+
+        Raises
+        ------
+        UnavailableError
+            If the disk is full, or another process holds the database for longer than `BUSY_S`.
+        """
         with self._writing:
-            connection = self.connection
-            connection.execute("BEGIN IMMEDIATE")
             try:
-                yield connection
-                self.step("before commit")
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
+                connection = self.connection
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield connection
+                    self.step("before commit")
+                    connection.execute("COMMIT")
+                except BaseException:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+                    raise
+            except sqlite3.OperationalError as error:
+                raise UnavailableError(
+                    f"{self.path.name}: could not be written ({error}), nothing was changed; see "
+                    "that there is space on the disk and that no other program uses it, try again"
+                ) from error
             self.step("after commit")
 
     @contextmanager

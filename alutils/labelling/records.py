@@ -23,6 +23,10 @@ class ConflictError(LabellingError):
     """It comes too late, or from the wrong person: the picture is another's, or has its label."""
 
 
+class UnavailableError(LabellingError):
+    """The disk is full or another program holds the database; it may work later."""
+
+
 @dataclass(frozen=True)
 class LabelClass:
     """A class: ``number`` from 0, ``name`` as given, ``key`` to press (or None), ``folder``."""

@@ -7,6 +7,7 @@ mends what a crash left in between.
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -25,6 +26,7 @@ from alutils.labelling.records import SOURCES, LabelClass, LabellingError, Unkno
 from alutils.labelling.scoring import Scoring
 
 AUDIT_SHARE, AUDIT_RATE = 0.1, 0.2
+log = logging.getLogger(__name__)
 _DATABASE, _LOCK = "labels.sqlite", "lock"
 
 
@@ -34,6 +36,7 @@ class Store(Queue, Scoring):
     files: Files
     folder: Path
     _lock: BinaryIO | None
+    _unshown: list[tuple[int, int | None]]  # labels whose link could not be made or removed yet
 
     @classmethod
     def open(
@@ -89,6 +92,7 @@ class Store(Queue, Scoring):
             raise
         store.files, store.folder, store._lock = files, folder, lock
         store.rng, store.lease_s = np.random.default_rng(seed), lease_s
+        store._unshown = []
         try:
             with store.transaction() as connection:
                 given = {"audit_share": audit_share, "audit_rate": audit_rate}
@@ -238,24 +242,26 @@ class Store(Queue, Scoring):
             If there is no such class, or one of the new name.
         """
         new = checked_name(new)
-        with self.transaction() as connection:
-            number = self._class_number(connection, old)
-            others = [c for c in self.classes() if c.number != number]
-            if new in {c.name for c in others}:
-                raise LabellingError(f"class {new!r}: exists already; choose another name")
-            before = connection.execute(
-                "SELECT folder FROM classes WHERE number = ?", (number,)
-            ).fetchone()[0]
-            folder = folder_name(new, [c.folder for c in others])
-            connection.execute(
-                "UPDATE classes SET name = ?, folder = ? WHERE number = ?", (new, folder, number)
-            )
-            self.step("class written")
-        source, target = self.files.classes / before, self.files.classes / folder
-        if before != folder and source.is_dir() and not target.exists():
-            with self._writing:
-                source.rename(target)
-            self.step("class folder renamed")
+        with self._writing:  # until the folder has its name, nobody makes links in it
+            with self.transaction() as connection:
+                number = self._class_number(connection, old)
+                others = [c for c in self.classes() if c.number != number]
+                if new in {c.name for c in others}:
+                    raise LabellingError(f"class {new!r}: exists already; choose another name")
+                before = self.classes()[number].folder
+                folder = folder_name(new, [c.folder for c in others])
+                connection.execute(
+                    "UPDATE classes SET name = ?, folder = ? WHERE number = ?",
+                    (new, folder, number),
+                )
+                self.step("class written")
+            source, target = self.files.classes / before, self.files.classes / folder
+            if before != folder and source.is_dir():
+                if target.exists():
+                    self.reconcile()
+                else:
+                    source.rename(target)
+                    self.step("class folder renamed")
         return self.classes()[number]
 
     # --- class folders ------------------------------------------------------------------------
@@ -273,15 +279,25 @@ class Store(Queue, Scoring):
         # What is true is read under the lock that writers take: who comes last sees the last state.
         with self._writing:
             folders = {c.number: c.folder for c in self.classes()}
-            for item, old in zip(items, before, strict=True):
-                row = self.connection.execute(
-                    "SELECT sha256, name, label FROM items WHERE id = ?", (item,)
-                ).fetchone()
-                name = file_name(row["name"], item)
-                if old is not None and old != row["label"]:
-                    self.files.unlink(row["sha256"], folders[old], name)
-                if row["label"] is not None and self.files.picture(row["sha256"]).is_file():
-                    self.files.link(row["sha256"], folders[row["label"]], name)
+            todo, self._unshown = self._unshown + list(zip(items, before, strict=True)), []
+            for item, old in todo:
+                try:
+                    self._show(item, old, folders)
+                except (
+                    OSError
+                ) as error:  # the label is on the disk: it must not look as if it failed
+                    log.warning("picture %d is not in its class folder yet: %s", item, error)
+                    self._unshown.append((item, old))
+
+    def _show(self, item: int, old: int | None, folders: dict[int, str]) -> None:
+        row = self.connection.execute(
+            "SELECT sha256, name, label FROM items WHERE id = ?", (item,)
+        ).fetchone()
+        name = file_name(row["name"], item)
+        if old is not None and old != row["label"]:
+            self.files.unlink(row["sha256"], folders[old], name)
+        if row["label"] is not None and self.files.picture(row["sha256"]).is_file():
+            self.files.link(row["sha256"], folders[row["label"]], name)
 
     def reconcile(self, *, check_content: bool = False) -> Mended:
         """Mend what a crash or a stranger left; call it after `open`. Twice does no more than once.
