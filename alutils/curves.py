@@ -53,12 +53,6 @@ class Source:
 
 TEST_SHARE = 0.3
 """The share of a data set without test images of its own that tests, as in the report."""
-TEST_TO_TRAIN = dict.fromkeys(("letters_vgg16", "letters", "digits"), TEST_SHARE / (1 - TEST_SHARE))
-"""Protocols whose seeds split one data set anew, to test items over others, for
-`evaluation.paired`: the letters here, both data sets in notebook 04. The MNIST settings are not
-among them: their pools are drawn, their test images stay the same, and so their intervals are for
-these test images and do not hold the chance that drew those.
-"""
 
 
 def check(

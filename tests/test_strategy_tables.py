@@ -113,7 +113,7 @@ def test_mean_curves_have_students_interval():
 
 def test_seeds_that_re_split_one_data_set_are_not_taken_for_independent_ones():
     rows = many({"margin": 0.004, "bald": 0.0})
-    ratio = curves.TEST_TO_TRAIN["letters_vgg16"]
+    ratio = strategy_tables.TEST_TO_TRAIN["letters_vgg16"]
     assert ratio == pytest.approx(0.3 / 0.7)
     fixed = strategy_tables.summary(rows).set_index("arm")
     re_split = strategy_tables.summary(rows.assign(protocol="letters_vgg16")).set_index("arm")
