@@ -195,15 +195,14 @@ class Reading(Database):
         Returns
         -------
         ``id`` (n,) int64, ``sha256`` (n,) str, ``label`` (n,) int64 class numbers given by people,
-        -1 elsewhere, ``auto`` (n,) bool, ``audit`` (n,) bool, in the order of the ids
+        -1 elsewhere, ``audit`` (n,) bool, in the order of the ids
         """
         rows = self.connection.execute(
-            """SELECT id, sha256, CASE label_source WHEN 'human' THEN label ELSE -1 END,
-                coalesce(label_source = 'auto', 0), audit
+            """SELECT id, sha256, CASE label_source WHEN 'human' THEN label ELSE -1 END, audit
             FROM items WHERE NOT unreadable ORDER BY id"""
         ).fetchall()
-        columns = list(zip(*rows, strict=True)) or [()] * 5
-        kinds = {"id": np.int64, "sha256": str, "label": np.int64, "auto": bool, "audit": bool}
+        columns = list(zip(*rows, strict=True)) or [()] * 4
+        kinds = {"id": np.int64, "sha256": str, "label": np.int64, "audit": bool}
         return {n: np.array(c, k) for (n, k), c in zip(kinds.items(), columns, strict=True)}
 
     def model(self, sha256: str | None = None) -> Model | None:

@@ -63,7 +63,8 @@ class Store(Queue, Scoring):
         audit_rate : share of what is handed out that comes from the audit slice; kept, 0.2 at first
         lease_s : how many seconds a person may hold a picture
         seed : of the random draws; None draws one
-        alone : refuse if another process has the project open
+        alone : refuse if another process has the project open; several that share one never get the
+            same picture, but class folders may lag behind until the next `reconcile`
         clock, step : see `alutils.labelling.database.Database`
 
         Raises
