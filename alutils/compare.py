@@ -14,6 +14,9 @@ for a single proportion or count of right answers; another single number has non
 ``no parameters``   a table without a manifest beside it: no telling
 ``not published``   there is no such published value
 ==================  ==========================================================================
+
+The documents' letters are real ones: where a run's are rendered from fonts, its verdict on a value
+that is no exact claim says so, as in ``differs (rendered)``.
 """
 
 import math
@@ -39,18 +42,23 @@ COUNTS = ("n_right", "auto_wrong", "n_moved", "labels_to_reach")
 LEVEL = 0.95
 NOTE = (
     "95% intervals: Student's t over n seeds; Wilson's for a single proportion. "
-    "Difference: ours - published."
+    "Difference: ours - published. Seeds share their data set: the interval of their mean is for "
+    "other draws from it, not for other images."
 )
 
 
 @dataclass(frozen=True)
 class Source:
-    """A results table and, where it is known, under which parameters and on what it was made."""
+    """A results table and, where it is known, under which parameters and on what it was made.
+
+    ``rendered``: made from letters that were rendered from fonts.
+    """
 
     label: str
     table: pd.DataFrame
     parameters: Mapping[str, Any] | None
     cpu: str | None = None
+    rendered: bool = False
 
 
 def compare(
@@ -121,8 +129,14 @@ def load(paths: Iterable[Path | str]) -> list[Source]:
             stem, _, number = label.partition("#")
             label = f"{stem}#{int(number or 1) + 1}"
         cpu = about.get("machine", {}).get("cpu")
-        sources.append(Source(label, table, about.get("parameters"), cpu))
+        sources.append(Source(label, table, about.get("parameters"), cpu, is_rendered(about)))
     return sources
+
+
+def is_rendered(about: Mapping[str, Any]) -> bool:
+    """Whether a manifest says that the letters were rendered from fonts."""
+    inputs = about.get("inputs", {}).values()
+    return any(entry.get("provenance") == "rendered" for entry in inputs)
 
 
 def read_published(path: Path | str) -> list[dict[str, Any]]:
@@ -204,6 +218,7 @@ def _judge(summary: dict[str, Any], known: list[dict[str, Any]], source: Source)
     row = matching[0] if matching and summary["last"] else None
     value = float(row["value"]) if row else math.nan
     low, high = summary["low"], summary["high"]
+    letters = " (rendered)" if source.rendered else ""
     if row is None:
         verdict = "not published"
     elif (applies := _applies(row["when"], source.parameters)) is not True:
@@ -212,10 +227,11 @@ def _judge(summary: dict[str, Any], known: list[dict[str, Any]], source: Source)
         equal = bool(summary["values"]) and all(ours == value for ours in summary["values"])
         verdict = "exact" if equal else "MISSED"
     elif math.isnan(low):
-        verdict = "no interval"
+        verdict = f"no interval{letters}"
     else:
         # Equal seeds make an interval of no width: allow for the rounding of its ends.
-        verdict = "within interval" if low - 1e-12 <= value <= high + 1e-12 else "differs"
+        within = low - 1e-12 <= value <= high + 1e-12
+        verdict = ("within interval" if within else "differs") + letters
     return summary | {
         "published": value, "difference": summary["mean"] - value, "verdict": verdict
     }  # fmt: skip

@@ -43,9 +43,7 @@ def execute(
     """
     root = paths.repository_root()
     notebook = runs.notebook_path(experiment, root)
-    parameters = read_parameters(notebook)
-    from_profile = profile_values(experiment, profile, parameters, root)
-    values = check(parameters, from_profile | dict(overrides or {}))
+    values = parameters_of(experiment, profile, overrides)
     state = runs.describe(experiment, profile, values, notebook, root)
     folder, lock = folders.claim(output_root or runs.runs_folder(root), state["run_id"])
     try:
@@ -53,6 +51,16 @@ def execute(
     finally:
         os.close(lock)
     return folder
+
+
+def parameters_of(
+    experiment: str, profile: str = "quick", overrides: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return every parameter of a run as `execute` would use it, or raise as it would."""
+    root = paths.repository_root()
+    parameters = read_parameters(runs.notebook_path(experiment, root))
+    from_profile = profile_values(experiment, profile, parameters, root)
+    return check(parameters, from_profile | dict(overrides or {}))
 
 
 def keep_outputs(experiment: str, folder: Path) -> Path:

@@ -6,7 +6,6 @@ run; ``--run FOLDER`` publishes a run that is there already. The README holds ta
 """
 
 import re
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -23,7 +22,9 @@ def publish(folder: Path, name: str | None = None) -> list[Path]:
     """Copy a finished run's tables, figures and manifest into results/.
 
     ``metrics.csv`` becomes ``<name>.csv``, its replicates ``<name>_replicates.csv``; tables of the
-    run's own go to ``<name>_<table>.csv``, figures to ``figures/<name>_<figure>.png``.
+    run's own go to ``<name>_<table>.csv``, figures to ``figures/<name>_<figure>.png``. What an
+    earlier run left under the name and this one does not bring is removed, so that no two runs
+    are mixed.
 
     Parameters
     ----------
@@ -37,13 +38,20 @@ def publish(folder: Path, name: str | None = None) -> list[Path]:
     Raises
     ------
     RunError
-        For a run that is not complete.
+        For a run that is not complete, or not of the full profile; for rendered letters under the
+        name ``az``, which is for real ones; for a name that another experiment's results bear.
     """
     about = manifest.read_json(folder / "manifest.json")
     if about.get("status") != "complete":
         raise runs.RunError(f"{folder.name}: not a finished run; only those are published")
+    if about.get("profile") != "full":
+        raise runs.RunError(
+            f"{folder.name}: profile={about.get('profile')}: reference results are made by the "
+            f"full one: python -m alutils run {about['experiment']} --profile full"
+        )
     experiment, results = about["experiment"], repository_root() / "results"
     name = name or experiment
+    _check_name(name, experiment, compare.is_rendered(about))
     table = tables.read(folder / "metrics.csv")
     replicate = table["protocol"].isin(REPLICATES)
     written = []
@@ -57,15 +65,58 @@ def publish(folder: Path, name: str | None = None) -> list[Path]:
     for source in sorted(folder.glob("tables/*.csv")):
         # A run's own tables bear its experiment's name already, or none.
         own = re.sub(rf"^({experiment}|{experiment.split('_')[0]})_", "", source.name)
-        written.append(Path(shutil.copyfile(source, results / f"{name}_{own}")))
+        written.append(results / f"{name}_{own}")
+        write_atomically(written[-1], source.read_bytes())
     for source in sorted(folder.glob("figures/*.png")):
-        written.append(Path(shutil.copyfile(source, figures / f"{name}_{source.name}")))
+        written.append(figures / f"{name}_{source.name}")
+        write_atomically(written[-1], source.read_bytes())
+    for stale in _of_name(results, name) - set(written):
+        stale.unlink()
     texts = manifest.read_json(figures / "figures.json")
     mine = manifest.read_json(folder / "figures" / "figures.json")
     kept = {file: text for file, text in texts.items() if (figures / f"{file}.png").is_file()}
     texts = kept | {f"{name}_{figure}": text for figure, text in mine.items()}
     manifest.write_json(figures / "figures.json", dict(sorted(texts.items())))
     return written
+
+
+def _check_name(name: str, experiment: str, rendered: bool) -> None:
+    """Raise RunError where results of another kind bear this name, or are to bear it."""
+    if name == "az" and rendered:
+        raise runs.RunError(
+            "az: these letters are rendered, and results/az* are of real ones; publish them under "
+            "another name (--as az_rendered), or run az with -p data LETTERS.npz"
+        )
+    there = manifest.read_json(repository_root() / "results" / f"{name}.manifest.json")
+    if there.get("experiment", experiment) != experiment:
+        raise runs.RunError(
+            f"{name}: results/{name}* are of the experiment {there['experiment']}, not of "
+            f"{experiment}; choose another name (--as)"
+        )
+
+
+def _of_name(results: Path, name: str) -> set[Path]:
+    """Return the files in results/ that were published under a name.
+
+    ``az_explore_clusters.csv`` is not one of ``az``'s where ``az_explore`` was published, too: a
+    name is what has a manifest.
+    """
+    manifests = (
+        path.name.removesuffix(".manifest.json") for path in results.glob("*.manifest.json")
+    )
+    longer = [
+        f"{other}{end}"
+        for other in manifests
+        if other.startswith(f"{name}_") and other != f"{name}_replicates"
+        for end in ("_", ".")
+    ]
+    found = [
+        *(results / f"{name}{end}" for end in (".csv", ".manifest.json")),
+        *results.glob(f"{name}_*.csv"),
+        *results.glob(f"{name}_*.manifest.json"),
+        *(results / "figures").glob(f"{name}_*.png"),
+    ]
+    return {path for path in found if path.is_file() and not path.name.startswith(tuple(longer))}
 
 
 def publish_sweep(folder: Path, name: str | None = None) -> list[Path]:
@@ -179,30 +230,32 @@ def percentiles() -> str:
     return "\n".join(lines)
 
 
-def claims(name: str, n_test: int) -> str:
+def claims(name: str) -> str:
     """Return the paired differences of a results table as a Markdown list of sentences."""
     from alutils.evaluation import Paired
 
     table = pd.read_csv(repository_root() / "results" / f"{name}.csv")
-    fields = ["mean", "low", "high", "p", "p_signed_rank", "n"]
+    if "n_test" not in table:
+        raise runs.RunError(
+            f"results/{name}.csv does not say on how many images (n_test): an older run made it; "
+            "publish one of today's notebook"
+        )
+    fields = [field for field in Paired.__dataclass_fields__ if field in table]
     return "\n".join(
-        f"- {Paired(**row[fields]).sentence(row['claim'], n_test)}" for _, row in table.iterrows()
+        f"- {Paired(**row[fields]).sentence(row['claim'], row['n_test'])}"
+        for _, row in table.iterrows()
     )
-
-
-def az_test_letters() -> int:
-    """Return on how many letters the report's loops are compared."""
-    table = tables.read(repository_root() / "results" / "az.csv")
-    compared = table[(table["protocol"] == "as_stated") & (table["split"] == "test")]
-    return int(compared["n_eval"].min())
 
 
 def worries() -> str:
     """Return other classifiers' accuracies beside the report's head, as a Markdown table."""
-    table = pd.read_csv(repository_root() / "results" / "az_classifiers.csv")
+    results = repository_root() / "results"
+    table = pd.read_csv(results / "az_classifiers.csv")
+    rendered = compare.is_rendered(manifest.read_json(results / "az.manifest.json"))
+    kind = "rendered" if rendered else "real"
     wide = table.pivot(index="classifier", columns="inputs", values="accuracy")
     lines = [
-        f"| {table['n_human'].iloc[0]:,} real letters labelled | {' | '.join(wide.columns)} |",
+        f"| {table['n_human'].iloc[0]:,} {kind} letters labelled | {' | '.join(wide.columns)} |",
         "|---" * (1 + len(wide.columns)) + "|",
     ]
     best = wide.loc[wide.max(axis=1).sort_values(ascending=False).index]
@@ -302,8 +355,8 @@ BLOCKS = {
     "mnist": lambda: published_against_ours("mnist"),
     "az": lambda: published_against_ours("az"),
     "percentiles": percentiles,
-    "sound": lambda: claims("mnist_sound_differences", 10_000),
-    "az_claims": lambda: claims("az_differences", az_test_letters()),
+    "sound": lambda: claims("mnist_sound_differences"),
+    "az_claims": lambda: claims("az_differences"),
     "az_classifiers": worries,
     "strategies": strategies,
     "no_better": no_better,
@@ -333,6 +386,10 @@ def run(
     """Run and publish experiments, publish finished runs and sweeps, renew the README's tables."""
     from alutils import headless
 
+    names = list(names)
+    for experiment in names:  # before hours of work
+        values = headless.parameters_of(experiment, "full")
+        _check_name(name or experiment, experiment, values.get("data") == "rendered")
     written = [path for folder in sweeps for path in publish_sweep(folder, name)]
     for folder in [*folders, *(headless.execute(experiment, "full") for experiment in names)]:
         written += publish(folder, name)

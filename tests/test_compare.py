@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = ROOT / "results" / "published.csv"
 ARTICLE = {"train_start": 0, "test_start": 0, "n_train": 4000, "n_test": 400}
 ARTICLE |= {"batch": 10, "budget": 400}
+REPORT = {"threshold": 0.6, "epochs": 10, "preprocessing": "raw"}
 COUNTS = {
     row["arm"]: int(row["value"])
     for row in compare.read_published(PUBLISHED)
@@ -35,10 +36,11 @@ def table_of(rows, experiment="mnist", run_id="r"):
     return tables.tidy(rows, run_id=run_id, experiment=experiment, seed=0, round=0, n_auto=0)
 
 
-def run_of(folder, rows, parameters=ARTICLE, status="complete", **kinds):
+def run_of(folder, rows, parameters=ARTICLE, status="complete", provenance="mnist", **kinds):
     """Make a run's folder as `runs` leaves it."""
     folder.mkdir()
     about = {"status": status, "parameters": parameters, "machine": {"cpu": "x86 of a test"}}
+    about["inputs"] = {"letters": {"sha256": "0", "provenance": provenance}}
     (folder / "manifest.json").write_text(json.dumps(about))
     (folder / "metrics.csv").write_text(tables.as_csv(table_of(rows, **kinds)))
     return folder
@@ -130,7 +132,7 @@ def test_several_seeds_have_students_interval(tmp_path):
     values = [0.83, 0.85, 0.81, 0.835]
     kind = {"protocol": "as_logged", "split": "pool", "metric": "share_unsure"}
     rows = [r for seed, v in enumerate(values) for r in rows_of({"as_published": v}, seed=seed)]
-    run = run_of(tmp_path / "r", [row | kind for row in rows], experiment="az")
+    run = run_of(tmp_path / "r", [row | kind for row in rows], REPORT, experiment="az")
     row = compare.compare([run], PUBLISHED).iloc[0]
     oracle = stats.t.interval(0.95, 3, stats.tmean(values), stats.sem(values))
     assert (row["low"], row["high"]) == pytest.approx(oracle, rel=1e-12)
@@ -142,8 +144,36 @@ def test_several_seeds_have_students_interval(tmp_path):
 
 def test_one_number_that_is_no_proportion_has_no_interval(tmp_path):
     rows = rows_of({"as_published": 0.8}, protocol="as_logged", split="pool", metric="f1_macro")
-    run = run_of(tmp_path / "r", rows, experiment="az")
+    run = run_of(tmp_path / "r", rows, REPORT, experiment="az")
     assert list(compare.compare([run], PUBLISHED)["verdict"]) == ["no interval"]
+
+
+REPORTED = {"protocol": "as_logged", "metric": "accuracy", "n_eval": 1000}
+
+
+def test_what_rendered_letters_give_is_judged_and_said_to_be_rendered(tmp_path, capsys):
+    rows = [
+        row
+        for split, value in (("pool", 0.835), ("test", 0.7))
+        for row in rows_of({"as_published": value}, split=split, **REPORTED)
+    ]
+    run = run_of(tmp_path / "r", rows, REPORT, provenance="rendered", experiment="az")
+    frame = compare.compare([run], PUBLISHED).set_index("split")
+    assert frame["verdict"].to_dict() == {
+        "pool": "within interval (rendered)", "test": "differs (rendered)",
+    }  # fmt: skip
+    assert main(["compare", "--only-published", str(run)]) == 0
+    shown = [line for line in capsys.readouterr().out.splitlines() if "as_published" in line]
+    assert len(shown) == 2 and all("(rendered)" in line for line in shown)
+    real = run_of(tmp_path / "real", rows, REPORT, provenance="kaggle", experiment="az")
+    assert set(compare.compare([real], PUBLISHED)["verdict"]) == {"within interval", "differs"}
+
+
+@pytest.mark.parametrize("changed", [{"threshold": 0.9}, {"epochs": 3}, {"preprocessing": "vgg"}])
+def test_the_reports_values_are_for_its_own_setting(tmp_path, changed):
+    rows = rows_of({"as_published": 0.83}, split="pool", **REPORTED)
+    run = run_of(tmp_path / "r", rows, REPORT | changed, experiment="az")
+    assert list(compare.compare([run], PUBLISHED)["verdict"]) == ["other data"]
 
 
 def test_only_each_seeds_last_round_counts_unless_curves_are_asked_for(tmp_path):

@@ -68,26 +68,130 @@ def test_a_run_that_did_not_end_is_not_published(tmp_path):
         reference.publish(tmp_path)
 
 
-def test_publishing_copies_tables_figures_and_their_texts(tmp_path, monkeypatch):
+@pytest.fixture
+def finished(tmp_path, monkeypatch):
+    """Return a maker of finished runs in a repository of their own, with its results/."""
     monkeypatch.setenv("ALUTILS_ROOT", str(tmp_path))
-    run = tmp_path / "results" / "runs" / "mnist-full-0"
-    for name in ("figures", "tables"):
-        (run / name).mkdir(parents=True)
-    about = {"status": "complete", "experiment": "mnist"}
-    manifest.write_json(run / "manifest.json", about)
-    row = {
-        "run_id": "r", "experiment": "mnist", "arm": "all", "seed": 0, "round": 0, "n_human": 1,
-        "n_auto": 0, "split": "test", "metric": "accuracy", "value": 0.5, "n_eval": 2,
-    }  # fmt: skip
-    rows = [row | {"protocol": protocol} for protocol in ("published", "noise")]
-    (run / "metrics.csv").write_text(tables.as_csv(tables.tidy(pd.DataFrame(rows))))
-    (run / "tables" / "own.csv").write_text("a\n1\n")
-    (run / "figures" / "one.png").write_bytes(b"png")
-    manifest.write_json(run / "figures" / "figures.json", {"one": {"alt": "a", "finding": "b"}})
-    reference.publish(run)
+
+    def make(experiment="mnist", provenance="mnist", run_tables=("own",), **about):
+        run = tmp_path / "results" / "runs" / f"{experiment}-{len(list(tmp_path.rglob('runs/*')))}"
+        for name in ("figures", "tables"):
+            (run / name).mkdir(parents=True)
+        about = {"status": "complete", "experiment": experiment, "profile": "full"} | about
+        about["inputs"] = {"letters": {"sha256": "0", "provenance": provenance}}
+        manifest.write_json(run / "manifest.json", about)
+        row = {
+            "run_id": "r", "experiment": experiment, "arm": "all", "seed": 0, "round": 0,
+            "n_human": 1, "n_auto": 0, "split": "test", "metric": "accuracy", "value": 0.5,
+            "n_eval": 2,
+        }  # fmt: skip
+        rows = [row | {"protocol": protocol} for protocol in ("published", "noise")]
+        (run / "metrics.csv").write_text(tables.as_csv(tables.tidy(pd.DataFrame(rows))))
+        for name in run_tables:
+            (run / "tables" / f"{name}.csv").write_text("a\n1\n")
+            (run / "figures" / f"{name}.png").write_bytes(b"png")
+        texts = {name: {"alt": "a", "finding": "b"} for name in run_tables}
+        manifest.write_json(run / "figures" / "figures.json", texts)
+        return run
+
+    return make
+
+
+def test_publishing_copies_tables_figures_and_their_texts(finished, tmp_path):
+    reference.publish(finished())
     results = tmp_path / "results"
     assert list(tables.read(results / "mnist.csv")["protocol"]) == ["published"]
     assert list(tables.read(results / "mnist_replicates.csv")["protocol"]) == ["noise"]
     assert (results / "mnist_own.csv").read_text() == "a\n1\n"
-    assert (results / "figures" / "mnist_one.png").read_bytes() == b"png"
-    assert manifest.read_json(results / "figures" / "figures.json")["mnist_one"]["alt"] == "a"
+    assert (results / "figures" / "mnist_own.png").read_bytes() == b"png"
+    assert manifest.read_json(results / "figures" / "figures.json")["mnist_own"]["alt"] == "a"
+
+
+def test_what_an_earlier_run_left_under_the_name_is_not_mixed_with_a_new_one(finished, tmp_path):
+    results = tmp_path / "results"
+    reference.publish(finished("az_explore", "rendered", ("clusters",)))
+    reference.publish(finished("az", "rendered", ("own",)), "az_rendered")
+    reference.publish(finished("az", "kaggle", ("differences", "rounds")))
+    reference.publish(finished("az", "kaggle", ("rounds",)))
+    assert sorted(path.name for path in results.glob("*.csv")) == [
+        "az.csv", "az_explore.csv", "az_explore_clusters.csv", "az_explore_replicates.csv",
+        "az_rendered.csv", "az_rendered_own.csv", "az_rendered_replicates.csv",
+        "az_replicates.csv", "az_rounds.csv",
+    ]  # fmt: skip
+    texts = manifest.read_json(results / "figures" / "figures.json")
+    shown = {"az_explore_clusters", "az_rendered_own", "az_rounds"}
+    assert {path.stem for path in (results / "figures").glob("*.png")} == set(texts) == shown
+
+
+@pytest.mark.parametrize(
+    ("made", "name", "says"),
+    [
+        ({"profile": "quick"}, None, "profile=quick"),
+        ({"profile": "interactive"}, None, "profile=interactive"),
+        ({"experiment": "az", "provenance": "rendered"}, None, "az: these letters are rendered"),
+        (
+            {"experiment": "az_explore", "provenance": "rendered"},
+            "az",
+            "these letters are rendered",
+        ),
+        ({"experiment": "az", "provenance": "kaggle"}, "mnist", "of the experiment mnist"),
+    ],
+)
+def test_what_is_no_reference_result_is_not_published(finished, tmp_path, made, name, says):
+    reference.publish(finished())
+    before = sorted((tmp_path / "results").glob("*.*"))
+    with pytest.raises(runs.RunError, match=says):
+        reference.publish(finished(**made), name)
+    assert sorted((tmp_path / "results").glob("*.*")) == before
+
+
+def test_rendered_letters_are_refused_before_the_run(monkeypatch):
+    from alutils import headless
+
+    monkeypatch.setattr(headless, "execute", lambda *_: pytest.fail("the run was begun"))
+    with pytest.raises(runs.RunError, match="these letters are rendered"):
+        reference.run(["az"], [])
+
+
+def test_a_copy_that_fails_leaves_the_old_table(finished, tmp_path, monkeypatch):
+    reference.publish(finished())
+    published = tmp_path / "results" / "mnist_own.csv"
+    run = finished()
+    (run / "tables" / "own.csv").write_text("a\n2\n")
+
+    def full(*_):
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            reference.publish(run)
+    assert published.read_text() == "a\n1\n"
+
+
+def test_claims_say_on_how_many_images_as_their_own_table_has_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("ALUTILS_ROOT", str(tmp_path))
+    (tmp_path / "results").mkdir()
+    path = tmp_path / "results" / "x.csv"
+    row = {"claim": "a", "mean": 0.1, "low": 0.05, "high": 0.2, "p": 0.01, "p_signed_rank": 0.01}
+    pd.DataFrame([row | {"n": 5, "n_test": 4200}]).to_csv(path, index=False)
+    assert "the same 4,200 test images" in reference.claims("x")
+    pd.DataFrame([row | {"n": 5, "n_test": 4200, "test_to_train": 0.4}]).to_csv(path, index=False)
+    assert "5 re-splits of one data set, 4,200 test images" in reference.claims("x")
+    pd.DataFrame([row | {"n": 5}]).to_csv(path, index=False)
+    with pytest.raises(runs.RunError, match="n_test"):
+        reference.claims("x")
+
+
+@pytest.mark.parametrize(("provenance", "word"), [("rendered", "rendered"), ("kaggle", "real")])
+def test_letters_are_called_real_only_where_the_manifest_does(
+    tmp_path, monkeypatch, provenance, word
+):
+    monkeypatch.setenv("ALUTILS_ROOT", str(tmp_path))
+    results = tmp_path / "results"
+    results.mkdir()
+    about = {"inputs": {"letters": {"provenance": provenance}}}
+    manifest.write_json(results / "az.manifest.json", about)
+    row = {"inputs": "pixels", "classifier": "head", "n_human": 100, "accuracy": 0.8}
+    pd.DataFrame([row]).to_csv(results / "az_classifiers.csv", index=False)
+    assert reference.worries().startswith(f"| 100 {word} letters labelled |")
