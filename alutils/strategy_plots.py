@@ -59,7 +59,7 @@ def style(arm: str, place: int = 0) -> dict[str, object]:
 
 
 class SmallFigure(Figure):
-    """A figure whose PNG has 96 colours: a third of the bytes of maps and bands that overlap."""
+    """A figure whose PNG has 256 colours: a third of the bytes of maps and bands that overlap."""
 
     def savefig(self, fname: object, *, format: str | None = None, **options: object) -> None:
         """Save as matplotlib does; ``format="png"`` with a palette."""
@@ -67,8 +67,11 @@ class SmallFigure(Figure):
             return super().savefig(fname, format=format, **options)
         whole = io.BytesIO()
         super().savefig(whole, format="png", **options)
-        colours = Image.open(whole).convert("RGB")
-        small = colours.quantize(96, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        # The octree keeps rare colours, which others give up; its white is not quite white.
+        small = Image.open(whole).convert("RGB").quantize(256, Image.Quantize.FASTOCTREE, dither=0)
+        palette = np.reshape(small.getpalette(), (-1, 3))
+        palette[(palette > 249).all(axis=1)] = 255
+        small.putpalette(palette.ravel().tolist())
         small.save(fname, "PNG", optimize=True)
 
 
@@ -93,7 +96,7 @@ def two_dimensions(panels: Sequence[Panel], title: str, columns: int = 4) -> Fig
     """
     rows = -(-len(panels) // columns)
     figure, axes = _axes(
-        rows, columns, size=(2.75 * columns, 2.85 * rows + 1), squeeze=False, sharex=True,
+        rows, columns, size=(2.6 * columns, 2.7 * rows + 0.9), squeeze=False, sharex=True,
         sharey=True,
     )  # fmt: skip
     for place in axes.flat:
@@ -106,15 +109,12 @@ def two_dimensions(panels: Sequence[Panel], title: str, columns: int = 4) -> Fig
                 va="center", zorder=6, bbox={"boxstyle": "circle,pad=0.1", "fc": "gold", "lw": 0.7},
             )  # fmt: skip
         place.set_title(shown(panel.name), fontsize=11)
-    handles, texts = axes.flat[0].get_legend_handles_labels()
-    for handle_axes in axes.flat[1 : len(panels)]:
-        more = zip(*handle_axes.get_legend_handles_labels(), strict=True)
-        for handle, text in more:
-            if text not in texts:
-                handles, texts = [*handles, handle], [*texts, text]
-    figure.legend(
-        handles, texts, loc="outside lower center", ncols=6 if columns > 3 else 3, frameon=False
-    )
+    named = {}
+    for place in axes.flat[: len(panels)]:
+        handles, texts = place.get_legend_handles_labels()
+        named = dict(zip(texts, handles, strict=True)) | named
+    wide = 6 if columns > 3 else 3
+    figure.legend(named.values(), named, loc="outside lower center", ncols=wide, frameon=False)
     figure.suptitle(title, fontsize=11)
     return figure
 
@@ -254,7 +254,7 @@ def curves(
     vertical : panel to name and place of vertical lines
     """
     figure, axes = _axes(
-        1, len(panels), size=(max(7, 4.6 * len(panels)), 4.5), squeeze=False, sharey=True
+        1, len(panels), size=(max(6.5, 4.1 * len(panels)), 4.2), squeeze=False, sharey=True
     )
     columns = [x] * len(panels) if isinstance(x, str) else x
     labels = [xlabel] * len(panels) if isinstance(xlabel, str) else xlabel
