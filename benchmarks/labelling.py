@@ -1,8 +1,9 @@
 """The labelling tool under load: clients label through its web server while its model learns.
 
 ``python -m benchmarks.labelling`` starts ``python -m alutils label`` on a folder of rendered
-letters, waits for its first model, and lets several clients label all of them as fast as they get
-answers; every answer is checked. Nothing is taken from a client's side: it knows only the pages.
+letters, waits for its first model, and lets several clients label all of them, as fast as they get
+answers or at a pace (``--pace``, labels a second for each; people give one or two). Every answer is
+checked. A client knows no more than a page does.
 """
 
 from __future__ import annotations
@@ -90,9 +91,9 @@ class Load:
     errors: list[str] = field(default_factory=list)
 
 
-def work(client: Client, seen: Load, most: int | None = None) -> None:
+def work(client: Client, seen: Load, most: int | None = None, pace: float | None = None) -> None:
     """Label until nothing is left, or so many pictures; the first letter of a name is its class."""
-    n = 0
+    n, due = 0, time.perf_counter()
     try:
         while most is None or n < most:
             start = time.perf_counter()
@@ -101,6 +102,9 @@ def work(client: Client, seen: Load, most: int | None = None) -> None:
             if not items:
                 return
             for item in items[: None if most is None else most - n]:
+                if pace is not None:
+                    due = max(due + 1 / pace, time.perf_counter())
+                    time.sleep(max(0.0, due - time.perf_counter()))
                 start = time.perf_counter()
                 request = {"item": item["id"], "label": item["name"][0], "key": uuid.uuid4().hex}
                 client.ask("label", **request)
@@ -182,7 +186,12 @@ def sync_s(folder: Path, repeats: int = 50) -> float:
 
 
 def measure(
-    repeats: int = 3, *, n: int = N_ITEMS, clients: int = N_CLIENTS, with_model: bool = True
+    repeats: int = 3,
+    *,
+    n: int = N_ITEMS,
+    clients: int = N_CLIENTS,
+    with_model: bool = True,
+    pace: float | None = None,
 ) -> list[Row]:
     """Run it once; ``repeats`` is for the new order.
 
@@ -208,7 +217,8 @@ def measure(
             loads = [Load() for _ in range(clients)]
             people = [Client(url, f"client {k}") for k in range(clients)]
             threads = [
-                threading.Thread(target=work, args=pair) for pair in zip(people, loads, strict=True)
+                threading.Thread(target=work, args=(person, seen, None, pace))
+                for person, seen in zip(people, loads, strict=True)
             ]
             wall = seconds(lambda: [[t.start() for t in threads], [t.join() for t in threads]])
             after = process.memory_info().rss
@@ -225,13 +235,16 @@ def measure(
     label_s = np.concatenate([part.label_s for part in loads])
     next_s = np.concatenate([part.next_s for part in loads])
     note = (
-        f"{clients} clients, {len(label_s):,} labels in {wall:.0f} s, no error, none twice; median "
+        f"{clients} clients {'flat out' if pace is None else f'at {pace:g} a second'}, "
+        f"{len(label_s):,} labels in {wall:.0f} s, no error, none twice; median "
         f"{np.median(label_s) * 1e3:.1f}, largest {label_s.max() * 1e3:.0f} ms; next pictures 95% "
         f"{np.quantile(next_s, 0.95) * 1e3:.0f} ms; memory {before / 2**20:.0f} MiB before, "
         f"{after / 2**20:.0f} after; {n / taken_s:.0f} pictures a second taken in; "
         f"{'model learning meanwhile' if with_model else 'without a model'}"
     )
-    kind = "" if with_model else "_no_model"
+    kind = ("" if with_model else "_no_model") + ("" if pace is None else "_paced")
+    cpu = psutil.cpu_count() or 1
+    note += f"; {psutil.getloadavg()[0]:.1f} processes wanted {cpu} processors at the end"
     p95 = float(np.quantile(label_s, 0.95))
     what = f"a label request among {n:,} pictures, 95th percentile, beside 50 ms"
     order = f"new scores and order of {n:,} pictures, written, beside 1 s"
@@ -247,8 +260,14 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=N_ITEMS)
     parser.add_argument("--clients", type=int, default=N_CLIENTS)
     parser.add_argument("--no-model", action="store_true")
+    parser.add_argument("--pace", type=float, metavar="A_SECOND")
     options = parser.parse_args()
-    rows = measure(n=options.items, clients=options.clients, with_model=not options.no_model)
+    rows = measure(
+        n=options.items,
+        clients=options.clients,
+        with_model=not options.no_model,
+        pace=options.pace,
+    )
     print(report(rows))
     for row in rows:
         print(f"{row.benchmark}: {row.note}")

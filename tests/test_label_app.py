@@ -16,6 +16,7 @@ import time
 import urllib.request
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 from flask.testing import FlaskClient
 from label_helpers import BAD, TinyFeatures, encoded, fill, letter, png, scores, state
@@ -572,6 +573,38 @@ def test_the_loop_answers_for_a_picture_that_has_just_come(tmp_path):
         status = browser.client.get("/api/status").json
         assert status["model"]["n_trained"] == 12
         assert any("learnt from 12 labels" in line["text"] for line in status["model_text"])
+
+
+def no_numbers(shown):
+    return np.full((len(shown), 4), np.nan, np.float32)
+
+
+@pytest.mark.parametrize("fault", ["model missing", "model damaged", "features that are NaN"])
+def test_people_label_on_where_the_model_has_a_fault_and_are_told(tmp_path, fault):
+    extractor, options = TinyFeatures(), {"model_folder": tmp_path / "model"}
+    if fault == "model damaged":
+        (tmp_path / "model").mkdir()
+        (tmp_path / "model" / "model_card.json").write_text('{"format": 1}')
+    if fault == "features that are NaN":
+        options = {}
+        extractor = type("NoNumbers", (TinyFeatures,), {"__call__": lambda _, p: no_numbers(p)})()
+    with Store.open(tmp_path / "p", CLASSES, audit_share=0, seed=0) as store:
+        items = fill(store, 4)
+        loop = LabellingLoop(store, extractor, **options)
+        app = create_app(store, loop, access=access("127.0.0.1", bytes(32)))
+        browser = Browser(app.test_client()).sign_in()
+        loop.start()
+        try:
+            for _ in range(200):
+                told = browser.client.get("/api/status").json["model_text"]
+                if told[0]["kind"] == "bad":
+                    break
+                time.sleep(0.05)
+            assert told[0]["kind"] == "bad" and told[0]["text"]
+            answer = browser.ask("label", item=items[0], label="A", key="k")
+            assert answer.status_code == 200 and len(browser.ask("next", n=3).json["items"]) == 3
+        finally:
+            loop.stop()
 
 
 # --- who may come in ------------------------------------------------------------------------------
