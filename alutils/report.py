@@ -21,6 +21,10 @@ from alutils.scenarios import PoolState, Ranking, View, pool_based
 THRESHOLD = 0.6  # confidence under which a prediction counts as unsure
 STOP_SHARE = 0.10  # of unsure ones, at which the loop ends
 LOOPS = ("as_published", "as_intended", "random", "random_as_published")
+MEASURES = (
+    "accuracy", "balanced_accuracy", "precision_macro", "recall_macro", "f1_macro", "mcc",
+)  # fmt: skip
+LABELS_APART = 0.1  # of the larger number of labels: further apart, two loops are not compared
 
 
 # --- the loop -------------------------------------------------------------------------------------
@@ -86,7 +90,8 @@ def run_loop(
     ----------
     loop
         ``as_published``: the report's code, see `moved_as_published`. ``as_intended``: every
-        unsure item is labelled, no other. ``random`` and ``random_as_published``: as many as
+        unsure item is labelled, no other (but for the surest one where all are unsure, so that a
+        pool is left to measure on). ``random`` and ``random_as_published``: as many as
         `counts` says, drawn at random; they end with it.
     features : (n_items, n_features) float32; may be a memory-map
     labels : (n_items,) int
@@ -106,9 +111,9 @@ def run_loop(
     moved_unsure (share of these that were unsure), share_unsure (true), share_counted (as the
     report's code counts), stops (whether the loop's own rule ends here), then the metrics of
     `alutils.metrics.classification_metrics` on the pool as ``pool_accuracy`` and so on, n_test
-    and the same on the test items that are not labelled yet, as ``test_accuracy``, and n_clean
-    and ``clean_accuracy`` on those that are neither in start nor in the pool: the same ones in
-    every round and loop, which a comparison needs (NaN where there are none)
+    and the same as ``test_accuracy`` and so on, on the test items that are neither in start nor
+    in the pool: no loop can touch them, and they are the same in every round and loop, which a
+    comparison needs (NaN where there are none)
 
     Raises
     ------
@@ -121,7 +126,7 @@ def run_loop(
     if by_chance and sum(counts) > len(parts.pool):
         raise ValueError(f"counts={list(counts)}: the pool holds {len(parts.pool)} items")
     rng = np.random.default_rng(rng)
-    clean = ~np.isin(parts.test, np.concatenate([parts.start, parts.pool]))
+    tested = np.setdiff1d(parts.test, np.concatenate([parts.start, parts.pool]))
     records: list[dict[str, Any]] = []
 
     def query(view: View) -> Ranking:
@@ -138,11 +143,11 @@ def run_loop(
         else:
             chosen = wrongly if loop == "as_published" else np.flatnonzero(low)
             last = (stops and number >= min_rounds) or number >= max_rounds
-        if last or len(chosen) == len(pool):
+        if last:
             chosen = chosen[:0]
-        test = head.predict_proba(features[parts.test])
-        right = test.argmax(axis=1) == labels[parts.test]
-        unseen = ~np.isin(parts.test, view.state.book.order)
+        elif len(chosen) == len(pool):
+            chosen = np.delete(chosen, probabilities.max(axis=1).argmax())
+        test = head.predict_proba(features[tested]) if len(tested) else probabilities[:0]
         records.append(
             {
                 "arm": loop,
@@ -155,10 +160,8 @@ def run_loop(
                 "share_counted": counted,
                 "stops": bool(stops),
                 **_measured("pool", labels[pool], probabilities),
-                "n_test": int(unseen.sum()),
-                **_measured("test", labels[parts.test[unseen]], test[unseen]),
-                "n_clean": int(clean.sum()),
-                "clean_accuracy": float(right[clean].mean()) if clean.any() else np.nan,
+                "n_test": len(tested),
+                **_measured("test", labels[tested], test),
             }
         )
         rest = np.delete(np.arange(len(pool)), chosen)
@@ -177,7 +180,7 @@ def run_loop(
 
 def _measured(split_name: str, labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
     if not len(labels):
-        return {}
+        return {f"{split_name}_{name}": np.nan for name in MEASURES}
     values = classification_metrics(labels, probabilities.argmax(axis=1), probabilities.shape[1])
     return {f"{split_name}_{name}": value for name, value in values.items()}
 
@@ -240,12 +243,38 @@ def until_stop(rounds: pd.DataFrame) -> pd.DataFrame:
     return rounds[~stopped.astype(bool)]
 
 
+def comparable(rounds: pd.DataFrame, ours: str, base: str) -> bool:
+    """Whether two loops ended with about as many labels, so that their accuracies may be compared.
+
+    Parameters
+    ----------
+    rounds : of one setting
+    ours, base : loops
+
+    Returns
+    -------
+    bool; whether their mean numbers of labels after the last round are at most ``LABELS_APART`` of
+    the larger one apart
+    """
+    last = rounds.groupby(["seed", "arm"])["n_human"].max().groupby("arm").mean()
+    return abs(last[ours] - last[base]) <= LABELS_APART * max(last[ours], last[base])
+
+
+def moved_unsure(rounds: pd.DataFrame) -> pd.Series:
+    """Return for each of ``LOOPS`` which share of what it moved was unsure: mean over rounds.
+
+    NaN for a loop that moved nothing.
+    """
+    moved = rounds[rounds["n_moved"] > 0]
+    return moved.groupby("arm")["moved_unsure"].mean().reindex(LOOPS)
+
+
 def metrics(rounds: pd.DataFrame, setting: str) -> pd.DataFrame:
     """Return the rounds of `run_loops` as rows of the long results table.
 
-    ``share_unsure`` is what the loop itself counts: with the fault in ``as_published``.
+    ``share_unsure`` is what the loop itself counts: with the fault in ``as_published``. Where every
+    test letter is labelled first or waits in the pool there are no rows of the split ``test``.
     """
-    names = ("accuracy", "balanced_accuracy", "precision_macro", "recall_macro", "f1_macro", "mcc")
     long = []
     for row in rounds.to_dict("records"):
         common = {k: row[k] for k in ("arm", "seed", "round", "n_human")} | {"protocol": setting}
@@ -254,9 +283,9 @@ def metrics(rounds: pd.DataFrame, setting: str) -> pd.DataFrame:
         counted = row["share_counted" if row["arm"] == "as_published" else "share_unsure"]
         long.append({**pool, "metric": "share_unsure", "value": counted})
         long.append({**pool, "metric": "n_moved", "value": row["n_moved"]})
-        long += [{**pool, "metric": name, "value": row[f"pool_{name}"]} for name in names]
+        long += [{**pool, "metric": name, "value": row[f"pool_{name}"]} for name in MEASURES]
         if row["n_test"]:
-            long += [{**test, "metric": name, "value": row[f"test_{name}"]} for name in names]
+            long += [{**test, "metric": name, "value": row[f"test_{name}"]} for name in MEASURES]
     return pd.DataFrame(long)
 
 

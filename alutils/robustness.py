@@ -257,6 +257,30 @@ def under_wrong_labels(
     return pd.DataFrame(rows)
 
 
+def at_worst(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the row of each kind (the index) of `under_corruption` at its highest level.
+
+    What is undefined there stays NaN.
+    """
+    highest = table.groupby("kind", sort=False)["level"].idxmax()
+    return table.loc[highest].set_index("kind")
+
+
+def told(measured: pd.Series, threshold: float) -> str:
+    """Say in words what labelling the confident ones automatically gives.
+
+    Parameters
+    ----------
+    measured : a row of `measure`
+    threshold : one of those that it was made with
+    """
+    coverage = measured[f"auto_coverage@{threshold:g}"]
+    if not coverage > 0:
+        return "no letter gets an automatic label"
+    right = measured[f"auto_precision@{threshold:g}"]
+    return f"{coverage:.0%} of the letters get an automatic label, {right:.1%} of these are right"
+
+
 def long_rows(
     table: pd.DataFrame,
     arms: Sequence[str],

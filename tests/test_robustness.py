@@ -1,6 +1,7 @@
 """Spoilt images, wrong labels, other classifiers."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -223,4 +224,21 @@ def test_a_head_without_predict_is_compared_too(letters):
     table = robustness.compare_classifiers(
         {"pixels": as_float(images)}, labels, train, test, both, n_classes=26
     )
-    assert table["accuracy"].nunique() == 1
+    assert len(set(table["accuracy"])) == 1
+
+
+def test_the_worst_level_is_told_as_it_is_where_nothing_is_labelled_any_more():
+    table = pd.DataFrame(
+        {
+            "kind": ["noise"] * 3 + ["blur"] * 2,
+            "level": [0.0, 1.0, 2.0, 0.0, 1.0],
+            "auto_coverage@0.6": [0.9, 0.5, 0.0, 0.9, 0.4],
+            "auto_precision@0.6": [0.99, 0.8, np.nan, 0.99, 0.7],
+        }
+    )
+    worst = robustness.at_worst(table)
+    assert worst["level"].to_dict() == {"noise": 2.0, "blur": 1.0}
+    assert np.isnan(worst.loc["noise", "auto_precision@0.6"])  # not the 80% of a milder level
+    assert robustness.told(worst.loc["noise"], 0.6) == "no letter gets an automatic label"
+    assert robustness.told(worst.loc["blur"], 0.6).startswith("40% of the letters")
+    assert "70.0% of these" in robustness.told(worst.loc["blur"], 0.6)
