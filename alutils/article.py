@@ -252,6 +252,7 @@ class Slices:
     x, y : (n_train, n_features) float32 and (n_train,) int64
     x_test, y_test : (n_test, n_features) and (n_test,)
     train, test : the whole data sets
+    test_start : where in ``test`` the experiment's own test digits begin
     """
 
     x: np.ndarray
@@ -260,6 +261,16 @@ class Slices:
     y_test: np.ndarray
     train: Dataset
     test: Dataset
+    test_start: int = 0
+
+    def test_own_first(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return all test digits, (n, n_features) float32 and (n,) int64, its own before the rest.
+
+        `alutils.replication` counts on the first ones: on the same as the run it is held against.
+        """
+        own = np.arange(self.test_start, self.test_start + len(self.y_test))
+        order = np.concatenate([own, np.setdiff1d(np.arange(len(self.test)), own)])
+        return as_float(self.test.images[order]), self.test.labels[order]
 
 
 def slices(
@@ -278,7 +289,9 @@ def slices(
     Raises
     ------
     ParameterError
-        for a slice that the data set does not hold, a batch or a budget that does not fit it
+        for a slice that the data set does not hold, a batch or a budget that does not fit it, or
+        does not fit what the sound protocol trains on: as many digits less the validation digits,
+        where the data set has no others for those
     """
     for kind, data, start, n in (
         ("train", train, train_start, n_train),
@@ -297,6 +310,13 @@ def slices(
             "budget", budget, f"the pool holds {n_train} images (n_train)",
             f"ask for at most {n_train}",
         )  # fmt: skip
+    if budget > len(train) - n_test:
+        raise ParameterError(
+            "budget", budget,
+            f"of {train.name}'s {len(train)} training images the sound protocol keeps {n_test} "
+            "(n_test) for validation",
+            f"ask for at most {len(train) - n_test}, or for all of MNIST with data=mnist",
+        )  # fmt: skip
     if batch > budget:
         raise ParameterError(
             "batch", batch, f"the budget is {budget} labels", f"ask for at most {budget} a round"
@@ -312,4 +332,5 @@ def slices(
         test.labels[cut_test],
         train,
         test,
+        test_start,
     )

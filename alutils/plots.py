@@ -96,15 +96,19 @@ def confidence(curves: Mapping[str, np.ndarray]) -> Figure:
 
 
 def distributions(
-    draws: Mapping[str, pd.DataFrame], published: Mapping[str, float], n_eval: int
+    draws: Mapping[str, pd.DataFrame],
+    published: Mapping[str, float],
+    n_eval: int,
+    starred: str = "published",
 ) -> Figure:
-    """Show where the published counts stand among replicates.
+    """Show where the published counts, or those of one run, stand among replicates.
 
     Parameters
     ----------
     draws : name of the kind of replicates to a table with columns arm and n_right, a column each
-    published : arm to its published count
+    published : arm to the count that is drawn as a star
     n_eval : images counted on
+    starred : what the stars are; nothing was published for other digits than the article's
     """
     # The first batch is so far below the others that it gets an axis of its own.
     groups = [[arm for arm in published if arm != "first"], ["first"]]
@@ -131,7 +135,7 @@ def distributions(
         column[0].set_title(name)
         column[-1].set_xlabel(f"right, of {n_eval}")
     figure.supxlabel(
-        "star: published;  bar: mean of the replicates;  right: percentile of the published value",
+        f"star: {starred};  bar: mean of the replicates;  right: percentile of the star",
         fontsize=9,
     )
     return figure
@@ -142,6 +146,7 @@ def learning_curves(
     *,
     scale: float = 1.0,
     published: Mapping[int, float] | None = None,
+    starred: str = "published",
     xlabel: str = "labels",
     ylabel: str = "accuracy",
     title: str = "",
@@ -154,6 +159,7 @@ def learning_curves(
         where low and high are
     scale : what the values are divided by
     published : labels to published value, drawn as stars
+    starred : what the stars are called
     """
     figure, axes = _axes(size=(7, 4))
     for number, (arm, table) in enumerate(curves.items()):
@@ -172,7 +178,7 @@ def learning_curves(
     if published:
         axes.plot(
             list(published), list(published.values()), "*", color="black", mfc="gold",
-            markersize=13, label="published", linestyle="none", zorder=5,
+            markersize=13, label=starred, linestyle="none", zorder=5,
         )  # fmt: skip
     axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
     axes.legend()

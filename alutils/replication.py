@@ -39,7 +39,8 @@ class Digits:
     Attributes
     ----------
     x, y : (n, n_features) float32 and (n,) int64: what training and validation digits come from
-    x_test, y_test : the digits that every result is counted on
+    x_test, y_test : the digits that every result is counted on; the first ``n_stop`` are those
+        that stop a training as published
     n_train, n_stop : digits an experiment trains on, and digits that stop a training
     """
 
@@ -74,7 +75,7 @@ def _one(
 ) -> pd.DataFrame:
     """Return the :func:`article.table` of one replicate."""
     n_features = digits.x.shape[1]
-    n_classes = int(digits.y.max()) + 1
+    n_classes = 1 + int(max(digits.y.max(), digits.y_test.max()))  # few digits may lack a class
     first = slice(0, digits.n_stop)
     x_stop, y_stop = x_test[first], digits.y_test[first]
     drawn = np.arange(digits.n_train)

@@ -140,6 +140,10 @@ def test_one_image_and_one_class_are_enough(digits):
         ({"train_start": 5000}, "holds 0 train images"),
         ({"test_start": 100, "n_test": 301}, "n_test=301"),
         ({"budget": 5000}, "budget=5000: the pool holds 4000 images (n_train); ask for at most"),
+        (
+            {"budget": 3700},
+            "the sound protocol keeps 400 (n_test) for validation; ask for at most 3600",
+        ),
         ({"batch": 500}, "batch=500: the budget is 400 labels; ask for at most 400 a round"),
     ],
 )
@@ -168,3 +172,22 @@ def test_a_loop_that_cannot_run_is_refused_before_any_work(digits, batch, budget
     with pytest.raises(ValueError, match=message):
         article.run(make, Rows.of(x[:100]), y[:100], batch=batch, budget=budget)
     assert not made
+
+
+def test_the_experiments_own_test_digits_come_first_and_all_are_there():
+    train, test = datasets.mnist_article()
+    cut = article.slices(
+        train, test, train_start=0, test_start=200, n_train=300, n_test=150, batch=10, budget=20
+    )
+    x, y = cut.test_own_first()
+    np.testing.assert_array_equal(x[:150], cut.x_test)
+    np.testing.assert_array_equal(y[:150], cut.y_test)
+    np.testing.assert_array_equal(y[:150], test.labels[200:350])
+    as_float = datasets.as_float(test.images)
+    assert len(x) == len(test)
+    np.testing.assert_array_equal(np.sort(x.sum(axis=1)), np.sort(as_float.sum(axis=1)))
+    # What the article's own setting gives stays as it is.
+    own = article.slices(
+        train, test, train_start=0, test_start=0, n_train=300, n_test=400, batch=10, budget=20
+    )
+    np.testing.assert_array_equal(own.test_own_first()[0], as_float)

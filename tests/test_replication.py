@@ -41,6 +41,16 @@ def test_noise_leaves_the_data_alone_and_moves_only_what_is_chaotic(few):
     assert first.reset_index(drop=True).equals(second.reset_index(drop=True))
 
 
+def test_digits_that_lack_a_class_are_tested_on_all_classes(digits):
+    x, y, x_test, y_test = digits
+    small = y < 5
+    lacking = replication.Digits(
+        x[small][:60], y[small][:60], x_test, y_test, n_train=60, n_stop=60
+    )
+    table = replication.run("noise", lacking, n=1, seed=0, **OPTIONS)
+    assert (table.dropna()["n_right_test"] <= (y_test < 5).sum()).all()
+
+
 def test_validation_digits_are_never_trained_on(few, monkeypatch):
     stops, seen = [], []
 
