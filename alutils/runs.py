@@ -275,6 +275,9 @@ def start(experiment: str, namespace: dict[str, Any] | None = None) -> Run:
         if given:
             folder = Path(given)
             folder.mkdir(parents=True, exist_ok=True)
+            # A run is over when its manifest is there: an earlier run's would speak for this one.
+            for name in ("manifest.json", "metrics.csv"):
+                (folder / name).unlink(missing_ok=True)
         else:
             folder, lock = folders.claim(runs_folder(root), state["run_id"], own=True)
             folders.clear(folder)

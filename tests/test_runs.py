@@ -344,6 +344,21 @@ def test_a_folder_of_ones_own_is_not_cleared_and_mixes_no_parts(session):
     assert other.parts != session.parts
 
 
+def test_an_earlier_runs_manifest_does_not_speak_for_a_new_one(session):
+    from alutils import compare
+
+    session.record([row()])
+    session.finish()
+    assert compare.load([session.folder])[0].parameters == session.parameters
+    other = runs.start("mnist", session.parameters | {"seed": 5})
+    assert not (other.folder / "manifest.json").exists()
+    with pytest.raises(tables.TableError, match=r"metrics\.csv"):
+        compare.load([other.folder])
+    other.record([row(value=0.5)])
+    other.finish()
+    assert compare.load([other.folder])[0].parameters["seed"] == 5
+
+
 @pytest.fixture
 def session(monkeypatch, tmp_path):
     monkeypatch.setenv("ALUTILS_RUN_DIR", str(tmp_path / "mine"))
