@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from alutils.datasets import Dataset
 from alutils.metrics import classification_metrics
 
 _ITERATIONS = (250, 500)  # openTSNE's defaults: early exaggeration, then the rest
@@ -23,6 +24,25 @@ class Classifier(Protocol):
     def fit(self, x: np.ndarray, y: np.ndarray) -> Any: ...
 
     def predict_proba(self, x: np.ndarray) -> np.ndarray: ...
+
+
+# --- classes --------------------------------------------------------------------------------------
+
+
+def without_empty_classes(data: Dataset) -> tuple[Dataset, tuple[str, ...]]:
+    """Leave out the classes of a data set that have no items; a CSV names all 26 letters.
+
+    Returns
+    -------
+    the data set, its labels renumbered, and the names left out
+    """
+    counts = np.bincount(data.labels, minlength=len(data.classes))
+    if counts.all():
+        return data, ()
+    kept = tuple(name for name, count in zip(data.classes, counts, strict=True) if count)
+    labels = (np.cumsum(counts > 0) - 1)[data.labels]
+    absent = tuple(name for name in data.classes if name not in kept)
+    return replace(data, labels=labels, classes=kept), absent
 
 
 # --- undersampling --------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from alutils import exploration, tables
+from alutils.datasets import Dataset
 from alutils.metrics import classification_metrics
 from alutils.rendering import class_counts
 
@@ -14,6 +15,24 @@ def blobs(counts, spread, rng, d=8):
     labels = rng.permutation(np.repeat(np.arange(len(counts)), counts))
     centres = 3 * rng.standard_normal((len(counts), d))
     return (centres[labels] + spread * rng.standard_normal((len(labels), d))), labels
+
+
+def test_classes_without_items_are_left_out_and_named():
+    images = np.zeros((9, 2, 2), np.uint8)
+    labels = np.array([0, 2, 2, 0, 3, 3, 3, 2, 0])
+    data = Dataset(images, labels, ("A", "B", "C", "D", "E"), "mine", "mine")
+    kept, absent = exploration.without_empty_classes(data)
+    assert (kept.classes, absent) == (("A", "C", "D"), ("B", "E"))
+    names = [kept.classes[label] for label in kept.labels]
+    assert names == [data.classes[label] for label in labels]
+    assert kept.class_counts() == {"A": 3, "C": 3, "D": 3}
+    assert exploration.without_empty_classes(kept) == (kept, ())
+    # What the notebook does with them next.
+    shares = np.bincount(kept.labels, minlength=3)
+    with pytest.raises(ValueError, match="4 or more"):
+        exploration.imbalance_split(
+            kept.labels, shares, n_train=4, n_test=4, rng=np.random.default_rng(0)
+        )
 
 
 def test_undersampling_keeps_as_many_of_each_class_as_the_smallest_has():
