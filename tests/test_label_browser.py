@@ -26,7 +26,8 @@ pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no chromium, chromium-browser or google-chrome on the PATH"
 )
 CLASSES = ("A", "B", "C")
-WAIT_MS = 15_000
+WAIT_MS = 20_000
+playwright.expect.set_options(timeout=WAIT_MS)
 
 
 @dataclass
@@ -516,6 +517,8 @@ def test_everything_has_a_name_and_can_be_reached_by_keys(serve, visit):
     assert outline == "solid"
     for path in PAGES:
         page.goto(site.url + path)
+        if path == "/":
+            ready(page)
         assert page.get_by_role("heading", level=1).count() == 1, path
         nameless = page.locator("button:visible, a:visible, input:visible, select:visible")
         for control in nameless.all():
