@@ -364,9 +364,9 @@ def send_again(folder):
         assert [each.id for each in store.events(item.id)] == [event.id]
 
 
-def random_kills(server, disk, number):
+def random_kills(server, disk, number, draw=5):
     """One project lives through all of it."""
-    folder, rng, said = disk / "project", random.Random(5), disk / "said"
+    folder, rng, said = disk / "project", random.Random(draw), disk / "said"
     for seed in range(1, number + 1):
         end = server.run(
             folder=str(folder),
@@ -390,8 +390,9 @@ def test_killed_at_random_times_under_load_nothing_is_lost(server, disk):
 
 
 @pytest.mark.slow
-def test_killed_at_200_random_times_under_load_nothing_is_lost(server, disk):
-    random_kills(server, disk, 200)
+@pytest.mark.parametrize("draw", range(8))
+def test_killed_at_200_random_times_under_load_nothing_is_lost(server, disk, draw):
+    random_kills(server, disk, 25, draw)
 
 
 if __name__ == "__main__":
