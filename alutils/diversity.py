@@ -29,6 +29,9 @@ def density(features: np.ndarray) -> np.ndarray:
     Notes
     -----
     The mean of the cosines is the cosine with the mean of the unit vectors: one pass, no pairs.
+    Cosines are taken at the origin: features from which their mean was taken away have a density
+    of about nothing, half of them a negative one. Give features as they are, such as pixels or
+    activations.
 
     Source: Settles and Craven (2008), information density; Settles (2009), section 3.6.
     """

@@ -92,10 +92,14 @@ class Estimator:
         Parameters
         ----------
         x, y : all labels, (n, n_features) and (n,)
-        steps : of the optimiser, at most; a class that was not seen before needs a whole training
+        steps : of the optimiser, at most; a class that was not seen before needs a whole training,
+            and so does a model that cannot go on from where it stands (its parameters
+            ``warm_start``, ``max_iter`` and ``tol``)
         """
         other = copy.copy(self)
         if self.model is None or not np.array_equal(np.unique(y), self.classes):
+            return other.fit(x, y)
+        if not {"warm_start", "max_iter", "tol"} <= set(self.model.get_params()):
             return other.fit(x, y)
         other.model = copy.copy(self.model)
         # One more label changes little: by the usual tolerance nothing would be left to do.
@@ -119,8 +123,8 @@ def committee(
         raise ValueError(f"kind={kind}: expected bootstrap or seed")
 
     def opinions(view: View, rng: np.random.Generator) -> np.ndarray:
-        book, own = view.state.book, view.classifier
-        x, y = view.features[book.order], book.labels
+        own, items = view.classifier, view.trained_on
+        x, y = view.features[items], view.state.book.label[items]
         return build(
             lambda seed: Estimator(own.n_classes, own.make, seed),
             x, y, view.features, n_members, own.n_classes, rng,
@@ -142,8 +146,8 @@ def retrained(
     """
 
     def maker(view: View, rng: np.random.Generator) -> Callable[[int, int], np.ndarray]:
-        book, pool = view.state.book, view.state.pool
-        x, y = view.features[book.order], book.labels
+        items, pool = view.trained_on, view.state.pool
+        x, y = view.features[items], view.state.book.label[items]
         seen = view.features[rng.permutation(pool)[:n_evaluated]]
 
         def with_label(item: int, label: int) -> np.ndarray:

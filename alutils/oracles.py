@@ -3,7 +3,8 @@
 An oracle is a callable: (n,) int64 items of the pool -> (n,) int64 labels, `ABSTAINED` where it
 will not say. These wrap each other: ``Costly(Noisy.at_rate(Perfect(labels), 0.05, 10, rng), 3.2)``.
 Chance is drawn once an item asked for, in the order of asking: the same questions and seed give the
-same answers, however they are cut into batches. Asked again, `Noisy` and `Abstaining` draw again,
+same answers, however they are cut into batches, if each oracle has a generator of its own
+(``rng.spawn``). Asked again, `Noisy` and `Abstaining` draw again,
 as a person looks again, and `Costly` is paid again; `Perfect` says the same.
 """
 

@@ -8,7 +8,7 @@ being asked for. `by_score` and `by_strategy` make queries.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -67,12 +67,19 @@ class View:
     ----------
     classifier, features, state : the loop's own, not to be changed
     batch : how many labels the next round asks for, at most
+    trained_on : (n,) int64, the items whose labels the classifier was trained on, in their order;
+        all that have one if None is given
     """
 
     classifier: Classifier
     features: Any
     state: PoolState
     batch: int
+    trained_on: np.ndarray = None
+
+    def __post_init__(self) -> None:
+        if self.trained_on is None:
+            object.__setattr__(self, "trained_on", self.state.book.order)
 
     @cached_property
     def probabilities(self) -> np.ndarray:
@@ -214,7 +221,7 @@ def pool_based(
             if not train_on_automatic:
                 used = used[book.source[used] == Source.HUMAN]
             trained = classifier.fit(features[used], book.label[used])
-            view = View(classifier, features, state, batch)
+            view = View(classifier, features, state, batch, used)
             if automatic is not None and len(state.pool):
                 view = _label(automatic(view), view, number)
             if stop is not None:
@@ -239,7 +246,7 @@ def _label(chosen: np.ndarray, view: View, number: int) -> View:
     p = view.probabilities
     state.book.add(state.pool[chosen], p[chosen].argmax(axis=1), Source.AUTO, number)
     state.pool = state.pool[~chosen]
-    left = View(view.classifier, view.features, state, view.batch)
+    left = replace(view)
     left.__dict__["probabilities"] = p[~chosen]  # known already: the cache of the property
     return left
 

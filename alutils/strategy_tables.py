@@ -113,7 +113,7 @@ def summary(
         protocol, arm, seeds; area and last (means over seeds); gain, low, high, p: the paired
         difference in area to ``random`` (mean, 95% interval, p-value of the t-test); win, tie,
         loss: seeds on which the area is larger, equal, smaller; labels_to_85 and so on: median
-        over seeds, NaN where fewer than half of them reach it; reach_85: share of seeds that do;
+        over seeds, NaN where no more than half of them reach it; reach_85: share of seeds that do;
         seconds; verdict: ``better``, ``worse`` or ``no better`` than random, by Holm's correction
         over the strategies of a protocol at 5%
 

@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
 
 from alutils import article, estimators, oracles, queries, report, stopping, strategies
 from alutils.estimators import Estimator
@@ -163,6 +166,30 @@ def test_automatic_labels_are_given_first_and_kept_apart(pool):
     assert not np.isin(state.pool, np.flatnonzero(auto)).any()
 
 
+def test_committees_learn_from_the_labels_that_the_model_learned_from(pool):
+    x, labels = pool
+    sizes = []
+
+    class Watched(Estimator):
+        def fit(self, x, y):
+            sizes.append(len(y))
+            return super().fit(x, y)
+
+    def members(view, rng):
+        assert len(view.trained_on) == sizes[-1]
+        return estimators.committee(3)(view, rng)
+
+    query = by_strategy("bald", np.random.default_rng(0), committee=members)
+    rounds = list(
+        pool_based(
+            x, labels.__getitem__, Watched(N_CLASSES), query, PoolState.start(len(x)), batch=10,
+            budget=30, automatic=lambda view: view.probabilities.max(axis=1) >= 0.8,
+            train_on_automatic=False,
+        )
+    )  # fmt: skip
+    assert sizes == [10, 20, 30] and rounds[-1].n_auto > 10
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -261,6 +288,17 @@ def test_a_few_steps_from_where_it_stands_come_near_a_whole_training(pool):
     # a class that was not known: trained as a whole
     new = base.with_label(x[:41], np.append(labels[:40] % 2, 2), steps=1)
     assert set(new.classes) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("make", [GaussianNB, KNeighborsClassifier, LinearDiscriminantAnalysis])
+def test_any_classifier_of_scikit_learn_can_be_trained_with_one_more_label(pool, make):
+    x, labels = pool
+    base = Estimator(N_CLASSES, lambda seed: make()).fit(x[:40], labels[:40])
+    again = base.with_label(x[:41], labels[:41], steps=3)
+    whole = Estimator(N_CLASSES, lambda seed: make()).fit(x[:41], labels[:41])
+    assert np.allclose(again.predict_proba(x), whole.predict_proba(x))
+    _, state, _ = loop(pool, "expected_error_reduction", classifier=base, budget=12)
+    assert state.book.n_human == 12
 
 
 def test_a_committee_of_an_unknown_kind_is_refused():
