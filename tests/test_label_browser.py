@@ -68,9 +68,10 @@ def serve(tmp_path):
 
         def end() -> None:
             loop.stop()
-            server.close()
+            server.trigger.pull_trigger(server._map.clear)  # nothing to wait for: it returns
+            thread.join(30)
             server.task_dispatcher.shutdown()
-            thread.join(5)
+            server.close()
             store.close()
 
         ends.append(end)
