@@ -6,7 +6,7 @@ run; ``--run FOLDER`` publishes a run that is there already. The README holds ta
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -119,7 +119,7 @@ def _of_name(results: Path, name: str) -> set[Path]:
     return {path for path in found if path.is_file() and not path.name.startswith(tuple(longer))}
 
 
-def publish_sweep(folder: Path, name: str | None = None) -> list[Path]:
+def publish_sweep(folder: Path, name: str | None = None, mended: Sequence[Path] = ()) -> list[Path]:
     """Copy a finished sweep of learning curves into results/, with what it says.
 
     The sweep's ``table.csv`` becomes ``<name>.csv`` (the accuracy after every round), and
@@ -130,6 +130,8 @@ def publish_sweep(folder: Path, name: str | None = None) -> list[Path]:
     ----------
     folder : of the sweep
     name : what its files begin with; the sweep's name by default
+    mended : folders of later sweeps of some of its strategies and settings, made after these were
+        mended, whose curves stand in the place of theirs; the manifest holds theirs, too
 
     Returns
     -------
@@ -142,14 +144,29 @@ def publish_sweep(folder: Path, name: str | None = None) -> list[Path]:
     """
     from alutils import strategy_plots, strategy_tables
 
-    about = manifest.read_json(folder / "manifest.json")
-    if about.get("status") != "complete":
-        raise runs.RunError(f"{folder.name}: not a finished sweep; only those are published")
-    if about["experiment"] != "curve":
-        raise runs.RunError(f"{folder.name}: {about['experiment']} swept; expected curve")
+    kept: list[tuple[pd.DataFrame, pd.DataFrame]] = []
+    abouts = []
+    for one in (folder, *mended):
+        about = manifest.read_json(one / "manifest.json")
+        if about.get("status") != "complete":
+            raise runs.RunError(f"{one.name}: not a finished sweep; only those are published")
+        if about["experiment"] != "curve":
+            raise runs.RunError(f"{one.name}: {about['experiment']} swept; expected curve")
+        abouts.append(about)
+        table, timings = pd.read_csv(one / "table.csv"), pd.read_csv(one / "timings.csv")
+        again = set(zip(table["protocol"], table["arm"], strict=True))
+        for i, (curves, took) in enumerate(kept):
+            mine = [
+                pair not in again for pair in zip(curves["protocol"], curves["arm"], strict=True)
+            ]
+            own = [
+                pair not in again for pair in zip(took["setting"], took["strategy"], strict=True)
+            ]
+            kept[i] = curves[mine], took[own]
+        kept.append((table, timings))
+    about = abouts[0] | ({"mended_by": abouts[1:]} if mended else {})
     results, name = repository_root() / "results", name or about["sweep"].rpartition("-")[0]
-    table = pd.read_csv(folder / "table.csv")
-    timings = pd.read_csv(folder / "timings.csv")
+    table, timings = (pd.concat(part, ignore_index=True) for part in zip(*kept, strict=True))
     seconds = timings.groupby(["setting", "strategy"])["wall_s"].mean().to_dict()
     write_atomically(results / f"{name}.csv", tables.as_csv(table[list(tables.COLUMNS)]))
     frames = {
@@ -381,7 +398,7 @@ def run(
     names: Iterable[str],
     folders: Iterable[Path],
     name: str | None = None,
-    sweeps: Iterable[Path] = (),
+    sweeps: Sequence[Path] = (),
 ) -> list[Path]:
     """Run and publish experiments, publish finished runs and sweeps, renew the README's tables."""
     from alutils import headless
@@ -390,7 +407,7 @@ def run(
     for experiment in names:  # before hours of work
         values = headless.parameters_of(experiment, "full")
         _check_name(name or experiment, experiment, values.get("data") == "rendered")
-    written = [path for folder in sweeps for path in publish_sweep(folder, name)]
+    written = publish_sweep(sweeps[0], name, sweeps[1:]) if sweeps else []
     for folder in [*folders, *(headless.execute(experiment, "full") for experiment in names)]:
         written += publish(folder, name)
     readme = repository_root() / "README.md"

@@ -275,6 +275,26 @@ def test_a_published_sweep_is_its_table_and_what_it_says(swept):
     assert (summary["seconds"] > 0).all()
 
 
+def test_a_later_sweep_of_a_strategy_stands_in_the_place_of_the_first(swept, tmp_path):
+    later = tmp_path / "later"
+    later.mkdir()
+    for file in ("table.csv", "timings.csv", "manifest.json"):
+        (later / file).write_bytes((swept / file).read_bytes())
+    for file, column in (("table.csv", "arm"), ("timings.csv", "strategy")):
+        table = pd.read_csv(later / file).query(f"{column} == 'margin'")
+        table.assign(value=0.5).to_csv(later / file, index=False)
+    reference.publish_sweep(swept, "both", [later])
+    first, both = (pd.read_csv(swept / "table.csv"), tables.read(tmp_path / "results" / "both.csv"))
+    assert len(both) == len(first) and (both.query("arm == 'margin'")["value"] == 0.5).all()
+    key = ["seed", "n_human"]
+    np.testing.assert_array_equal(
+        both.query("arm == 'random'").sort_values(key)["value"],
+        first.query("arm == 'random'").sort_values(key)["value"],
+    )
+    about = manifest.read_json(tmp_path / "results" / "both.manifest.json")
+    assert [one["sweep"] for one in about["mended_by"]] == [about["sweep"]]
+
+
 def test_a_sweep_that_is_not_whole_is_not_published(swept):
     about = manifest.read_json(swept / "manifest.json")
     manifest.write_json(swept / "manifest.json", about | {"status": "incomplete"})
