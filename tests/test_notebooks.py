@@ -1,5 +1,7 @@
 """The committed notebooks: clean, small, and still giving what they say they give."""
 
+import ast
+import itertools
 import json
 import os
 import re
@@ -7,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,6 +55,96 @@ def test_every_figure_has_its_text_alternative_and_its_finding(path):
             if "image/png" in output.get("data", {}):
                 assert output["metadata"]["image/png"]["alt"].strip()
                 assert "text/markdown" in cell["outputs"][i + 1]["data"]
+
+
+def texts(path):
+    """Return all that a notebook's cells printed and found."""
+    found = []
+    for cell in cells(path):
+        for output in cell["outputs"]:
+            parts = output.get("text", output.get("data", {}).get("text/markdown", []))
+            found.append("".join(parts))
+    return "\n".join(found)
+
+
+def test_what_notebook_01_says_of_clusters_is_so(digits):
+    from sklearn.cluster import KMeans
+
+    text = texts(NOTEBOOKS[0])
+    said = re.findall(
+        r"digit (\d): (\d+)% of its images share centroid (\d), whose most frequent digit is (\d) "
+        r"\((\d+)%\)",
+        text,
+    )
+    assert said
+    x, y, *_ = digits
+    clusters = KMeans(10, n_init=4, random_state=0).fit(x).labels_
+    counts = np.array([np.bincount(y[clusters == k], minlength=10) for k in range(10)])
+    homeless = sorted(set(range(10)) - set(counts.argmax(axis=1)))
+    assert f"no cluster has {' or '.join(map(str, homeless))} as its most frequent digit" in text
+    for digit, share, centroid, most, inside in (map(int, found) for found in said):
+        assert digit in homeless and counts[centroid].argmax() == most
+        assert share == round(100 * counts[centroid, digit] / counts[:, digit].sum())
+        assert inside == round(100 * counts[centroid, most] / counts[centroid].sum())
+
+
+def test_what_notebook_01_says_of_the_band_is_so():
+    from alutils import compare
+
+    said = re.search(
+        r"The band is ([\d.]+)% wide at the end: wider than (\d+) of the (\d+) differences",
+        texts(NOTEBOOKS[0]),
+    )
+    rows = compare.read_published(ROOT / "results" / "published.csv")
+    counts = [row["value"] for row in rows if row["metric"] == "n_right"]
+    gaps = [abs(a - b) / 400 for a, b in itertools.combinations(counts, 2)]
+    width = float(said[1]) / 100
+    near = 0.0006  # the width is told in tenths of a per cent
+    assert sum(gap < width - near for gap in gaps) <= int(said[2])
+    assert int(said[2]) <= sum(gap < width + near for gap in gaps)
+    assert int(said[3]) == len(gaps) == 15
+
+
+LONG = {
+    "embed", "imbalance_metrics", "run_loops", "label_everything", "under_wrong_labels",
+    "compare_classifiers",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "long"), [(NOTEBOOKS[1], 2), (NOTEBOOKS[2], 4)])
+def test_what_takes_long_is_kept_so_that_a_killed_run_goes_on(path, long):
+    found = set()
+    for cell in cells(path):
+        tree = ast.parse("".join(cell["source"]))
+        # What a checkpoint is to compute, and the functions of the cell that this calls.
+        kept = [
+            node.args[2]
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr == "checkpoint"
+        ]
+        called = {n.id for part in kept for n in ast.walk(part) if isinstance(n, ast.Name)}
+        kept += [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name in called]
+        inside = {id(node) for part in kept for node in ast.walk(part)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and node.attr in LONG:
+                assert id(node) in inside, f"{node.attr} is not kept in a part of the run"
+                found.add(node.attr)
+    assert len(found) == long
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS[1:3], ids=lambda path: path.stem)
+def test_a_table_of_rendered_letters_says_so_in_its_title(path):
+    shown = [
+        "".join(output["data"]["text/html"])
+        for cell in cells(path)
+        for output in cell["outputs"]
+        if "text/html" in output.get("data", {})
+    ]
+    measured = [html for html in shown if "val_" not in html and ">loss<" not in html]
+    assert measured
+    assert [html for html in measured if "(rendered, not real handwriting)" not in html] == []
 
 
 @pytest.mark.slow
