@@ -145,13 +145,9 @@ def synthesised(toy: toys.Toy, axis: np.ndarray, model: np.ndarray, found: Synth
 
 
 def _toy(
-    axes: Axes,
-    toy: toys.Toy,
-    axis: np.ndarray,
-    model: np.ndarray,
-    utility: np.ndarray | None,
+    axes: Axes, toy: toys.Toy, axis: np.ndarray, model: np.ndarray, utility: np.ndarray | None,
     members: np.ndarray | None,
-) -> None:
+) -> None:  # fmt: skip
     """Draw a toy with its labels, its model's boundary, and what is above as maps."""
     if utility is not None and np.ptp(utility):
         # Levels by rank, so that a few high values do not hide the rest.
@@ -194,11 +190,10 @@ def shared_batches(matrix: pd.DataFrame, title: str) -> Figure:
     figure, axes = _axes(size=(9.5, 7.6))
     names = [shown(name) for name in matrix]
     values = pd.DataFrame(100 * matrix.to_numpy(), names, names)
-    hidden = np.triu(np.ones(matrix.shape, bool))
     sns.heatmap(
-        values.iloc[1:, :-1], mask=hidden[1:, :-1], annot=True, fmt=".0f", cmap="Blues", vmin=0,
-        vmax=100, square=True, linewidths=0.5, ax=axes, annot_kws={"size": 9},
-        cbar_kws={"label": "of the points asked for, in common (%)", "shrink": 0.7},
+        values.iloc[1:, :-1], mask=np.triu(np.ones(matrix.shape, bool))[1:, :-1], cmap="Blues",
+        annot=True, fmt=".0f", annot_kws={"size": 9}, vmin=0, vmax=100, square=True, ax=axes,
+        linewidths=0.5, cbar_kws={"label": "of the points asked for, in common (%)", "shrink": 0.7},
     )  # fmt: skip
     axes.set_title(title, fontsize=11)
     axes.tick_params(axis="x", rotation=60)
@@ -259,11 +254,8 @@ def curves(
     columns = [x] * len(panels) if isinstance(x, str) else x
     labels = [xlabel] * len(panels) if isinstance(xlabel, str) else xlabel
     # The legend goes by where the curves end, the best first.
-    ends = [
-        table.groupby("arm")["mean"].last().sort_values(ascending=False)
-        for table in panels.values()
-    ]
-    arms = list(dict.fromkeys(arm for ended in ends for arm in ended.index))
+    ends = [table.groupby("arm")["mean"].last() for table in panels.values()]
+    arms = list(dict.fromkeys(arm for end in ends for arm in end.sort_values().index[::-1]))
     drawn = {}
     for panel, (name, table), column, text in zip(
         axes[0], panels.items(), columns, labels, strict=True
@@ -294,13 +286,22 @@ def curves(
         low, high = axes[0, 0].get_ylim()
         axes[0, 0].set_ylim(max(low, -0.02), min(high, 1.02))
     axes[0, 0].set_ylabel(ylabel)
-    ordered = [arm for arm in arms if arm in drawn]
     figure.legend(
-        [drawn[arm] for arm in ordered], [shown(arm) for arm in ordered],
-        loc="outside lower center", ncols=min(len(ordered), 4), frameon=False,
+        drawn.values(), map(shown, drawn), loc="outside lower center", ncols=min(len(drawn), 4),
+        frameon=False,
     )  # fmt: skip
     figure.suptitle(title, fontsize=11)
     return figure
+
+
+def by_gain(summary: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """Return the arms that are in every protocol of a `strategy_tables.summary`, and the others.
+
+    Each by mean gain, the highest first: means over different settings are no rank.
+    """
+    gain = summary.groupby("arm")["gain"].agg(["mean", "count"]).sort_values("mean")[::-1]
+    everywhere = gain["count"] == summary["protocol"].nunique()
+    return list(gain.index[everywhere]), list(gain.index[~everywhere])
 
 
 def gains(summary: pd.DataFrame, titles: Mapping[str, str], title: str) -> Figure:
@@ -308,12 +309,12 @@ def gains(summary: pd.DataFrame, titles: Mapping[str, str], title: str) -> Figur
 
     Parameters
     ----------
-    summary : of `strategy_tables.summary`
+    summary : of `strategy_tables.summary`; arms go down in the order of `by_gain`
     titles : protocol to the name of its panel; those in the summary
     """
     names = [name for name in titles if (summary["protocol"] == name).any()]
-    others = summary[summary["arm"] != "random"]
-    order = others.groupby("arm")["gain"].mean().sort_values(ascending=False).index
+    others = summary[(summary["arm"] != "random") & summary["protocol"].isin(names)]
+    order = [arm for arms in by_gain(others) for arm in arms]
     figure, axes = _axes(
         1, len(names), size=(2.4 + 3.4 * len(names), 0.3 * len(order) + 1.8), squeeze=False,
         sharey=True,
@@ -331,11 +332,10 @@ def gains(summary: pd.DataFrame, titles: Mapping[str, str], title: str) -> Figur
         panel.set(xlabel="gain in mean accuracy, points")
         panel.set(yticks=range(len(order)), ylim=(len(order) - 0.5, -0.5))
     axes[0, 0].set_yticklabels([shown(arm) for arm in order])
-    handles = [
-        axes[0, 0].plot([], [], marker, color=colour, ls="none", label=text)[0]
-        for marker, colour, text in VERDICTS.values()
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
+    for marker, colour, text in VERDICTS.values():
+        axes[0, 0].plot([], [], marker, color=colour, ls="none", label=text)
+    handles, texts = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, texts, loc="outside lower center", ncols=len(handles), frameon=False)
     figure.suptitle(title, fontsize=11)
     return figure
 

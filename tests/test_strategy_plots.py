@@ -171,6 +171,20 @@ def test_gains_are_drawn_in_points_with_the_marker_of_their_verdict():
     assert {text for _, _, text in strategy_plots.VERDICTS.values()} <= set(texts(figure))
 
 
+def test_arms_are_ranked_only_among_those_that_ran_in_every_setting():
+    # By the mean over whatever each ran in, "easy_only" would come first of all.
+    rows = [("easy", "a", 0.02), ("hard", "a", -0.04), ("easy", "b", -0.01), ("hard", "b", -0.03),
+            ("hard", "hard_only", -0.035), ("easy", "easy_only", 0.01)]  # fmt: skip
+    summary = pd.DataFrame(rows, columns=["protocol", "arm", "gain"])
+    everywhere, elsewhere = strategy_plots.by_gain(summary)
+    assert everywhere == ["a", "b"]
+    assert elsewhere == ["easy_only", "hard_only"]
+    table = summary.assign(low=-1.0, high=1.0, verdict="no better", seeds=3)
+    figure = strategy_plots.gains(table, {"easy": "Easy", "hard": "Hard"}, "gains")
+    shown = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert shown == ["a", "b", "easy only", "hard only"]
+
+
 def test_endings_put_a_marker_where_a_rule_ended_a_curve_and_none_for_one_that_never_did():
     curve = table(arms=("margin",))[["seed", "n_human", "value"]]
     ended = curve[curve["n_human"] == 20].assign(rule="plateau")
