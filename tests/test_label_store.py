@@ -87,6 +87,20 @@ def store(tmp_path):
         yield opened
 
 
+def test_each_project_has_an_id_of_its_own_and_keeps_it(tmp_path):
+    with Store.open(tmp_path / "pictures") as one, Store.open(tmp_path / "two" / "pictures") as two:
+        first = one.project_id
+        assert len(set(first) - set("0123456789abcdef")) == 0
+        assert len(first) == 32
+        assert first != two.project_id
+    with Store.open(tmp_path / "pictures") as again:
+        assert again.project_id == first
+    for path in (tmp_path / "pictures" / "labelling").glob("labels.sqlite*"):
+        path.unlink()
+    with Store.open(tmp_path / "pictures") as anew:
+        assert anew.project_id != first
+
+
 # --- pictures -------------------------------------------------------------------------------------
 
 

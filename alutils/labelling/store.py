@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+import uuid
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -101,6 +102,8 @@ class Store(Queue, Scoring):
                 for name, value in given.items():
                     if value is not None or not meta(connection, name, ""):
                         set_meta(connection, name, str(first[name] if value is None else value))
+                if not meta(connection, "project", ""):
+                    set_meta(connection, "project", uuid.uuid4().hex)
             store.add_classes(classes or ())
         except BaseException:
             store.close()
@@ -312,6 +315,11 @@ class Store(Queue, Scoring):
         what was mended
         """
         return reconcile(self, check_content=check_content)
+
+    @property
+    def project_id(self) -> str:
+        """32 hexadecimal digits, drawn when the project was begun: no two projects share it."""
+        return meta(self.connection, "project", "")
 
     def settings(self) -> dict[str, float]:
         """Return the project's ``audit_share`` and ``audit_rate``."""
