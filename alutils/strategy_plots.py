@@ -36,7 +36,7 @@ COLOURS = sns.color_palette("colorblind")
 COLOURS[6], COLOURS[8] = "#882255", "#332288"
 _FIRST = (
     "margin", "entropy", "badge", "k_center_greedy", "typiclust", "least_confident", "bald",
-    "expected_gradient_length", "density_weighted", "variance_reduction",
+    "expected_gradient_length", "one_step_error_reduction", "variance_reduction",
 )  # fmt: skip
 # Those that are drawn together most often have colours of their own.
 _OTHERS = [*_FIRST, *(name for name in STRATEGIES if name not in ("random", *_FIRST))]
