@@ -138,6 +138,10 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "png with 3 bits": (lambda: png_of(8, 8, bytes(72), bits=3), "cannot be read"),
     "png without header": (lambda: b"\x89PNG\r\n\x1a\n" + chunk(b"IEND", b""), "is cut or damaged"),
+    "png with text before its header": (
+        lambda: png()[:8] + chunk(b"tEXt", b"comment\0first") + png()[8:], "begin with its header",
+    ),
+    "png with two headers": (lambda: png()[:33] + png()[8:], "begin with its header, or has two"),
     "png of 0 by 0": (lambda: png_of(0, 0, b""), "damaged"),
     "png of 0 by 8": (lambda: png_of(0, 8, bytes(8)), "damaged"),
     "png bomb by pixels": (pixel_bomb, "pixels"),

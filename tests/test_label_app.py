@@ -12,6 +12,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ import pytest
 from flask.testing import FlaskClient
 from label_helpers import BAD, TinyFeatures, encoded, fill, letter, png, scores, state
 
-from alutils.labelling import pages, security, serve
+from alutils.labelling import pages, pictures, security, serve
 from alutils.labelling.app import create_app
 from alutils.labelling.loop import LabellingLoop
 from alutils.labelling.records import LabellingError
@@ -750,6 +751,92 @@ def test_a_file_that_is_still_written_is_not_taken(tmp_path):
             assert watcher.look() == 0
         assert watcher.look() == 1
         assert watcher.status()["n_problems"] == 0 and store.progress().total == 1
+
+
+def test_few_pictures_are_decoded_at_a_time_wherever_they_come_from(tmp_path):
+    decoders = threading.Semaphore(1)
+    folder = tmp_path / "p"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(png())
+    store, browser = make(folder, decoders=decoders)
+    with store:
+        watcher = Watcher(store, every_s=0.05, decoders=decoders)
+        watcher.look()
+        browser.sign_in()
+        decoders.acquire()
+        upload = threading.Thread(target=browser.upload, args=((png(1), "b.png"),))
+        watcher.start()
+        upload.start()
+        time.sleep(0.3)
+        assert store.progress().total == 0
+        decoders.release()
+        upload.join()
+        for _ in range(100):
+            if store.progress().total == 2:
+                break
+            time.sleep(0.05)
+        watcher.stop()
+        assert store.progress().total == 2
+
+
+def test_one_strange_file_does_not_end_the_watching(tmp_path, monkeypatch, caplog):
+    folder = tmp_path / "p"
+    folder.mkdir()
+    for name in "abc":
+        (folder / f"{name}.png").write_bytes(png(ord(name)))
+    opened = pictures._opened
+
+    def fail(data, name):
+        if name == "a.png":
+            raise KeyError(98)
+        return opened(data, name)
+
+    monkeypatch.setattr(pictures, "_opened", fail)
+    store, browser = make(folder)
+    with store:
+        watcher = Watcher(store)
+        watcher.look()
+        watcher.look()
+        status = watcher.status()
+        assert (status["taken"], status["problems"]) == (
+            2, ["a.png is cut or damaged (KeyError: 98); get it again."]
+        )  # fmt: skip
+        assert "a.png: cannot be decoded" in caplog.text
+        taken = browser.sign_in().upload((png(1), "a.png"), (png(2), "d.png")).json["pictures"]
+        assert "KeyError" in taken[0]["error"] and taken[1]["id"]
+
+
+def test_a_fault_while_watching_is_told_and_tried_again(tmp_path, monkeypatch):
+    folder = tmp_path / "p"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(png())
+    store, browser = make(folder, more={"folder": lambda: watcher.status()})
+    with store:
+        watcher = Watcher(store, every_s=0.05)
+        faults = iter([ZeroDivisionError("once")])
+        look = watcher.look
+
+        def fail():
+            for fault in faults:
+                raise fault
+            return look()
+
+        monkeypatch.setattr(watcher, "look", fail)
+        told = []
+        wait = watcher._stop.wait
+        monkeypatch.setattr(
+            watcher._stop, "wait", lambda s: told.append(watcher.status()["error"]) or wait(s)
+        )
+        watcher.start()
+        for _ in range(200):
+            if store.progress().total:
+                break
+            time.sleep(0.05)
+        watcher.stop()
+        assert told[0] == "a fault in the tool (ZeroDivisionError: once)"
+        assert store.progress().total == 1 and told[-1] == ""
+        watcher._error = told[0]
+        assert "cannot go on now: a fault in the tool" in browser.sign_in().client.get("/add").text
 
 
 # --- the command ----------------------------------------------------------------------------------

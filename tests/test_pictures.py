@@ -150,6 +150,21 @@ def test_what_is_drawn_on_nothing_can_be_seen(ink, ground):
     assert picture.notes == (f"transparent parts made {'white' if ground else 'black'}",)
 
 
+def test_a_large_transparent_picture_needs_little_more_than_its_pixels():
+    image = Image.new("RGBA", (2000, 1500), (0, 0, 0, 10))
+    image.putpixel((0, 0), (0, 0, 255, 255))
+    data = encoded(image)
+    tracemalloc.start()
+    try:
+        picture = pictures.decode(data, "big.png")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert picture.notes == ("transparent parts made white",)
+    # of Python's and numpy's; floats of eight bytes, two arrays of them, were 17 a pixel
+    assert peak < 12 * 3_000_000
+
+
 def test_nothing_of_a_file_survives_but_its_pixels():
     secret = b"GPS and <script>alert(1)</script>"
     exif = Image.Exif()

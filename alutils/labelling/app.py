@@ -24,8 +24,8 @@ MOST_FILES = 100  # in one request; the page sends them one by one
 MOST_BODY = 2 * MOST_BYTES
 MOST_TEXT = 2**18  # bytes of a form or of JSON
 _THRESHOLD = 0.6  # the report's
-# Pictures that are decoded at a time: each may need a few hundred megabytes.
-_DECODERS = 2
+# Pictures that are decoded at a time: one of the most pixels needs 600 MB where it is transparent.
+DECODERS = 2
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ def create_app(
     access: Access,
     threshold: float = _THRESHOLD,
     more: Mapping[str, Callable[[], Any]] | None = None,
+    decoders: threading.Semaphore | None = None,
 ) -> Flask:
     """Make the application.
 
@@ -65,10 +66,12 @@ def create_app(
     access : who may come in, from `alutils.labelling.security.access`
     threshold : confidence, 0 to 1; see `Tool`
     more : further parts of the status, by name
+    decoders : is held while a picture is decoded, by whatever else decodes too; by default one for
+        `DECODERS` pictures at a time
     """
     app = Flask(__name__)
     app.extensions["labelling"] = Tool(
-        Desk(store, loop, more), threshold, threading.Semaphore(_DECODERS)
+        Desk(store, loop, more), threshold, decoders or threading.Semaphore(DECODERS)
     )
     app.config.update(
         MAX_CONTENT_LENGTH=MOST_BODY,

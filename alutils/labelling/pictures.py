@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import os
 import stat
 import struct
@@ -29,6 +30,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
+
+_log = logging.getLogger("alutils")
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 MOST_BYTES = 32 * 2**20
@@ -154,6 +157,17 @@ def decode(data: bytes, name: str) -> Picture:
         If it is not a picture, of a format that is not read, too large, damaged, cut, animated or
         wholly transparent.
     """
+    try:
+        return _decode(data, name)
+    except PictureError:
+        raise
+    except Exception as error:
+        # Whatever strange file brings it about must not keep the others away; the log tells more.
+        _log.exception("%s: cannot be decoded", display_name(name))
+        raise _damaged(name, f"{type(error).__name__}: {error}") from error
+
+
+def _decode(data: bytes, name: str) -> Picture:
     _check_bytes(name, len(data))
     packed = _pixel_stream(data, name) if data.startswith(_PNG) else b""
     image = _opened(data, name)
@@ -264,6 +278,9 @@ def _pixel_stream(data: bytes, name: str) -> bytes:
         (expected,) = struct.unpack(">I", data[end - 4 : end])
         if zlib.crc32(memoryview(data)[at + 4 : end - 4]) != expected:
             raise _damaged(name, f"the check sum of its part {kind!r} is wrong")
+        # the sizes are read from bytes 16 to 29, so the header must be there, and be the only one
+        if (kind == b"IHDR") != (at == len(_PNG)) or (kind == b"IHDR" and length != 13):
+            raise _damaged(name, "it does not begin with its header, or has two")
         text += length if kind in (b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"eXIf") else 0
         if text > MOST_TEXT:
             problem = f"holds more than {MOST_TEXT:,} bytes of text beside its pixels"
@@ -341,19 +358,22 @@ def _plain(image: Image.Image, name: str, notes: list[str]) -> Image.Image:
 
 def _grey_if_grey(image: Image.Image) -> Image.Image:
     pixels = np.asarray(image)
-    return image.convert("L") if (pixels == pixels[..., :1]).all() else image
+    is_grey = all(np.array_equal(pixels[..., 0], pixels[..., k]) for k in (1, 2))
+    return image.convert("L") if is_grey else image
 
 
 def _opaque(image: Image.Image, name: str, notes: list[str]) -> Image.Image:
     """Put what is transparent on white, or on black where what can be seen is light."""
     is_grey = image.mode in ("1", "L", "LA", "La")
-    image = image.convert("RGBA")
-    alpha = np.asarray(image.getchannel("A"), np.float64)
+    image = image if image.mode == "RGBA" else image.convert("RGBA")
+    alpha = np.asarray(image.getchannel("A"))
     if not alpha.any():
         problem = "is wholly transparent: expected something to be seen"
         raise PictureError(name, problem, "save it without transparency")
     if (alpha < 255).any():
-        lightness = float((np.asarray(image.convert("L")) * alpha).sum() / alpha.sum())
+        # einsum goes through the bytes in pieces: no array of larger numbers is made of them
+        light = np.asarray(image.convert("L"))
+        lightness = np.einsum("ij,ij->", light, alpha, dtype=np.uint64) / alpha.sum(dtype=np.uint64)
         colour = "white" if lightness < 128 else "black"
         notes.append(f"transparent parts made {colour}")
         image = Image.alpha_composite(Image.new("RGBA", image.size, colour), image)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from alutils.labelling.app import MOST_BODY, create_app
+from alutils.labelling.app import DECODERS, MOST_BODY, create_app
 from alutils.labelling.files import FOLDER
 from alutils.labelling.learner import classes_of
 from alutils.labelling.loop import LabellingLoop
@@ -97,7 +97,8 @@ def serving(options: Options) -> Iterator[Running]:
         print(f"{store.folder.resolve()}: {_counted(store)}", flush=True)
         store.reconcile()
         who = access(options.host, project_secret(store.folder / FOLDER), options.names)
-        watcher = Watcher(store)
+        decoders = threading.Semaphore(DECODERS)
+        watcher = Watcher(store, decoders=decoders)
         loop = _loop(store, options)
         app = create_app(
             store,
@@ -105,6 +106,7 @@ def serving(options: Options) -> Iterator[Running]:
             access=who,
             threshold=options.threshold,
             more={"folder": watcher.status},
+            decoders=decoders,
         )
         try:
             server = create_server(

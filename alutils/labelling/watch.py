@@ -9,6 +9,7 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,18 @@ class Watcher:
     ----------
     store : gets the pictures; its folder is the one that is watched
     every_s : between two looks
+    decoders : is held while a picture is decoded, so that few are at a time; None for no limit
     """
 
-    def __init__(self, store: Store, every_s: float = EVERY_S) -> None:
+    def __init__(
+        self,
+        store: Store,
+        every_s: float = EVERY_S,
+        decoders: threading.Semaphore | None = None,
+    ) -> None:
         self.store, self.folder = store, store.folder.resolve()
         self._every_s = every_s
+        self._decoders = decoders or nullcontext()
         self._seen = store.seen_files()
         self._last_look: dict[str, _State] = {}
         self._source = "folder"  # at the first look, "watched" later
@@ -97,7 +105,8 @@ class Watcher:
     def _take(self, path: Path, name: str, state: _State) -> None:
         problem = None
         try:
-            picture = pictures.read(path)
+            with self._decoders:
+                picture = pictures.read(path)
         except PictureError as error:
             if not path.exists():
                 return  # it was here a moment ago
@@ -126,6 +135,11 @@ class Watcher:
                 if str(error) != self._error:
                     _log.warning("%s: %s; trying again", self.folder, error)
                 self._error = str(error)
+            except Exception as error:  # a fault here: the thread must not end of it
+                text = f"a fault in the tool ({type(error).__name__}: {error})"
+                if text != self._error:
+                    _log.exception("%s: %s; trying again", self.folder, text)
+                self._error = text
             self._busy = False
             self._stop.wait(self._every_s)
 
