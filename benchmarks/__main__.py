@@ -6,7 +6,7 @@ import argparse
 import importlib
 
 from alutils.paths import repository_root
-from benchmarks.timing import report, save
+from benchmarks.timing import Began, report, save
 
 NAMES = ("mnist", "az", "queries", "pool_stream", "labelling")
 
@@ -20,14 +20,16 @@ def main() -> None:
     unknown = sorted(set(options.names) - set(NAMES))
     if unknown:
         parser.error(f"{', '.join(unknown)}: no such benchmark; there are {', '.join(NAMES)}")
-    rows = []
-    for name in options.names or NAMES:
+    rows, began = [], Began.now()
+    names = options.names or list(NAMES)
+    for name in names:
         print(f"{name} ...", flush=True)
         rows += importlib.import_module(f"benchmarks.{name}").measure(options.repeats)
     print(report(rows))
     for row in rows:
         print(f"{row.benchmark}: {row.note}")
-    save(rows, repository_root() / "results")
+    parameters = {"names": names, "repeats": options.repeats}
+    save(rows, repository_root() / "results", parameters, began)
 
 
 if __name__ == "__main__":

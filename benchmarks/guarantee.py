@@ -24,6 +24,7 @@ from alutils import manifest, paths
 from alutils.certificates import HIGHER, THRESHOLDS, lower_bound
 from alutils.promises import most_audited
 from alutils.sequential import log_evidence
+from benchmarks.timing import Began
 
 TARGET, LEVEL = 0.98, 0.95
 N_AUDIT, N_POOL = 1000, 5000
@@ -353,7 +354,7 @@ def measure(audits: int, seed: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def save(table: pd.DataFrame, folder: Path, audits: int, seed: int) -> Path:
+def save(table: pd.DataFrame, folder: Path, audits: int, seed: int, began: Began) -> Path:
     """Write guarantee.csv and its manifest."""
     path = folder / "guarantee.csv"
     paths.write_atomically(path, table.round(4).to_csv(index=False, lineterminator="\n"))
@@ -366,9 +367,7 @@ def save(table: pd.DataFrame, folder: Path, audits: int, seed: int) -> Path:
         },
         "models": {model.name: model.about for model in MODELS},
         "noises": NOISES,
-        "git": manifest.git_state(paths.repository_root()),
-        "packages": manifest.packages(),
-        "machine": manifest.machine(),
+        **began.about(),
     }  # fmt: skip
     manifest.write_json(folder / "guarantee.manifest.json", about)
     return path
@@ -382,10 +381,11 @@ def main() -> None:
     options = parser.parse_args()
     if options.audits < 2:
         parser.error(f"--audits {options.audits}: at least 2 are needed for an interval")
+    began = Began.now()
     table = measure(options.audits, options.seed)
     shown = ["model", "noise", "rule", "broken", "broken_low", "broken_high", "coverage", "refused"]
     print(table[shown].round(3).to_string(index=False))
-    save(table, paths.repository_root() / "results", options.audits, options.seed)
+    save(table, paths.repository_root() / "results", options.audits, options.seed, began)
 
 
 if __name__ == "__main__":

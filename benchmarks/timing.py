@@ -94,7 +94,28 @@ def report(rows: list[Row]) -> str:
     return pd.DataFrame(lines).to_string(index=False)
 
 
-def save(rows: list[Row], folder: Path) -> Path:
+@dataclass(frozen=True)
+class Began:
+    """The state in which measuring began, before results/ was written to."""
+
+    git: dict[str, Any]
+    at: float
+
+    @classmethod
+    def now(cls) -> Began:
+        return cls(manifest.git_state(paths.repository_root()), time.perf_counter())
+
+    def about(self) -> dict[str, Any]:
+        """Return what a manifest holds of the code, the environment and the time taken."""
+        return {
+            "git": self.git,
+            "packages": manifest.packages(),
+            "machine": manifest.machine(),
+            "wall_s": round(time.perf_counter() - self.at, 2),
+        }
+
+
+def save(rows: list[Row], folder: Path, parameters: dict[str, Any], began: Began) -> Path:
     """Write benchmarks.csv and its manifest; benchmarks that did not run keep their rows."""
     path = folder / "benchmarks.csv"
     new = pd.DataFrame([asdict(row) | {"ratio": round(row.ratio, 2)} for row in rows])
@@ -108,9 +129,8 @@ def save(rows: list[Row], folder: Path) -> Path:
     about = {
         "status": "complete",
         "command": "make bench",
-        "git": manifest.git_state(paths.repository_root()),
-        "packages": manifest.packages(),
-        "machine": manifest.machine(),
+        "parameters": parameters,
+        **began.about(),
     }
     manifest.write_json(folder / "benchmarks.manifest.json", about)
     return path
