@@ -368,6 +368,19 @@ def test_a_fault_in_the_tool_tells_no_more_than_that(project, monkeypatch, caplo
     assert "a secret" in caplog.text
 
 
+def test_a_full_disk_is_no_fault_of_the_request(project):
+    """What may work later has a status that the pages keep and send again at."""
+    connection, before = project.store.connection, project.store.progress()
+    (pages_now,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count = {pages_now}")
+    answers = [project.browser.ask("add_class", name=f"{k}-{'x' * 290}") for k in range(100)]
+    assert answers[-1].status_code == 503 and "disk is full" in answers[-1].json["error"]
+    assert {a.status_code for a in answers} <= {200, 503}
+    connection.execute("PRAGMA max_page_count = 1000000")
+    assert project.store.progress().human == before.human
+    assert project.browser.ask("add_class", name="again").status_code == 200
+
+
 # --- good requests --------------------------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ from waitress import create_server
 from alutils.labelling import pictures
 from alutils.labelling.app import create_app
 from alutils.labelling.loop import LabellingLoop
-from alutils.labelling.records import Filter
+from alutils.labelling.records import Filter, UnavailableError
 from alutils.labelling.security import access
 from alutils.labelling.store import Store
 
@@ -326,6 +326,58 @@ def test_a_label_that_comes_too_late_is_told(serve, visit):
     page.keyboard.press("a")
     playwright.expect(page.get_by_role("alert")).to_contain_text("was not labelled A")
     assert site.store.item(int(item)).label == "C"
+
+
+def test_every_label_that_comes_too_late_is_told_and_also_after_a_reload(serve, visit):
+    site = serve(8)
+    page = visit(site)
+    ready(page)
+    page.wait_for_timeout(300)
+    page.route("**/api/label", lambda route: route.abort())
+    done = label(site, page, 3)
+    names = [site.store.item(int(i)).name for i in done]
+    site.store.relabel("Ada", [int(i) for i in done[:2]], "C")
+    page.unroute("**/api/label")
+    page.reload()
+    alert = page.get_by_role("alert")
+    for name in names[:2]:
+        line = f"{name} was not labelled {name[0]}: picture"
+        playwright.expect(alert.get_by_text(line)).to_be_visible()
+    saved(page)
+    assert site.label_of(names[2]) == names[2][0] and alert.get_by_text(names[2]).count() == 0
+
+    # and on the page that was not reloaded, none instead of another
+    late = ready(page)
+    site.store.relabel("Ada", [int(late)], "C")
+    page.keyboard.press("a")
+    name = site.store.item(int(late)).name
+    playwright.expect(alert.get_by_text(f"{name} was not labelled A")).to_be_visible()
+    assert alert.get_by_text("was not labelled").count() == 3
+    alert.get_by_role("button", name="Close").click()
+    playwright.expect(alert).to_be_hidden()
+
+
+def test_labels_are_kept_while_the_disk_is_full(serve, visit, monkeypatch):
+    site = serve(20)
+    page = visit(site)
+    ready(page)
+    page.wait_for_timeout(300)
+
+    def full(*_, **__):
+        raise UnavailableError("labels.sqlite: could not be written (database or disk is full)")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "label", full)
+        done = label(site, page, 3)
+        alert = page.get_by_role("alert")
+        playwright.expect(alert).to_contain_text("3 answers are not saved yet: labels.sqlite")
+        page.reload()
+        playwright.expect(alert).to_contain_text("3 answers are not saved yet: labels.sqlite")
+        assert site.store.progress().human == 0
+    alert.get_by_role("button", name="Try now").click()
+    saved(page)
+    playwright.expect(alert).to_be_hidden()
+    assert [site.store.item(int(i)).label for i in done] == [kind(site, i) for i in done]
 
 
 def test_the_model_learns_while_people_label(serve, visit):

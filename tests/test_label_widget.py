@@ -7,7 +7,7 @@ import pytest
 from label_helpers import TinyFeatures, fill, scores
 
 from alutils.labelling.loop import LabellingLoop
-from alutils.labelling.records import LabellingError
+from alutils.labelling.records import LabellingError, UnavailableError
 from alutils.labelling.store import Store
 from alutils.labelling.widget import LabelWidget, label
 
@@ -72,6 +72,14 @@ def test_a_bad_message_gets_its_reason_and_changes_nothing(widget, store, messag
     content, buffers = widget.answer(message)
     assert content["status"] == status and content["error"] and buffers == []
     assert store.progress().human == 0
+
+
+def test_a_full_disk_is_answered_so_that_the_script_keeps_the_label(widget, store, monkeypatch):
+    def full(*_):
+        raise UnavailableError("labels.sqlite: could not be written (database or disk is full)")
+
+    monkeypatch.setattr(store, "label", full)
+    assert ask(widget, "label", item=1, label="A", key="k")[0]["status"] == 503
 
 
 def test_messages_are_answered_through_the_comm(widget, monkeypatch):

@@ -16,7 +16,12 @@ from alutils.labelling import api, pages
 from alutils.labelling.desk import Desk
 from alutils.labelling.loop import LabellingLoop
 from alutils.labelling.pictures import MOST_BYTES, PictureError
-from alutils.labelling.records import ConflictError, LabellingError, UnknownError
+from alutils.labelling.records import (
+    ConflictError,
+    LabellingError,
+    UnavailableError,
+    UnknownError,
+)
 from alutils.labelling.security import Access, protect
 from alutils.labelling.store import Store
 
@@ -97,6 +102,8 @@ _STATUS = {
     PictureError: HTTPStatus.UNPROCESSABLE_ENTITY,
     UnknownError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,
+    # it may work later: the pages keep what was not written, and send it again
+    UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     LabellingError: HTTPStatus.BAD_REQUEST,
 }
 

@@ -18,7 +18,12 @@ import anywidget
 from alutils.labelling.desk import Desk
 from alutils.labelling.loop import LabellingLoop
 from alutils.labelling.names import checked_name
-from alutils.labelling.records import ConflictError, LabellingError, UnknownError
+from alutils.labelling.records import (
+    ConflictError,
+    LabellingError,
+    UnavailableError,
+    UnknownError,
+)
 from alutils.labelling.store import Store
 from alutils.labelling.watch import Watcher
 
@@ -26,7 +31,12 @@ _log = logging.getLogger("alutils")
 
 _STATIC = Path(__file__).parent / "static"
 _PERSON = 100
-_STATUS = ((UnknownError, 404), (ConflictError, 409), (LabellingError, 400))
+_STATUS = (
+    (UnknownError, 404),
+    (ConflictError, 409),
+    (UnavailableError, 503),
+    (LabellingError, 400),
+)
 
 
 class LabelWidget(anywidget.AnyWidget):

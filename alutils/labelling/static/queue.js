@@ -36,8 +36,9 @@ function element(tag, { text, children = [], on = {}, ...attributes } = {}) {
 
 // Sends what people did, one after another and in order; keeps it until it is acknowledged.
 export class Outbox {
-  constructor({ ask, storage = null, prefix = "", onChange = () => {} }) {
-    Object.assign(this, { ask, storage, prefix, onChange });
+  // `onRefused(entry, error)` hears of what was kept from before a reload: nobody waits for it here
+  constructor({ ask, storage = null, prefix = "", onChange = () => {}, onRefused = () => {} }) {
+    Object.assign(this, { ask, storage, prefix, onChange, onRefused });
     this.waiting = [];
     this.problem = null;
     this.stopped = false;
@@ -49,13 +50,13 @@ export class Outbox {
 
   #kept() {
     if (!this.storage) return [];
-    const names = Object.keys(this.storage).filter((name) => name.startsWith(this.prefix)).sort();
+    const places = Object.keys(this.storage).filter((place) => place.startsWith(this.prefix)).sort();
     const entries = [];
-    for (const name of names) {
+    for (const place of places) {
       try {
-        entries.push({ name, ...JSON.parse(this.storage.getItem(name)) });
+        entries.push({ ...JSON.parse(this.storage.getItem(place)), place });
       } catch {
-        this.storage.removeItem(name); // half-written by a browser that was killed
+        this.storage.removeItem(place); // half-written by a browser that was killed
       }
     }
     return entries;
@@ -69,13 +70,14 @@ export class Outbox {
     return this.waiting.some((entry) => entry.request.item === item);
   }
 
-  push(action, request) {
+  // `name` is the picture's, to tell by
+  push(action, request, name = "") {
     const key = newKey();
     const order = `${Date.now()}`.padStart(15, "0") + `${this.number++}`.padStart(6, "0");
-    const entry = { name: `${this.prefix}${order}:${key}`, action, request: { ...request, key } };
+    const entry = { place: `${this.prefix}${order}:${key}`, action, name, request: { ...request, key } };
     if (this.storage) {
       try {
-        this.storage.setItem(entry.name, JSON.stringify({ action, request: entry.request }));
+        this.storage.setItem(entry.place, JSON.stringify({ action, name, request: entry.request }));
       } catch (error) {
         this.problem = `the browser keeps nothing (${error.name}); do not reload before all is sent`;
       }
@@ -107,6 +109,7 @@ export class Outbox {
       } else {
         this.#finish(entry);
         if (entry.reject) entry.reject(error);
+        else this.onRefused(entry, error);
       }
     }
     this.busy = false;
@@ -115,7 +118,7 @@ export class Outbox {
   }
 
   #finish(entry) {
-    this.storage?.removeItem(entry.name);
+    this.storage?.removeItem(entry.place);
     this.waiting = this.waiting.filter((other) => other !== entry);
     this.problem = null;
     this.tries = 0;
@@ -134,6 +137,8 @@ export function mountQueue(root, options) {
     given: 0,
     status: null,
     ended: false,
+    alerts: new Map(), // what is not as it should be now -> its text, what to try
+    lost: [], // texts of what was done here and refused
   };
 
   // --- what is on the page -------------------------------------------------------------------
@@ -233,6 +238,7 @@ export function mountQueue(root, options) {
       showProgress();
       if (!outbox.size && !current()) poll();
     },
+    onRefused: lost,
   });
 
   // --- the queue -----------------------------------------------------------------------------
@@ -253,10 +259,10 @@ export function mountQueue(root, options) {
       const known = new Set(state.items.map((item) => item.id));
       const fresh = items.filter((item) => !known.has(item.id) && !outbox.holds(item.id));
       state.items.push(...fresh);
-      if (alertBox.dataset.of === "next") hideAlert();
+      hideAlert("next");
       fresh.forEach(prefetch);
     } catch (error) {
-      showAlert(`No new pictures: ${error.message}.`, "next", () => refill());
+      showAlert("next", `No new pictures: ${error.message}.`, () => refill());
     } finally {
       state.loading = false;
       show();
@@ -350,13 +356,25 @@ export function mountQueue(root, options) {
   function give(label) {
     if (!isReady()) return;
     const item = current();
-    outbox.push("label", { item: item.id, label }).then(undefined, (error) => lost(item, label, error));
+    send("label", { item: item.id, label }, item.name);
     advance();
     announce(`${label} for ${item.name}.`);
   }
 
-  function lost(item, label, error) {
-    showAlert(`${item.name} was not labelled ${label}: ${error.message}.`, "lost");
+  function send(action, request, name) {
+    outbox.push(action, request, name).catch((error) => lost({ action, request, name }, error));
+  }
+
+  // One line for each: what came to nothing must not hide what came to nothing before.
+  function lost({ action, request, name }, error) {
+    const what = name || `Picture ${request.item}`;
+    const text = {
+      label: `${what} was not labelled ${request.label}`,
+      skip: `${what} was not skipped`,
+      undo: "Not undone",
+    }[action];
+    state.lost.push(`${text}: ${error.message}.`);
+    showAlerts();
   }
 
   function accept() {
@@ -367,8 +385,7 @@ export function mountQueue(root, options) {
   function skip() {
     const item = current();
     if (!item || state.undoing) return;
-    outbox.push("skip", { item: item.id }).catch((error) =>
-      showAlert(`${item.name} was not skipped: ${error.message}.`, "lost"));
+    send("skip", { item: item.id }, item.name);
     advance();
     announce(`Skipped ${item.name}.`);
   }
@@ -384,7 +401,7 @@ export function mountQueue(root, options) {
       back.forEach(prefetch);
       announce(items.length ? `Taken back: ${items.map((item) => item.name).join(", ")}.` : "Nothing left to undo.");
     } catch (error) {
-      showAlert(`Not undone: ${error.message}.`, "lost");
+      lost({ action: "undo" }, error);
     } finally {
       state.undoing -= 1;
       show();
@@ -574,7 +591,8 @@ export function mountQueue(root, options) {
         showProgress();
         if (!current() && !state.loading) refill();
       } catch (error) {
-        if (!outbox.problem && PASSING(error.status)) announce("No connection; trying again.");
+        const why = error.status ? error.message : "No connection";
+        if (!outbox.problem && PASSING(error.status)) announce(`${why}; trying again.`);
       }
     }
     clearTimeout(timer);
@@ -583,28 +601,42 @@ export function mountQueue(root, options) {
 
   // --- what went wrong -----------------------------------------------------------------------
 
-  function showAlert(text, of, again) {
-    alertBox.dataset.of = of;
-    alertBox.hidden = false;
-    alertBox.replaceChildren(element("span", { text }));
-    if (again) alertBox.append(element("button", { type: "button", text: "Try now", on: { click: again } }));
-    else alertBox.append(element("button", { type: "button", text: "Close", on: { click: () => (hideAlert(), stage.focus()) } }));
+  // What lasts ("outbox", "next") has one place each and goes by itself; what was lost stays.
+  function showAlert(of, text, again) {
+    state.alerts.set(of, { text, again });
+    showAlerts();
   }
 
-  function hideAlert() {
-    alertBox.hidden = true;
-    alertBox.dataset.of = "";
-    alertBox.replaceChildren();
+  function hideAlert(of) {
+    if (state.alerts.delete(of)) showAlerts();
+  }
+
+  function showAlerts() {
+    const line = (texts, word, click) =>
+      element("div", { children: [
+        element("div", { class: "alq-lines", children: texts.map((text) => element("p", { text })) }),
+        ...(click ? [element("button", { type: "button", text: word, on: { click } })] : []),
+      ] });
+    const lines = [...state.alerts.values()].map(({ text, again }) => line([text], "Try now", again));
+    if (state.lost.length) {
+      const close = () => { state.lost = []; showAlerts(); stage.focus(); };
+      lines.unshift(line(state.lost, "Close", close));
+    }
+    const shown = JSON.stringify([state.lost, ...[...state.alerts].map(([of, { text }]) => [of, text])]);
+    if (alertBox.dataset.shown === shown) return; // is read aloud once, and keeps the focus
+    alertBox.dataset.shown = shown;
+    alertBox.hidden = !lines.length;
+    alertBox.replaceChildren(...lines);
   }
 
   function showOutbox() {
     if (outbox.problem) {
       const what = `${outbox.size} ${outbox.size === 1 ? "answer is" : "answers are"} not saved yet`;
       const kept = storage ? " They are kept in this browser and sent again." : " They are sent again.";
-      if (outbox.stopped) showAlert(`${what}: ${outbox.problem}. Reload the page.`, "outbox");
-      else showAlert(`${what}: ${outbox.problem}.${kept}`, "outbox", () => outbox.pump());
-    } else if (alertBox.dataset.of === "outbox") {
-      hideAlert();
+      if (outbox.stopped) showAlert("outbox", `${what}: ${outbox.problem}. Reload the page.`);
+      else showAlert("outbox", `${what}: ${outbox.problem}.${kept}`, () => outbox.pump());
+    } else if (state.alerts.has("outbox")) {
+      hideAlert("outbox");
       announce("All answers are saved.");
       refill();
     }

@@ -121,7 +121,7 @@ async function sure(action, request) {
       return await ask(action, request);
     } catch (error) {
       if (!(error.status === 0 || error.status >= 500) || wait > 8000) throw error;
-      tell("No connection; trying again.");
+      tell(`${error.status ? error.message : "No connection"}; trying again.`);
       await new Promise((resolve) => setTimeout(resolve, wait));
     }
   }
