@@ -14,10 +14,11 @@ from sklearn.linear_model import LogisticRegression
 
 from alutils.certificates import Certificate
 from alutils.labelling import features, learner
+from alutils.labelling.auditing import Auditor
 from alutils.labelling.features import FeatureCache
 from alutils.labelling.learner import Head
 from alutils.labelling.loop import LabellingLoop
-from alutils.labelling.records import Filter, LabellingError, Model
+from alutils.labelling.records import ConflictError, Filter, LabellingError, Model
 from alutils.labelling.store import Store
 
 CLASSES = ("dark", "light", "mid")
@@ -477,6 +478,139 @@ def test_a_bad_model_is_not_certified(tmp_path):
         assert loop.certify().threshold is None
         with pytest.raises(LabellingError, match="No threshold certified"):
             loop.auto_label()
+
+
+def sure(store, ids, predicted=0, confidence=0.97):
+    """Let a model be equally sure of one class everywhere."""
+    n = len(ids)
+    model = Model("s" * 64, CLASSES, 12, "", "")
+    store.set_scores(model, np.array(ids), np.full(n, predicted), np.full(n, confidence))
+
+
+@pytest.fixture
+def slice_of(tmp_path):
+    """Make a project of n bare pictures, half of them audited, that a model all calls dark."""
+    stores = []
+
+    def make(n, audit_share=0.5):
+        store = Store.open(tmp_path / str(len(stores)), CLASSES, seed=0, audit_share=audit_share)
+        stores.append(store)
+        return store, bare(store, n)
+
+    yield make
+    for store in stores:
+        store.close()
+
+
+def bare(store, n):
+    """Add pictures that nobody looks at; return their numbers."""
+    first = store.position()[1]
+    with store.transaction() as connection:
+        share = store.settings()["audit_share"]
+        drawn = np.random.default_rng(first).random((n, 2))
+        connection.executemany(
+            """INSERT INTO items (sha256, name, width, height, source, added, audit, shuffle, rank)
+            VALUES (?, '', 1, 1, 'upload', '', ?, ?, ?)""",
+            [
+                (f"{first + i:064x}", bool(a < share), float(b), 2 + float(b))
+                for i, (a, b) in enumerate(drawn)
+            ],
+        )
+    return list(range(first + 1, first + n + 1))
+
+
+def audited(store, ids):
+    return [i for i in ids if store.item(i).audit]
+
+
+def test_new_pictures_are_not_certified_by_the_labels_of_old_ones(slice_of):
+    store, old = slice_of(500)
+    sure(store, old)
+    for item in audited(store, old):
+        store.label("ann", item, "dark")
+    auditor = Auditor(store)
+    assert auditor.certify().threshold is not None
+    new = bare(store, 500)  # of another class, which the model takes for the old one
+    sure(store, old + new)
+    before = store.audit()["asked"].sum()
+    assert before < 30
+    assert "more labels in the audit slice" in auditor.permission().reason
+    with pytest.raises(LabellingError, match="more labels in the audit slice"):
+        auditor.auto_label()
+    assert store.progress().auto == 0
+    for item in audited(store, new):
+        store.label("ann", item, "light")
+    assert store.audit()["asked"].sum() == len(audited(store, old + new))
+    assert auditor.certify().threshold is None
+
+
+def test_whoever_chooses_among_audited_pictures_gets_no_certificate_by_it(slice_of):
+    store, ids = slice_of(900)
+    sure(store, ids)
+    rng = np.random.default_rng(1)
+    plain = [i for i in audited(store, ids) if rng.random() < 0.75]
+    with pytest.raises(ConflictError, match=rf"picture {plain[0]}, .*in the queue"):
+        store.relabel("ann", plain, "dark")
+    assert store.progress().human == 0
+    for item in plain:  # out of order, by their numbers
+        store.label("ann", item, "dark")
+    assert store.audit()["asked"].sum() < 30
+    with pytest.raises(LabellingError, match="more labels in the audit slice"):
+        Auditor(store).certify()
+
+
+def test_answers_count_once_all_before_them_in_the_random_order_are_given(slice_of):
+    store, ids = slice_of(20, audit_share=1)
+    sure(store, ids)
+    order = store.audit()["id"].tolist()
+    assert order == [item.id for item in store.hand_out("ann", 20)] != sorted(order)
+    for item in order[1:5]:
+        store.label("ann", item, "dark")
+    assert store.audit()["asked"].sum() == 0
+    store.skip("ann", order[0])
+    assert store.audit()["asked"].tolist() == [True] * 5 + [False] * 15
+    store.undo("ann")
+    assert store.audit()["asked"].sum() == 0
+
+
+def test_the_first_blind_answer_is_what_counts_in_the_audit(slice_of):
+    store, ids = slice_of(900)
+    sure(store, ids)
+    for k, item in enumerate(store.audit()["id"].tolist()):
+        store.label("ann", item, "light" if k % 20 == 0 else "dark")
+    auditor = Auditor(store)
+    refused = auditor.certify()
+    assert refused.threshold is None
+    seen = store.page(Filter(source="human", predicted="dark", label="light"), limit=900).items
+    changed = [item.id for item in seen if item.audit]
+    assert len(changed) > 20
+    store.relabel("ann", changed, "dark")  # with the prediction beside it
+    assert store.item(changed[0]).label == "dark"
+    found = auditor.certify()
+    assert (found.n, found.errors) == (refused.n, refused.errors)
+    progress = store.progress()
+    assert progress.audit_judged - progress.audit_right == len(changed)
+    # Nor by taking an answer back and giving another.
+    store.undo("ann")
+    (again,) = store.undo("ann")
+    assert again.label is None
+    assert auditor.certify().errors == refused.errors
+    store.label("ann", again.id, "mid")
+    assert auditor.certify().errors == refused.errors
+    assert store.progress().audit_right == progress.audit_right
+
+
+def test_the_share_of_audited_pictures_stays_once_there_are_pictures(tmp_path):
+    with Store.open(tmp_path, CLASSES, audit_share=0.2):
+        pass
+    with Store.open(tmp_path, audit_share=0.3) as store:
+        bare(store, 2)
+    with Store.open(tmp_path, audit_share=0.3):
+        pass
+    with pytest.raises(LabellingError, match=r"audit_share=0.5: .* with 0.3"):
+        Store.open(tmp_path, audit_share=0.5)
+    with Store.open(tmp_path) as store:
+        assert store.settings()["audit_share"] == 0.3
 
 
 @pytest.mark.parametrize("given", [{"target": 1}, {"level": 0}, {"retrain_after": 0}])

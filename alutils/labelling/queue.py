@@ -165,14 +165,21 @@ class Queue(Reading):
         """Give pictures a class from the grid, whatever they have; all of them or none.
 
         The same class as before turns an automatic label into one that a person gave.
-        Raises as `label`, except that pictures may have labels.
+        Raises as `label`, except that pictures may have labels; and `ConflictError` for pictures
+        of the audit slice that nobody has labelled: whoever chooses among them spoils the sample.
         """
         items = list(items)
 
         def act(connection: sqlite3.Connection, person: str) -> list[int]:
             number, events = self._class_number(connection, label), []
-            for item in items:
-                row = self._item_row(connection, item)
+            rows = [self._item_row(connection, item) for item in items]
+            if audit := [str(r["id"]) for r in rows if r["audit"] and r["label"] is None]:
+                raise ConflictError(
+                    f"picture {', '.join(audit[:10])}{', ...' if len(audit) > 10 else ''}: of the "
+                    "audit slice and without a label; these are labelled in the queue, where they "
+                    "come in random order, so leave them out here"
+                )
+            for row in rows:
                 self._check_holder(row, person)
                 batch = events[0] if events else None
                 events.append(self._give(connection, row, "relabel", number, person, batch))

@@ -36,6 +36,10 @@ _EVENT = """SELECT events.*, label.name AS label_name, predicted.name AS predict
     LEFT JOIN events AS old ON old.id = events.replaced
     LEFT JOIN classes AS before ON before.number = old.label
     LEFT JOIN models ON models.id = events.model """
+# Of an audited picture: what was answered before the prediction could be seen. Whatever it is
+# changed to later, the prediction was in sight then.
+FIRST_ANSWER = """(SELECT min(id) FROM events AS answer WHERE answer.item = items.id
+    AND answer.hidden AND answer.label IS NOT NULL)"""
 _HIDDEN = "items.audit AND items.label IS NULL"
 _ORDERS = {  # column, direction; every order ends in the id, so that pages neither skip nor repeat
     # A place among the others would give away a hidden prediction, so those come last.
@@ -146,9 +150,10 @@ class Reading(Database):
             judged = {
                 bool(audit): (right, n)
                 for audit, right, n in connection.execute(
-                    """SELECT items.audit, sum(events.label = events.predicted), count(*)
-                    FROM items JOIN events ON events.id = items.event
-                    WHERE events.kind = 'label' AND events.predicted IS NOT NULL
+                    f"""SELECT items.audit, sum(events.label = events.predicted), count(*)
+                    FROM items JOIN events
+                    ON events.id = iif(items.audit, {FIRST_ANSWER}, items.event)
+                    WHERE (items.audit OR events.kind = 'label') AND events.predicted IS NOT NULL
                     GROUP BY items.audit"""
                 )
             }

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from alutils.labelling.names import checked_name
-from alutils.labelling.reading import Reading, meta, set_meta
+from alutils.labelling.reading import FIRST_ANSWER, Reading, meta, set_meta
 from alutils.labelling.records import LabellingError, Model, UnknownError
 from alutils.manifest import digest
 
@@ -120,23 +120,32 @@ class Scoring(Reading):
         return connection.execute(query, (model.sha256,)).fetchone()[0]
 
     def audit(self) -> dict[str, np.ndarray]:
-        """Return the audit slice under the present scores.
+        """Return the audit slice under the present scores, in its random order.
+
+        Pictures that come in later take their places in that order, so that its first n are at any
+        time n pictures drawn at random from all that there are now.
 
         Returns
         -------
-        ``id`` (n,) int64; ``label`` (n,) int64, what people say, -1 where they have not;
-        ``predicted`` (n,) int64, ``confidence`` (n,) float64; ``asked`` (n,) bool, whether somebody
-        has answered, be it by skipping. Only pictures that the present model has scored.
+        ``id`` (n,) int64; ``label`` (n,) int64, the first answer that a person gave without seeing
+        the prediction, whatever the picture's label is now, -1 where there is none; ``predicted``
+        (n,) int64, ``confidence`` (n,) float64; ``asked`` (n,) bool, whether somebody has answered,
+        be it by skipping, and the same is true of all pictures before it: the part of the slice
+        that nobody has chosen. Only pictures that the present model has scored.
         """
         rows = self.connection.execute(
-            """SELECT id, coalesce(label, -1), predicted, confidence,
-                label IS NOT NULL OR skipped > 0 FROM items
-            WHERE audit AND predicted IS NOT NULL AND NOT unreadable ORDER BY id"""
+            f"""SELECT items.id, coalesce(first.label, -1), items.predicted, items.confidence,
+                first.label IS NOT NULL OR items.skipped > 0 FROM items
+            LEFT JOIN events AS first ON first.id = {FIRST_ANSWER}
+            WHERE items.audit AND items.predicted IS NOT NULL AND NOT items.unreadable
+            ORDER BY items.shuffle, items.id"""
         ).fetchall()
         columns = list(zip(*rows, strict=True)) or [()] * 5
         kinds = {"id": np.int64, "label": np.int64, "predicted": np.int64, "confidence": float}
         kinds["asked"] = bool
-        return {n: np.array(c, k) for (n, k), c in zip(kinds.items(), columns, strict=True)}
+        found = {n: np.array(c, k) for (n, k), c in zip(kinds.items(), columns, strict=True)}
+        found["asked"] = np.logical_and.accumulate(found["asked"])
+        return found
 
     def number_of_question(self, model: str, data: str, ask: bool = True) -> int:
         """Return which question to the audit slice this is, from 1 on; each keeps its number.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
@@ -60,7 +61,8 @@ class Store(Queue, Scoring):
         folder : of the user's pictures, which are not touched; all is kept in ``FOLDER/labelling``
         classes : names; those that the project does not have yet are added
         audit_share : share of the pictures that come in which is drawn into the audit slice, at
-            random; kept with the project, 0.1 at first
+            random; kept with the project, 0.1 at first, and fixed once there are pictures: all must
+            have had the same chance
         audit_rate : share of what is handed out that comes from the audit slice; kept, 0.2 at first
         lease_s : how many seconds a person may hold a picture
         seed : of the random draws; None draws one
@@ -71,7 +73,8 @@ class Store(Queue, Scoring):
         Raises
         ------
         LabellingError
-            If the folder cannot be used, or is in use by another process.
+            If the folder cannot be used, or is in use by another process; for another
+            ``audit_share`` than the one that the pictures there were drawn with.
         """
         folder = Path(folder)
         if folder.exists() and not folder.is_dir():
@@ -100,6 +103,8 @@ class Store(Queue, Scoring):
                 given = {"audit_share": audit_share, "audit_rate": audit_rate}
                 first = {"audit_share": AUDIT_SHARE, "audit_rate": AUDIT_RATE}
                 for name, value in given.items():
+                    if name == "audit_share" and value is not None:
+                        _check_share(connection, value)
                     if value is not None or not meta(connection, name, ""):
                         set_meta(connection, name, str(first[name] if value is None else value))
                 if not meta(connection, "project", ""):
@@ -326,6 +331,17 @@ class Store(Queue, Scoring):
         with self.reading() as connection:
             names = ("audit_share", "audit_rate")
             return {name: float(meta(connection, name, "0")) for name in names}
+
+
+def _check_share(connection: sqlite3.Connection, share: float) -> None:
+    """Raise if pictures have been drawn with another share: no random sample would be left."""
+    before = meta(connection, "audit_share", "")
+    there = connection.execute("SELECT 1 FROM items WHERE source <> 'single' LIMIT 1").fetchone()
+    if there and before and float(before) != share:
+        raise LabellingError(
+            f"audit_share={share}: this project's pictures were drawn into the audit slice with "
+            f"{before}, and all must have the same chance; leave it out, or begin another project"
+        )
 
 
 def _lock_file(path: Path) -> BinaryIO:
