@@ -294,6 +294,23 @@ REFUSED = {
     "the database": (get("/labelling/labels.sqlite"), 404, "no such page"),
     "the secret": (get("/static/../../labelling/secret"), 404, "no such page"),
     "the program": (get("/static/..%2fapp.py"), 404, "no such page"),
+    "another project's label": (
+        lambda p: p.browser.send(
+            "/api/label", {security.PROJECT_HEADER: "0" * 32},
+            json={"item": p.items[0], "label": "A", "key": "k"},
+        ), 409, "belongs to another project",
+    ),
+    "another project's upload": (
+        lambda p: p.browser.send(
+            "/api/pictures", {security.PROJECT_HEADER: "0" * 32},
+            data={"files": (io.BytesIO(png(5)), "a.png")},
+        ), 409, "belongs to another project",
+    ),
+    "another project's page": (
+        lambda p: p.browser.client.post(
+            "/api/label", headers={security.PROJECT_HEADER: "0" * 32}, json={"item": 1},
+        ), 409, "belongs to another project",
+    ),
     # strangers
     "another host": (get("/", Host="evil.example"), 421, "expected one of localhost"),
     "another host with our address in front": (
@@ -648,6 +665,33 @@ def test_the_cookie_is_for_this_tool_alone(project):
     assert "HttpOnly" in cookie and "SameSite=Strict" in cookie
 
 
+def test_projects_at_one_address_sign_nobody_out_of_each_other(tmp_path):
+    """A browser sends the cookies of all ports of a machine."""
+    (one, ada), (two, other) = make(tmp_path / "one"), make(tmp_path / "two")
+    with one, two:
+        first, second = fill(one, 1) + fill(two, 1)
+        ada.sign_in()
+        mine = {c.key: c.value for c in ada.client._cookies.values()}
+        assert len(mine) == 1 and next(iter(mine)).startswith(security.COOKIE)
+        for name, value in mine.items():
+            other.client.set_cookie(name, value)
+        other.sign_in("Bob")
+        for cookie in other.client._cookies.values():
+            ada.client.set_cookie(cookie.key, cookie.value)
+        assert ada.ask("label", item=first, label="A", key="k").status_code == 200
+        assert other.ask("label", item=second, label="A", key="k").status_code == 200
+        assert (one.progress().per_person, two.progress().per_person) == ({"Ada": 1}, {"Bob": 1})
+
+
+def test_the_right_project_is_named_by_its_pages(project):
+    page = project.browser.client.get("/").text
+    name = re.search(r'<meta name="project" content="([0-9a-f]{32})">', page)[1]
+    assert f'data-project="{name}"' in page
+    headers = {security.PROJECT_HEADER: name}
+    request = {"item": project.items[0], "label": "A", "key": "k"}
+    assert project.browser.send("/api/label", headers, json=request).status_code == 200
+
+
 def test_a_link_after_the_name_leads_nowhere_else(project):
     for target in ("//evil.example", "https://evil.example", "/\\evil.example", "evil.example"):
         fresh = Browser(project.browser.client.application.test_client())
@@ -693,9 +737,9 @@ def test_an_older_token_lets_nobody_in(tmp_path):
     store, browser = make(tmp_path / "p", who=first)
     with store:
         browser.client.get(f"/?token={first.token}")
-        cookie = browser.client.get_cookie(security.COOKIE)
+        cookie = browser.client.get_cookie(security.cookie_name(store.project_id))
         again = create_app(store, access=second).test_client()
-        again.set_cookie(security.COOKIE, cookie.value)
+        again.set_cookie(cookie.key, cookie.value)
         assert again.get("/who").status_code == 401
 
 

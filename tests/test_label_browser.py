@@ -4,6 +4,7 @@ import re
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,7 @@ class Site:
     store: Store
     url: str
     loop: LabellingLoop | None = None
+    end: Callable[[], None] = lambda: None
 
     def label_of(self, name: str) -> str | None:
         return next(i.label for i in self.store.page(limit=1000).items if i.name == name)
@@ -55,30 +57,42 @@ def serve(tmp_path):
     """Return a function that serves a project with some pictures."""
     ends = []
 
-    def begin(n: int, *, model: bool = False, retrain_after: int = 20, **options) -> Site:
-        store = Store.open(tmp_path / "letters", CLASSES, audit_share=0, seed=0)
+    def begin(
+        n: int,
+        *,
+        model: bool = False,
+        retrain_after: int = 20,
+        folder: str = "letters",
+        port: int = 0,
+        **options,
+    ) -> Site:
+        store = Store.open(tmp_path / folder, CLASSES, audit_share=0, seed=0)
         fill(store, n)
         loop = LabellingLoop(store, TinyFeatures(), retrain_after=retrain_after, pause_s=0)
         app = create_app(
             store, loop if model else None, access=access("127.0.0.1", bytes(32)), **options
         )
-        server = create_server(app, host="127.0.0.1", port=0, threads=6)
+        server = create_server(app, host="127.0.0.1", port=port, threads=6)
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
 
         def end() -> None:
+            ends.remove(end)
             loop.stop()
+            open_ones = list(server.active_channels.values())
             server.trigger.pull_trigger(server._map.clear)  # nothing to wait for: it returns
             thread.join(30)
             server.task_dispatcher.shutdown()
             server.close()
+            for channel in open_ones:  # else the browser waits for answers on them
+                channel.socket.close()
             store.close()
 
         ends.append(end)
-        return Site(store, f"http://127.0.0.1:{server.effective_port}", loop)
+        return Site(store, f"http://127.0.0.1:{server.effective_port}", loop, end)
 
     yield begin
-    for end in ends:
+    for end in list(ends):
         end()
 
 
@@ -296,6 +310,51 @@ def test_labels_that_were_not_sent_survive_a_reload(serve, visit):
     ready(page)
     saved(page)
     assert [site.store.item(int(i)).label for i in done] == [kind(site, i) for i in done]
+
+
+def test_what_was_not_sent_is_kept_for_its_own_project(serve, visit):
+    one = serve(6, folder="one")
+    port = int(one.url.rsplit(":", 1)[1])
+    page = visit(one)
+    item = ready(page)
+    page.wait_for_timeout(300)
+    one.end()
+    two = serve(6, folder="two", port=port)
+    page.keyboard.press("b")  # on the page of a project that is not served any more
+    alert = page.get_by_role("alert")
+    playwright.expect(alert).to_contain_text("belongs to another project than 'two'")
+    page.reload()
+    page.get_by_label("Your name").fill("Ada")  # the other project does not know her yet
+    page.keyboard.press("Enter")
+    ready(page)
+    saved(page)
+    page.wait_for_timeout(500)
+    assert two.store.progress().human == 0 and alert.is_hidden()
+    assert page.evaluate("Object.keys(localStorage).length") == 1
+    two.end()
+    one = serve(6, folder="one", port=port)
+    page.reload()
+    ready(page)
+    saved(page)
+    assert one.store.item(int(item)).label == "B" and one.store.progress().human == 1
+    assert page.evaluate("Object.keys(localStorage).length") == 0
+
+
+def test_nobody_sends_the_answers_of_a_person_whose_name_goes_on(serve, visit):
+    site = serve(6)
+    page = visit(site, name="Ada:2")
+    ready(page)
+    page.wait_for_timeout(300)
+    page.route("**/api/label", lambda route: route.abort())
+    page.keyboard.press("b")
+    playwright.expect(page.get_by_role("alert")).to_contain_text("not saved yet")
+    page.unroute("**/api/label")
+    page.goto(site.url + "/who")
+    page.get_by_role("textbox", name="Your name").fill("Ada")
+    page.keyboard.press("Enter")
+    ready(page)
+    saved(page)
+    assert site.store.progress().human == 0
 
 
 def test_an_answer_that_is_lost_on_its_way_is_not_given_twice(serve, visit):

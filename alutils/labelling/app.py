@@ -22,7 +22,7 @@ from alutils.labelling.records import (
     UnavailableError,
     UnknownError,
 )
-from alutils.labelling.security import Access, protect
+from alutils.labelling.security import PROJECT_HEADER, Access, protect
 from alutils.labelling.store import Store
 
 MOST_FILES = 100  # in one request; the page sends them one by one
@@ -31,6 +31,10 @@ MOST_TEXT = 2**18  # bytes of a form or of JSON
 _THRESHOLD = 0.6  # the report's
 # Pictures that are decoded at a time: one of the most pixels needs 600 MB where it is transparent.
 DECODERS = 2
+
+
+class OtherProjectError(ConflictError):
+    """A page sends this that was opened when another project was served at this address."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +89,9 @@ def create_app(
         WTF_CSRF_TIME_LIMIT=None,  # people label all afternoon; the token ends with the session
     )
     app.json.sort_keys = False
-    protect(app, access)
+    protect(app, access, store.project_id)
     app.before_request(_limit_what_is_no_upload)
+    app.before_request(_check_project)  # before the CSRF token, whose text would not tell
     CSRFProtect(app)
     app.register_blueprint(api.blueprint)
     app.register_blueprint(pages.blueprint)
@@ -114,8 +119,23 @@ def _limit_what_is_no_upload() -> None:
         request.max_content_length = MOST_TEXT
 
 
+def _check_project() -> None:
+    """Refuse what a page of another project sends: its numbers mean other pictures here."""
+    store = current_app.extensions["labelling"].store
+    meant = request.headers.get(PROJECT_HEADER)
+    if meant is not None and meant != store.project_id:
+        raise OtherProjectError(
+            f"this page belongs to another project than {store.folder.resolve().name!r}, which is "
+            "served here now; nothing was written. What was not saved is kept in this browser "
+            "until its own project is served at this address again"
+        )
+
+
 def _handler(status: HTTPStatus) -> Callable[[Exception], tuple[Response | str, int]]:
-    return lambda error: _told(status, str(error))
+    # the code keeps the page from taking it for a refusal of the label itself
+    return lambda error: _told(
+        status, str(error), "project" if isinstance(error, OtherProjectError) else None
+    )
 
 
 def _http_error(error: HTTPException) -> tuple[Response | str, int] | HTTPException:
@@ -140,9 +160,10 @@ def _fault(error: Exception) -> tuple[Response | str, int]:
     return _told(HTTPStatus.INTERNAL_SERVER_ERROR, text)
 
 
-def _told(status: HTTPStatus, text: str) -> tuple[Response | str, int]:
+def _told(status: HTTPStatus, text: str, code: str | None = None) -> tuple[Response | str, int]:
     """Tell programs in JSON and people in a page."""
     if request.path.startswith("/api/"):
-        return jsonify(error=text, status=int(status)), int(status)
+        more = {} if code is None else {"code": code}
+        return jsonify(error=text, status=int(status), **more), int(status)
     page = render_template("error.html", title=status.phrase, text=text, status=int(status))
     return page, int(status)

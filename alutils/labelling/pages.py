@@ -50,7 +50,12 @@ def ask_who() -> Response | None:
 @blueprint.app_context_processor
 def common() -> dict[str, Any]:
     """Give every page what its frame shows."""
-    return {"person": session.get("person"), "project": tool().store.folder.resolve().name}
+    store = tool().store
+    return {
+        "person": session.get("person"),
+        "project": store.folder.resolve().name,
+        "project_id": store.project_id,
+    }
 
 
 @blueprint.route("/who", methods=["GET", "POST"])

@@ -22,7 +22,8 @@ from flask import Flask, Response, abort, redirect, request, session
 from alutils.parameters import ParameterError
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-COOKIE = "alutils_labelling"
+COOKIE = "alutils_labelling"  # and the beginning of the project's id
+PROJECT_HEADER = "X-Labelling-Project"  # which project a page's request is meant for
 _SECRET = "secret"  # file in FOLDER/labelling
 _SECRET_BYTES = 32
 
@@ -129,11 +130,20 @@ def project_secret(folder: Path) -> bytes:
     return secret
 
 
-def protect(app: Flask, who: Access) -> None:
+def cookie_name(project: str) -> str:
+    """Return the name of a project's cookie, by its id.
+
+    Browsers send a cookie to all ports of a machine: with one name for all, each project would sign
+    out the one before.
+    """
+    return f"{COOKIE}_{project[:12]}"
+
+
+def protect(app: Flask, who: Access, project: str) -> None:
     """Check Host and token before anything else, and put the security headers on every answer."""
     app.secret_key = who.secret
     app.config.update(
-        SESSION_COOKIE_NAME=COOKIE,
+        SESSION_COOKIE_NAME=cookie_name(project),
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Strict",
     )

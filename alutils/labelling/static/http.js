@@ -1,14 +1,15 @@
 // Requests to this tool, with the token that shows that they come from its own pages.
 
 export class Refused extends Error {
-  // status: 0 where nothing came back, else of the answer
-  constructor(message, status) {
+  // status: 0 where nothing came back, else of the answer; code: "project" where another is served
+  constructor(message, status, code = "") {
     super(message);
     this.status = status;
+    this.code = code;
   }
 }
 
-const token = () => document.querySelector('meta[name="csrf-token"]').content;
+const meta = (name) => document.querySelector(`meta[name="${name}"]`).content;
 
 export async function send(path, body, headers = {}) {
   let answer;
@@ -16,7 +17,12 @@ export async function send(path, body, headers = {}) {
     answer = await fetch(path, {
       method: "POST",
       body,
-      headers: { "X-CSRFToken": token(), Accept: "application/json", ...headers },
+      headers: {
+        "X-CSRFToken": meta("csrf-token"),
+        "X-Labelling-Project": meta("project"),
+        Accept: "application/json",
+        ...headers,
+      },
       credentials: "same-origin",
       redirect: "error",
     });
@@ -30,7 +36,7 @@ export async function send(path, body, headers = {}) {
   } catch {
     if (answer.ok) throw new Refused("the answer was cut", 0);
   }
-  if (!answer.ok) throw new Refused(parts.error || answer.statusText, answer.status);
+  if (!answer.ok) throw new Refused(parts.error || answer.statusText, answer.status, parts.code);
   return parts;
 }
 

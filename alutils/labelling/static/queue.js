@@ -103,9 +103,9 @@ export class Outbox {
         this.problem = error.message;
         const wait = RETRY_MS[Math.min(this.tries++, RETRY_MS.length - 1)];
         this.timer = setTimeout(() => this.pump(), wait);
-      } else if (error.status === 401 || error.status === 403 || /CSRF/.test(error.message)) {
+      } else if (error.status === 401 || error.status === 403 || error.code === "project" || /CSRF/.test(error.message)) {
         this.problem = error.message;
-        this.stopped = true; // a reload mends it; nothing is lost until then
+        this.stopped = true; // a reload, or the right project, mends it; nothing is lost until then
       } else {
         this.#finish(entry);
         if (entry.reject) entry.reject(error);

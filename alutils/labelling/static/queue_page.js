@@ -8,7 +8,8 @@ const { project, person, add } = root.dataset;
 mountQueue(root, {
   transport: { ask, picture: async (item) => picture(item) },
   storage: window.localStorage,
-  prefix: `labelling:${project}:${person}:`,
+  // by the project's id: the browser's storage is one for all projects at this address
+  prefix: `labelling:${project}:${encodeURIComponent(person)}:`,
   keysFrom: document,
   addPage: add,
 });
