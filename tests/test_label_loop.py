@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from alutils.certificates import Certificate
 from alutils.labelling import features, learner
 from alutils.labelling.auditing import Auditor
+from alutils.labelling.desk import Desk
 from alutils.labelling.features import FeatureCache
 from alutils.labelling.learner import Head
 from alutils.labelling.loop import LabellingLoop
@@ -598,6 +599,57 @@ def test_the_first_blind_answer_is_what_counts_in_the_audit(slice_of):
     store.label("ann", again.id, "mid")
     assert auditor.certify().errors == refused.errors
     assert store.progress().audit_right == progress.audit_right
+
+
+def test_an_automatic_label_that_was_taken_back_does_not_come_back_by_the_same_model(slice_of):
+    store, ids = slice_of(30)
+    sure(store, ids)
+    whole = {"threshold": 0.9}
+    others = len(ids) - len(audited(store, ids))
+    assert store.n_offered(0.9) == others
+    assert store.n_offered(0.98) == 0
+    assert store.auto_label("s" * 64, 0.9, whole) == others
+    wrong = next(i for i in ids if store.item(i).label_source == "auto")
+    assert store.revoke("ann", items=[wrong]) == 1
+    assert store.n_offered(0.9) == 0
+    assert store.auto_label("s" * 64, 0.9, whole) == 0
+    assert store.item(wrong).label is None
+    store.set_scores(
+        Model("t" * 64, CLASSES, 12, "", ""), np.array(ids), np.ones(30, int), np.full(30, 0.97)
+    )
+    assert store.n_offered(0.9) == 1
+    assert store.auto_label("t" * 64, 0.9, whole) == 1
+    assert store.item(wrong).label == CLASSES[1]
+
+
+def test_the_button_offers_as_many_labels_as_it_gives(certain):
+    store, truth, loop = certain
+    label_audit(store, truth, 100)
+    loop.work(train=True)
+    store.release("ann")
+    assert loop.certify().threshold is not None
+    desk = Desk(store, loop)
+
+    def offer():
+        return [each["text"] for each in desk.status()["offers"]]
+
+    (text,) = offer()
+    n = desk.answer("auto", "ann", {})["labelled"]
+    assert text == f"Let the model label {n:,}"
+    one = store.page(Filter(source="auto"), limit=1).items[0]
+    store.revoke("ann", items=[one.id])
+    assert offer() == []
+
+
+def test_putting_an_audited_picture_off_does_not_tell_its_prediction(slice_of):
+    store, ids = slice_of(20)
+    sure(store, ids)
+    desk = Desk(store)
+    hidden, plain = audited(store, ids)[0], next(i for i in ids if not store.item(i).audit)
+    event = desk.answer("skip", "ann", {"item": hidden, "key": "1"})["event"]
+    assert (event["predicted"], event["confidence"]) == (None, None)
+    event = desk.answer("skip", "ann", {"item": plain, "key": "2"})["event"]
+    assert event["predicted"] == CLASSES[0]
 
 
 def test_the_share_of_audited_pictures_stays_once_there_are_pictures(tmp_path):

@@ -91,7 +91,8 @@ class Desk:
         return {"event": _event(self.store.label(person, item, label, _key(key)))}
 
     def _skip(self, person: str, item: int, key: str) -> Answer:
-        return {"event": _event(self.store.skip(person, item, _key(key)))}
+        event = self.store.skip(person, item, _key(key))
+        return {"event": _event(event, event.hidden)}
 
     def _undo(self, person: str, key: str) -> Answer:
         return {"items": [shown(item) for item in self.store.undo(person, _key(key))]}
@@ -166,7 +167,7 @@ class Desk:
         if status is None or not status.model:
             return []
         if status.threshold is not None:
-            n = self.store.count(Filter(source="none", low=status.threshold))
+            n = self.store.n_offered(status.threshold)
             return [{"action": "auto", "text": f"Let the model label {n:,}"}] if n else []
         if status.missing == 0:
             return [{"action": "certify", "text": "Ask for a certificate"}]

@@ -15,6 +15,13 @@ from alutils.labelling.reading import FIRST_ANSWER, Reading, meta, set_meta
 from alutils.labelling.records import LabellingError, Model, UnknownError
 from alutils.manifest import digest
 
+# Of model, least confidence, seconds since 1970. What a person took back is the person's: only
+# another model may label it again.
+_OFFERED = """label IS NULL AND NOT audit AND NOT unreadable AND source <> 'single'
+    AND model = ? AND confidence >= ? AND (until IS NULL OR until <= ?)
+    AND NOT EXISTS (SELECT 1 FROM events WHERE events.item = items.id AND events.kind = 'revoke'
+        AND events.model = items.model)"""
+
 
 class Scoring(Reading):
     """Scores and automatic labels."""
@@ -180,8 +187,8 @@ class Scoring(Reading):
     def auto_label(self, model: str, threshold: float, certificate: Mapping[str, Any]) -> int:
         """Give every picture that the model is sure enough of the class that it predicts.
 
-        Left alone: pictures with a label, of the audit slice, of source ``single``, and those that
-        a person holds.
+        Left alone: pictures with a label, of the audit slice, of source ``single``, those that a
+        person holds, and those of which this model's label was taken back before.
         Whether the certificate is good is for the caller to say, see `alutils.labelling.loop`.
 
         Parameters
@@ -219,12 +226,10 @@ class Scoring(Reading):
             )
             last = _last_event(connection)
             connection.execute(
-                """INSERT INTO events (item, kind, label, model, at, predicted, confidence,
+                f"""INSERT INTO events (item, kind, label, model, at, predicted, confidence,
                     threshold, hidden)
                 SELECT id, 'auto', predicted, model, ?, predicted, confidence, ?, 1 FROM items
-                WHERE label IS NULL AND NOT audit AND NOT unreadable AND source <> 'single'
-                    AND model = ?
-                    AND confidence >= ? AND (until IS NULL OR until <= ?) ORDER BY id""",
+                WHERE {_OFFERED} ORDER BY id""",
                 (self.clock(), threshold, present[0], threshold, self.clock()),
             )
             self.step("events written")
@@ -237,6 +242,16 @@ class Scoring(Reading):
             self.step("items written")
         self.show([item for item, _ in items])
         return len(items)
+
+    def n_offered(self, threshold: float) -> int:
+        """Return how many pictures `auto_label` would label now from this confidence on."""
+        query = f"""SELECT count(*) FROM items WHERE {_OFFERED}"""
+        with self.reading() as connection:
+            present = connection.execute(
+                "SELECT models.id FROM models JOIN meta ON value = sha256 WHERE name = 'model'"
+            ).fetchone()
+            values = (present and present[0], threshold, self.clock())
+            return connection.execute(query, values).fetchone()[0]
 
     def revoke(
         self,
