@@ -341,7 +341,7 @@ def test_what_was_not_sent_is_kept_for_its_own_project(serve, visit):
 
 
 def test_nobody_sends_the_answers_of_a_person_whose_name_goes_on(serve, visit):
-    site = serve(6)
+    site = serve(20)
     page = visit(site, name="Ada:2")
     ready(page)
     page.wait_for_timeout(300)
