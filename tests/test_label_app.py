@@ -532,7 +532,69 @@ def test_where_the_model_is_sure_the_file_goes_to_its_folder(sure):
     (file,) = (store.files.classes / "C").iterdir()
     assert file.read_bytes() == data
     choose(browser, data)  # once more is no second label
-    assert store.progress().human == 1
+    assert store.progress().auto == 1 and store.progress().human == 0
+
+
+@pytest.mark.parametrize("sure", [0.9998], indirect=True)
+def test_what_the_model_files_is_no_persons_label(sure):
+    store, browser, _ = sure
+    (model, data) = store.model(), png(31)
+    (taken,) = browser.upload((data, "new.png"), path="/one", field="file").location.split("/")[-1:]
+    item = int(taken)
+    store.set_scores(model, np.array([item]), np.array([2]), np.array([0.75]))
+    browser.send(f"/one/{item}")  # the model is asked again, and sure enough
+    page = text(browser.client.get(f"/one/{item}").text)
+    assert "is in the folder C" in page and "The model put it there, as it is at least 60%" in page
+    assert (store.item(item).source, store.item(item).label_source) == ("single", "auto")
+    (event,) = [e for e in store.events(item) if e.kind == "auto"]
+    assert (event.model, event.threshold, event.confidence) == (model.sha256, 0.6, 0.75)
+    assert event.person is None and not event.hidden
+    progress, snapshot = store.progress(), store.snapshot()
+    assert (progress.human, progress.auto, progress.judged) == (0, 1, 0)
+    assert set(snapshot["label"]) == {-1}, "nothing to train on"
+
+    browser.send(f"/one/{item}", data={"revoke": "1"})
+    page = text(browser.client.get(f"/one/{item}").text)
+    assert "It is in no folder; say what it is" in page
+    assert list((store.files.classes / "C").glob("*")) == []
+    choose(browser, data, "new.png")
+    assert store.item(item).label is None, "this model's label was taken back"
+    browser.send(f"/one/{item}", data={"label": "B"})
+    assert (store.item(item).label, store.item(item).label_source) == ("B", "human")
+
+
+@pytest.mark.parametrize("sure", [0.9998], indirect=True)
+def test_a_person_confirms_what_the_model_filed(sure):
+    store, browser, data = sure
+    assert "Yes, it is C" in choose(browser, data)
+    item = store.page().items[0].id
+    answer = browser.send(f"/one/{item}", data={"label": "C"}, follow_redirects=True).text
+    assert store.item(item).label_source == "human" and "The model put it there" not in answer
+
+
+@pytest.mark.parametrize("sure", [0.9998], indirect=True)
+def test_every_automatic_label_can_be_taken_back_at_once(sure):
+    store, browser, data = sure
+    choose(browser, data)
+    assert browser.ask("revoke").json == {"revoked": 1}
+    assert store.progress().auto == 0
+
+
+@pytest.mark.parametrize("sure", [0.9998], indirect=True)
+def test_the_model_files_no_picture_that_is_not_this_persons_to_label(sure):
+    store, browser, data = sure
+    held = next(i.id for i in store.page().items if store.picture_path(i.id).read_bytes() == data)
+    store.claim("Bob", held)
+    assert not store.auto_label_single("Ada", held, 0.6)
+    assert browser.upload((data, "a.png"), path="/one", field="file").status_code == 409
+    assert store.item(held).label is None
+    store.release("Bob")
+    with store.transaction() as connection:
+        connection.execute("UPDATE items SET audit = 1")
+    choose(browser, data)
+    assert not store.auto_label_single("Ada", held, 0.6) and store.progress().auto == 0
+    with pytest.raises(LabellingError, match="none with this number"):
+        store.auto_label_single("Ada", 99, 0.6)
 
 
 @pytest.mark.parametrize("sure", [0.41], indirect=True)

@@ -65,8 +65,8 @@ def sent_files(field: str) -> list[FileStorage]:
     return files
 
 
-def take(file: FileStorage) -> dict[str, Any]:
-    """Decode a file and take it in; say what became of it."""
+def take(file: FileStorage, source: str = "upload") -> dict[str, Any]:
+    """Decode a file and take it in as coming from this source; say what became of it."""
     data = file.stream.read(pictures.MOST_BYTES + 1)
     name = file.filename or ""
     try:
@@ -77,7 +77,7 @@ def take(file: FileStorage) -> dict[str, Any]:
     store = tool().store
     known = store.known(picture.sha256)
     item = store.add_picture(
-        picture.png, picture.sha256, picture.name, picture.width, picture.height, "upload"
+        picture.png, picture.sha256, picture.name, picture.width, picture.height, source
     )
     return {"name": picture.name, "id": item, "known": known is not None, "notes": picture.notes}
 

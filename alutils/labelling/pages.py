@@ -139,7 +139,7 @@ def one() -> View:
     """Choose a picture, and see what it is."""
     if request.method == "GET":
         return _one_form()
-    taken = take(sent_files("file")[0])
+    taken = take(sent_files("file")[0], "single")
     if "error" in taken:
         return _one_form(taken["error"]), 422
     if tool().store.item(taken["id"]).label is None:
@@ -158,8 +158,11 @@ def one_picture(item: int) -> View:
 
 @blueprint.post("/one/<int:item>")
 def one_label(item: int) -> View:
-    """Take the class that was typed; without one, ask the model again."""
+    """Take the class that was typed, or the model's label back; else ask the model again."""
     store, person = tool().store, session["person"]
+    if request.form.get("revoke"):
+        store.revoke(person, items=[item])
+        return redirect(url_for("pages.one_picture", item=item))
     label = request.form.get("label")
     if label is None:
         _file_if_sure(_predicted(item))
@@ -225,7 +228,8 @@ def _predicted(item: int) -> Item:
 def _file_if_sure(item: Item) -> None:
     """Put a picture into its class folder where the model is sure, as the report does.
 
-    It counts as a label of the person who chose the picture and is shown the answer.
+    It is an automatic label, at the threshold that the tool was started with: the model must not
+    learn from its own answers.
     """
-    if item.label is None and item.predicted is not None and _is_sure(item):
-        tool().store.label(session["person"], item.id, item.predicted)
+    if item.label is None and _is_sure(item):
+        tool().store.auto_label_single(session["person"], item.id, tool().threshold)

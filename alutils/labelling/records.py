@@ -8,7 +8,7 @@ from typing import Any
 HUMAN, AUTO = "human", "auto"
 SOURCES = ("upload", "single", "folder", "watched", "recovered")
 """Where pictures come from; a ``single`` one was brought to see its prediction at once, so it is
-neither drawn into the audit slice nor labelled automatically."""
+neither drawn into the audit slice nor labelled with the others under a certificate."""
 
 
 class LabellingError(ValueError):

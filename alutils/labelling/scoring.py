@@ -173,9 +173,15 @@ class Scoring(Reading):
                     set_meta(connection, "questions", json.dumps(asked))
             return asked.index([model, data]) + 1
 
-    def was_asked(self, model: str, data: str) -> bool:
-        """Tell whether `number_of_question` has counted this."""
-        return [model, data] in json.loads(meta(self.connection, "questions", "[]"))
+    def was_asked(self, model: str, data: str | None = None) -> bool:
+        """Tell whether `number_of_question` has counted this model, with this data or with any."""
+        asked = json.loads(meta(self.connection, "questions", "[]"))
+        return any(m == model and data in (d, None) for m, d in asked)
+
+    def n_audit(self) -> int:
+        """Return how many pictures the audit slice has, whether scored or not."""
+        query = "SELECT count(*) FROM items WHERE audit AND NOT unreadable"
+        return self.connection.execute(query).fetchone()[0]
 
     def data_hash(self) -> str:
         """Return a hash of which pictures there are, in which order they do not matter."""
@@ -252,6 +258,53 @@ class Scoring(Reading):
             ).fetchone()
             values = (present and present[0], threshold, self.clock())
             return connection.execute(query, values).fetchone()[0]
+
+    def auto_label_single(self, person: str, item: int, threshold: float) -> bool:
+        """Give one picture the class that the model predicts, to show it to who has brought it.
+
+        It needs no certificate, as the person sees the answer at once, and is an automatic label as
+        all others: nobody's answer, never trained on, revocable. Left alone as in `auto_label`,
+        but that it may be of source ``single`` and be held by this person.
+
+        Parameters
+        ----------
+        person : who has brought it
+        item : the picture's number
+        threshold : least confidence, 0 to 1
+
+        Returns
+        -------
+        whether it was labelled
+
+        Raises
+        ------
+        UnknownError
+            There is no such picture.
+        """
+        person = checked_name(person, "person", 100)
+        with self.transaction() as connection:
+            row = self._item_row(connection, item)
+            last = _last_event(connection)
+            connection.execute(
+                """INSERT INTO events (item, kind, label, model, at, predicted, confidence,
+                    threshold)
+                SELECT id, 'auto', predicted, model, ?, predicted, confidence, ? FROM items
+                WHERE id = ? AND label IS NULL AND NOT audit AND NOT unreadable
+                    AND confidence >= ? AND (until IS NULL OR until <= ? OR person = ?)
+                    AND NOT EXISTS (SELECT 1 FROM events AS taken WHERE taken.item = items.id
+                        AND taken.kind = 'revoke' AND taken.model = items.model)""",
+                (self.clock(), threshold, row["id"], threshold, self.clock(), person),
+            )
+            self.step("events written")
+            done = self._items_since(connection, last)
+            connection.executemany(
+                """UPDATE items SET label = predicted, label_source = 'auto', event = ?,
+                    person = NULL, until = NULL WHERE id = ?""",
+                [(event, item) for item, event in done],
+            )
+            self.step("items written")
+        self.show([item for item, _ in done])
+        return bool(done)
 
     def revoke(
         self,
