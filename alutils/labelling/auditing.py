@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from alutils.certificates import Certificate
@@ -30,8 +31,12 @@ class Auditor:
 
     The audit slice is drawn when pictures come in and labelled in random order, without its
     predictions being shown; it never trains a model. Certificates hold however often they are asked
-    for while it grows (`alutils.sequential`). Each further model asked about gets a smaller part of
-    the risk, so that all promises ever made to a project hold together at the level.
+    for while it grows (`alutils.sequential`), and only answers count that stand in the slice's
+    random order with no gap before them (`Store.audit`). Each further model asked about, or the
+    same one about other pictures, gets a smaller part of the risk, so that all promises ever made
+    to a project hold together at the level. That is so as long as nobody picks a model by how it
+    does on the slice: its accuracy there is told only after it was asked about
+    (`alutils.labelling.loop.Status`), but who counts it in the grid and asks then, cheats.
 
     Parameters
     ----------
@@ -91,20 +96,40 @@ class Auditor:
             if self.store.was_asked(model, data):
                 number = self.store.number_of_question(model, data)
                 found = self._certificate(model, data, number)
-                return Permission(found.threshold, found.sentence(), found.missing)
+                too_small = self._too_small(found.missing or 0)
+                reason = f"{found.sentence()} {too_small}".rstrip()
+                return Permission(found.threshold, reason, found.missing)
         except LabellingError as error:
             return Permission(None, str(error), None)
         level = spent_level(self.level, self.store.number_of_question(model, data, ask=False))
-        asked = int(self.store.audit()["asked"].sum())
-        missing = max(0, anytime_labels_needed(self.target, level) - asked)
-        what = (
-            f"{missing} more labels in the audit slice are needed at the least; its pictures come "
-            "by themselves among the others"
-            if missing
-            else "there may be enough labels in the audit slice, so ask for one"
-        )
+        missing = max(0, anytime_labels_needed(self.target, level) - self._n_asked())
+        if not missing:
+            what = "there may be enough labels in the audit slice, so ask for one."
+        else:
+            what = f"{missing} more labels in the audit slice are needed at the least. " + (
+                self._too_small(missing) or "Its pictures come by themselves among the others."
+            )
         return Permission(
-            None, f"This model has no certificate for these pictures: {what}.", missing
+            None, f"This model has no certificate for these pictures: {what}", missing
+        )
+
+    def _n_asked(self) -> int:
+        return int(self.store.audit()["asked"].sum())
+
+    def _too_small(self, missing: int) -> str:
+        """Say what to do if the slice cannot give so many labels more, ''  if it can."""
+        # It must not grow by pictures that were not drawn when they came: the unsure ones of these
+        # are labelled and trained on, so what is left would flatter the model.
+        size, share = self.store.n_audit(), self.store.settings()["audit_share"]
+        lacking = missing - (size - self._n_asked())
+        if lacking <= 0:
+            return ""
+        if not share:
+            return "This project has no audit slice: begin another with one (--audit)."
+        return (
+            f"The slice has only {size:,} pictures, so label by hand; or add about "
+            f"{math.ceil(lacking / share):,} pictures, of which a share of {share:g} is drawn into "
+            "it; or begin another project with a larger share (--audit)."
         )
 
     def _question(self) -> tuple[str, str]:

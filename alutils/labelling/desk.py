@@ -204,8 +204,10 @@ def model_text(status: Status | None) -> list[Answer]:
         lines.append({"kind": "note", "text": text})
     if status.audit_labelled:
         share = status.audit_right / status.audit_labelled
+        # Of the present model only once it was asked about, see `Status`.
+        who = "it has" if status.audit_is_present else "the models of the time had"
         text = (
-            f"On pictures drawn at random it has {share:.0%} right ({status.audit_right:,} of "
+            f"On pictures drawn at random {who} {share:.0%} right ({status.audit_right:,} of "
             f"{status.audit_labelled:,}; 95% interval {status.audit_low:.0%} to "
             f"{status.audit_high:.0%})."
         )

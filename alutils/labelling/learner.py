@@ -27,6 +27,7 @@ STEPS = 200  # of L-BFGS; more change predictions of few pictures
 PENALTY = 3.0  # on squared weights, for features of unit spread; 0.1 to 10 are alike in accuracy,
 # this makes the mean confidence on letters come near the accuracy
 FOLDS = 3
+FEWEST = 30  # labels, before anything is said about what more of them would buy
 _FORMAT = 1
 
 
@@ -110,60 +111,69 @@ def _softmax_regression(x: np.ndarray, y: np.ndarray, n: int) -> tuple[np.ndarra
     return flat[: d * n].reshape(d, n), flat[d * n :]
 
 
-def out_of_fold(features: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> np.ndarray:
+def out_of_fold(
+    features: np.ndarray, labels: np.ndarray, classes: Sequence[str], n_seen: int = FOLDS - 1
+) -> np.ndarray:
     """Return (n,) int: the class that a model which has not seen an item gives it; -1 for none.
 
-    A class that only the held-out part has cannot be found: it counts as wrong, as it would be.
+    The items are dealt at random, with the same seed each time, into `FOLDS` parts; for each part a
+    model is trained on ``n_seen`` of the others, 1 to ``FOLDS - 1``. A class that only the held-out
+    part has cannot be found: it counts as wrong, as it would be.
     """
     predicted = np.full(len(labels), -1)
     fold = np.random.default_rng(0).permutation(len(labels)) % FOLDS
     for k in range(FOLDS):
-        seen, held = fold != k, fold == k
-        if held.any() and len(np.unique(labels[seen])) > 1:
+        after = (fold - k) % FOLDS
+        seen, held = (after > 0) & (after <= n_seen), after == 0
+        there = np.unique(labels[seen])
+        if len(there) > 1 and held.any():
             head = train(features[seen], labels[seen], classes)
             columns = np.array([classes.index(name) for name in head.classes])
             predicted[held] = columns[head.predict_proba(features[held]).argmax(axis=1)]
+        elif len(there):
+            predicted[held] = there[0]
     return predicted
 
 
-def advice(right_half: np.ndarray, right_now: np.ndarray, n_trained: int) -> str:
+def advice(right_third: np.ndarray, right_two_thirds: np.ndarray) -> str:
     """Say what more labels would buy.
 
     Parameters
     ----------
-    right_half, right_now : (n_audit,) bool, which pictures of the audit slice a model had right
-        that was trained on the first half of the labels, and the present one
-    n_trained : labels the present one was trained on
+    right_third, right_two_thirds : (n_trained,) bool, which of the pictures that people labelled
+        models have right that were trained on a third and on two thirds of the labels, at random
+        and without the picture: `out_of_fold` with ``n_seen`` 1 and 2
 
     Notes
     -----
     Error is taken to fall by the same factor each time labels double, as learning curves mostly do;
-    two models on one audit slice give that factor, with the standard error of a paired difference.
+    the two give that factor, with the standard error of a paired difference. The audit slice plays
+    no part: whoever picks a model by its accuracy there has no certificate any more. What was
+    labelled is mostly what is hard, so these are not the accuracies of all pictures.
     """
-    n = len(right_now)
-    if n < 30 or n_trained < 20:
+    n = len(right_third)
+    if n < FEWEST:
         return (
-            f"It cannot be told yet what more labels would buy: {n} labels in the audit slice, 30 "
+            f"It cannot be told yet what more labels would buy: {n} labels to learn from, {FEWEST} "
             "are needed."
         )
-    now, half = float(right_now.mean()), float(right_half.mean())
-    difference = right_now.astype(float) - right_half
-    gain, margin = now - half, 2 * float(difference.std()) / n**0.5
-    error, before = max(1 - now, 0.5 / n), max(1 - half, 0.5 / n)
-    ratio = min(error / before, 1.0)
-    next_gain = error * (1 - ratio)
+    now, before = float(right_two_thirds.mean()), float(right_third.mean())
+    difference = right_two_thirds.astype(float) - right_third
+    gain, margin = now - before, 2 * float(difference.std()) / n**0.5
     seen = (
-        f"From {n_trained // 2:,} to {n_trained:,} labels the model went from {half:.1%} to "
-        f"{now:.1%} right on {n:,} audited pictures"
+        f"With a third of the {n:,} labels a model has {before:.1%} of the others right, with two "
+        f"thirds {now:.1%}"
     )
     if gain <= margin:
         return (
             f"{seen}: no more than chance can do (±{margin:.1%}). More labels for training will "
             "buy little; label the audit slice, or stop."
         )
+    # Errors that are left are never none, and never all go.
+    ratio = max(1 - now, 0.5 / n) / (1 - before)
     return (
-        f"{seen}. As many labels again, {n_trained:,}, should bring about {100 * next_gain:.1f} "
-        f"points more, to {now + next_gain:.1%}."
+        f"{seen}. As many labels again, {n:,}, should take away about {min(1 - ratio, 0.99):.0%} "
+        "of its errors."
     )
 
 

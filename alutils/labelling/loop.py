@@ -45,9 +45,12 @@ class Status:
     n_trained : labels it was trained on here
     n_new : labels that people gave, took back or changed since
     features_done, features_total : pictures
-    audit_labelled, audit_right : pictures of the audit slice with a label, and those of them that
-        the present model has right
-    audit_low, audit_high : 95% interval of its accuracy (Clopper, Pearson); 0 and 1 without labels
+    audit_is_present : the next four are about the present model. They are so only once it was asked
+        for a certificate: a model picked by its accuracy there would make a certificate worthless.
+        Until then each label is held against the model of the moment it was given
+    audit_labelled, audit_right : pictures of the audit slice with a label and a prediction, and
+        those of them where the prediction was right
+    audit_low, audit_high : 95% interval of this share (Clopper, Pearson); 0 and 1 without labels
     auto_on : automatic labelling is allowed now
     threshold : from which confidence on; None where it is not allowed
     reason : why it is allowed or not
@@ -64,6 +67,7 @@ class Status:
     n_new: int
     features_done: int
     features_total: int
+    audit_is_present: bool
     audit_labelled: int
     audit_right: int
     audit_low: float
@@ -197,6 +201,8 @@ class LabellingLoop:
             now = {name: column[have] for name, column in everything.items()}
             if self._due(now, train):
                 self._train(now)
+            elif self._trained_on and not self._advice:  # after a restart
+                self._advice = self._advise(*self._training_set(now))
             if self._head is None or not len(now["id"]):
                 return False
             scored = (self._head.sha256, frozenset(now["sha256"].tolist()))
@@ -225,7 +231,9 @@ class LabellingLoop:
             try:
                 self._head = learner.load(path, extractor.identity)
                 self._take_classes(self._head)
-                self._trained_on = self._labels(self.store.snapshot())
+                labels = self._labels(self.store.snapshot())
+                # Otherwise nobody knows which are new since: then all are.
+                self._trained_on = labels if len(labels) == self._head.n_trained else {}
                 self._scored = (self._head.sha256, frozenset())
             except LabellingError as error:
                 self._head, self._refusal = self._brought, f"The model cannot be used: {error}"
@@ -276,11 +284,7 @@ class LabellingLoop:
     def _train(self, now: dict[str, np.ndarray]) -> None:
         """Train on what there is; keep the model that was brought while it is the better one."""
         self._state = "training"
-        labels = self._labels(now)
-        names = [c.name for c in self.store.classes()]
-        sha_of = dict(zip(now["id"].tolist(), now["sha256"].tolist(), strict=True))
-        x = self._cache.get([sha_of[item] for item in labels])
-        y = np.array(list(labels.values()))
+        x, y, names = self._training_set(now)
         identity = self._cache.extractor.identity
         with threadpool_limits(1, user_api="blas"):  # the other cores are for people
             head = learner.train(x, y, names, identity)
@@ -291,31 +295,25 @@ class LabellingLoop:
                 theirs = columns[self._brought.predict_proba(x).argmax(axis=1)]
                 if np.count_nonzero(theirs == y) >= ours:
                     head = self._brought
-            self._advice = self._advise(now, x, y, names, head)
+        brought = "The model is the one that was brought along; labels have not bettered it yet."
+        self._advice = brought if head is self._brought else self._advise(x, y, names)
         if head is not self._brought:
             learner.save(head, self.store.files.model)
         self._head = head
-        self._trained_on, self._trained_at, self._n_new = labels, self.store.clock(), 0
+        self._trained_on, self._trained_at, self._n_new = self._labels(now), self.store.clock(), 0
 
-    def _advise(
-        self,
-        now: dict[str, np.ndarray],
-        x: np.ndarray,
-        y: np.ndarray,
-        names: list[str],
-        head: Head,
-    ) -> str:
-        audited = now["audit"] & (now["label"] >= 0)
-        half = slice(0, len(y) // 2)  # the first labels given: what one had then
-        if head is self._brought or len(np.unique(y[half])) < 2:
-            return "The model is the one that was brought along; labels have not bettered it yet."
-        features, truth = self._cache.get(now["sha256"][audited].tolist()), now["label"][audited]
-        right = []
-        for each in (learner.train(x[half], y[half], names), head):
-            columns = np.array([names.index(name) for name in each.classes])
-            best = each.predict_proba(features).argmax(axis=1) if len(features) else []
-            right.append(columns[np.asarray(best, int)] == truth)
-        return learner.advice(*right, len(y))
+    def _training_set(self, now: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, list[str]]:
+        """Features and class numbers of what can be learnt from, and the names of the classes."""
+        labels = self._labels(now)
+        sha_of = dict(zip(now["id"].tolist(), now["sha256"].tolist(), strict=True))
+        x = self._cache.get([sha_of[item] for item in labels])
+        return x, np.array(list(labels.values())), [c.name for c in self.store.classes()]
+
+    @staticmethod
+    def _advise(x: np.ndarray, y: np.ndarray, names: list[str]) -> str:
+        with threadpool_limits(1, user_api="blas"):
+            right = [learner.out_of_fold(x, y, names, n_seen) == y for n_seen in (1, 2)]
+        return learner.advice(*right)
 
     def _score(self, now: dict[str, np.ndarray]) -> None:
         """Score every picture and put the queue in order."""
@@ -360,10 +358,16 @@ class LabellingLoop:
 
     def status(self) -> Status:
         """Say what is going on; quick enough to be asked every second."""
-        audit, present = self.store.audit(), self.store.model()
-        labelled = audit["label"] >= 0
-        n = int(labelled.sum())
-        right = int((audit["label"] == audit["predicted"])[labelled].sum())
+        present = self.store.model()
+        was_asked = present is not None and self.store.was_asked(present.sha256)
+        if was_asked:
+            audit = self.store.audit()
+            labelled = audit["asked"] & (audit["label"] >= 0)
+            n = int(labelled.sum())
+            right = int((audit["label"] == audit["predicted"])[labelled].sum())
+        else:
+            progress = self.store.progress()
+            n, right = progress.audit_judged, progress.audit_right
         interval = stats.binomtest(right, n).proportion_ci(0.95) if n else None
         allowed = self.auditor.permission()
         return Status(
@@ -375,6 +379,7 @@ class LabellingLoop:
             n_new=self._n_new,
             features_done=self._features[0],
             features_total=self._features[1],
+            audit_is_present=was_asked,
             audit_labelled=n,
             audit_right=right,
             audit_low=float(interval.low) if interval else 0.0,
