@@ -147,6 +147,45 @@ def test_a_picture_whose_row_cannot_be_written_leaves_no_file(store, monkeypatch
     assert content(store)[0] == before[0]
 
 
+def test_a_failed_upload_leaves_the_picture_that_another_brought_meanwhile(store, monkeypatch):
+    others = []
+
+    def step(name):
+        if name == "picture folder synced":  # ours is on the disk, so the other writes no file
+            others.append(add(store, 99))
+        elif name == "picture row" and others:
+            raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(store, "step", step)
+    monkeypatch.setattr(store.files, "step", step)
+    with pytest.raises(UnavailableError, match="disk is full"):
+        add(store, 99)
+    monkeypatch.undo()
+    assert store.known(store.item(others[0]).sha256) == others[0]
+    assert store.picture_path(others[0]).is_file()
+    assert not store.reconcile()
+
+
+def test_a_picture_whose_file_another_took_away_meanwhile_is_written_again(store, monkeypatch):
+    assert add(store, 99) == 11
+    path, write = store.picture_path(11), store.files.write_picture
+    with store.transaction() as connection:
+        connection.execute("DELETE FROM items WHERE id = 11")
+    first = []
+
+    def wrote(content, sha256):
+        there = write(content, sha256)
+        if not first:  # another's failed upload had brought it, and takes it back just now
+            first.append(there)
+            path.unlink()
+        return there
+
+    monkeypatch.setattr(store.files, "write_picture", wrote)
+    item = add(store, 99)
+    assert first == [False]
+    assert store.picture_path(item).is_file()
+
+
 def test_names_that_are_paths_or_worse_are_only_text(store, tmp_path):
     name = "../../etc/\0passwd\u202egnp.exe" + "x" * 300 + "\udcff.png"
     item = add(store, 50, name)

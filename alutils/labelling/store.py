@@ -24,7 +24,13 @@ from alutils.labelling.names import checked_name, choose_keys, file_name, folder
 from alutils.labelling.queue import LEASE_S, Queue
 from alutils.labelling.reading import checked_number, meta, set_meta
 from alutils.labelling.reconcile import Mended, reconcile
-from alutils.labelling.records import SOURCES, LabelClass, LabellingError, UnknownError
+from alutils.labelling.records import (
+    SOURCES,
+    LabelClass,
+    LabellingError,
+    UnavailableError,
+    UnknownError,
+)
 from alutils.labelling.scoring import Scoring
 
 AUDIT_SHARE, AUDIT_RATE = 0.1, 0.2
@@ -157,6 +163,8 @@ class Store(Queue, Scoring):
         written = self.files.write_picture(png, sha256)
         try:
             with self.transaction() as connection:
+                # Whoever wrote it first may have failed since, and taken it away again.
+                written |= self.files.write_picture(png, sha256)
                 shuffle = float(self.rng.random())
                 share = float(meta(connection, "audit_share", "0"))
                 audit = bool(self.rng.random() < share) and source != "single"
@@ -174,8 +182,19 @@ class Store(Queue, Scoring):
                 return connection.execute(query, (sha256,)).fetchone()[0]
         except Exception:
             if written:
-                self.files.picture(sha256).unlink(missing_ok=True)
+                self._take_away(sha256)
             raise
+
+    def _take_away(self, sha256: str) -> None:
+        """Remove a picture's file unless somebody else has brought the same picture meanwhile."""
+        try:
+            with self.transaction() as connection:
+                query = "SELECT 1 FROM items WHERE sha256 = ?"
+                if connection.execute(query, (sha256,)).fetchone() is None:
+                    self.files.picture(sha256).unlink(missing_ok=True)
+        except (UnavailableError, OSError) as error:
+            # `reconcile` takes it in.
+            log.warning("%s.png: is left without an entry: %s", sha256, error)
 
     def known(self, sha256: str) -> int | None:
         """Return the number of the picture with this content, None if it has not come yet."""
