@@ -248,6 +248,7 @@ REFUSED = {
     "no such order": (ask("page", order="name; --"), 400, "expected one of confidence"),
     "page too long": (ask("page", limit=201), 400, "from 1 to 200"),
     "no page before": (ask("page", after="x"), 400, "start from the first page"),
+    "a huge page before": (ask("page", after="0.5," + "9" * 30), 400, "start from the first page"),
     "history of nothing": (ask("history", item=99), 404, "none with this number"),
     "nothing to relabel": (ask("relabel", items=[], label="A", key="k"), 400, "1 to 200"),
     "text to relabel": (ask("relabel", items="12", label="A", key="k"), 400, "1 to 200"),
@@ -431,6 +432,15 @@ def test_two_people_never_get_the_same_picture(tmp_path):
         mine = {i["id"] for i in ada.ask("next", n=10).json["items"]}
         his = {i["id"] for i in bob.ask("next", n=10).json["items"]}
         assert len(mine) == len(his) == 10 and not mine & his and mine | his < set(items)
+
+
+def test_a_filter_can_be_by_any_number(project):
+    scores(project.store, 0.5)
+    n = [
+        len(project.browser.ask("page", where=where).json["items"])
+        for where in ({"low": 10**400}, {"high": 10**400}, {"low": -(10**400)}, {"low": 0.5})
+    ]
+    assert n == [0, 4, 4, 4]
 
 
 def test_a_picture_is_sent_as_one_and_kept_by_the_browser(project):
@@ -755,10 +765,15 @@ def test_the_right_project_is_named_by_its_pages(project):
 
 
 def test_a_link_after_the_name_leads_nowhere_else(project):
-    for target in ("//evil.example", "https://evil.example", "/\\evil.example", "evil.example"):
+    for target in (
+        "//evil.example", "https://evil.example", "/\\evil.example", "evil.example", "",
+        "/\t/evil.example", "/\n", "/\r/evil.example", "/one\\..\\\\evil.example", "/\0",
+    ):  # fmt: skip
         fresh = Browser(project.browser.client.application.test_client())
         fields = {"name": "Eve", "next": target, "csrf_token": fresh.csrf("/who")}
         assert fresh.client.post("/who", data=fields).location == "/"
+    fields |= {"next": "/one/1?tries=2", "csrf_token": fresh.csrf("/who")}
+    assert fresh.client.post("/who", data=fields).location == "/one/1?tries=2"
 
 
 @pytest.mark.parametrize(

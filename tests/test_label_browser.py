@@ -255,6 +255,21 @@ def test_undo_works_across_a_reload_and_another_start(serve, visit):
     assert site.store.item(int(done[0])).label == kind(site, done[0])
 
 
+def test_what_enter_would_accept_is_read_aloud(serve, visit):
+    site = serve(6)
+    scores(site.store, 0.875)
+    page = visit(site)
+    item = ready(page)
+    live = page.locator("[aria-live=polite]")
+    name = site.store.item(int(item)).name
+    playwright.expect(live).to_have_text(f"Now {name}, prediction C, 88%.")
+    page.keyboard.press("a")
+    then = site.store.item(int(ready(page, item))).name
+    playwright.expect(live).to_have_text(f"A for {name}. Now {then}, prediction C, 88%.")
+    page.keyboard.press("Backspace")
+    playwright.expect(live).to_have_text(f"Taken back: {name}. Now {name}, prediction C, 88%.")
+
+
 def test_a_double_click_labels_one_picture(serve, visit):
     site = serve(6)
     page = visit(site)

@@ -35,6 +35,10 @@ WAIT_S = 1.5  # for the model's answer to a picture that has just come
 _NAP_S = 0.05
 MOST_TRIES = 10  # of the page that waits for it, before it asks the person instead
 
+# A place in this tool. Browsers pass over tabs and line ends, and take a backslash for "/": then
+# another machine could follow on what looks like one "/".
+_PLACE = re.compile(r"/(?!/)[^\x00-\x1f\x7f\\]*")
+
 View = str | Response
 
 
@@ -62,7 +66,7 @@ def common() -> dict[str, Any]:
 def who() -> View:
     """Name oneself."""
     back = request.values.get("next", "/")
-    if not back.startswith("/") or back[1:2] in ("/", "\\"):
+    if not _PLACE.fullmatch(back):
         back = "/"  # to this tool and nowhere else
     if request.method == "GET":
         return render_template("who.html", next=back)

@@ -281,7 +281,8 @@ class Reading(Database):
                 if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
                     raise LabellingError(f"{bound}={value!r}: expected a confidence from 0 to 1")
                 parts.append(f"items.confidence {sign} ?")
-                values.append(float(value))
+                # no column holds more, and a whole number can be too large for a float
+                values.append(float(min(max(value, -1), 2)))
         if where.by_prediction:
             parts.append("(NOT items.audit OR items.label IS NOT NULL)")
         return " AND ".join(parts), values
@@ -312,8 +313,11 @@ def checked_number(
 def _cursor(after: object) -> tuple[float, int]:
     try:
         place, last = str(after).split(",")
-        return float(place), int(last)
-    except ValueError:
+        place, last = float(place), int(last)
+        if abs(last) >= 2**63:
+            raise OverflowError("no picture has such a number")
+        return place, last
+    except (ValueError, OverflowError):
         raise LabellingError(
             f"after={after!r}: expected what the page before gave; start from the first page"
         ) from None

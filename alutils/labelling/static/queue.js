@@ -137,6 +137,8 @@ export function mountQueue(root, options) {
     given: 0,
     status: null,
     ended: false,
+    done: "", // what was done last and is not read aloud yet
+    heard: "", // which picture and prediction were
     alerts: new Map(), // what is not as it should be now -> its text, what to try
     lost: [], // texts of what was done here and refused
   };
@@ -319,6 +321,20 @@ export function mountQueue(root, options) {
     box.dataset.item = visible && !state.undoing ? item.id : "";
     box.dataset.waiting = outbox.size;
     if (!visible) showNothing(item, entry);
+    if (!state.undoing) sayWhatIsThere(visible ? item : null);
+  }
+
+  // The focus stays where it is, so what Enter would accept now has to be read aloud.
+  function sayWhatIsThere(item) {
+    const now = item ? `${item.id} ${item.predicted}` : "";
+    if (item && (state.done || state.heard !== now)) {
+      let what = "no prediction";
+      if (item.audit) what = "it checks the model";
+      else if (item.predicted) what = `prediction ${item.predicted}, ${percent(item.confidence)}`;
+      announce(`${state.done} Now ${item.name}, ${what}.`.trim());
+    } else if (state.done) announce(state.done);
+    state.heard = now;
+    if (item || !current()) state.done = ""; // while the picture is loading, it is said with it
   }
 
   function showNothing(item, entry) {
@@ -357,8 +373,8 @@ export function mountQueue(root, options) {
     if (!isReady()) return;
     const item = current();
     send("label", { item: item.id, label }, item.name);
+    state.done = `${label} for ${item.name}.`;
     advance();
-    announce(`${label} for ${item.name}.`);
   }
 
   function send(action, request, name) {
@@ -386,8 +402,8 @@ export function mountQueue(root, options) {
     const item = current();
     if (!item || state.undoing) return;
     send("skip", { item: item.id }, item.name);
+    state.done = `Skipped ${item.name}.`;
     advance();
-    announce(`Skipped ${item.name}.`);
   }
 
   async function undo() {
@@ -399,7 +415,7 @@ export function mountQueue(root, options) {
       const ids = new Set(back.map((item) => item.id));
       state.items = [...back, ...state.items.filter((item) => !ids.has(item.id))];
       back.forEach(prefetch);
-      announce(items.length ? `Taken back: ${items.map((item) => item.name).join(", ")}.` : "Nothing left to undo.");
+      state.done = items.length ? `Taken back: ${items.map((item) => item.name).join(", ")}.` : "Nothing left to undo.";
     } catch (error) {
       lost({ action: "undo" }, error);
     } finally {
@@ -631,8 +647,9 @@ export function mountQueue(root, options) {
 
   function showOutbox() {
     if (outbox.problem) {
-      const what = `${outbox.size} ${outbox.size === 1 ? "answer is" : "answers are"} not saved yet`;
-      const kept = storage ? " They are kept in this browser and sent again." : " They are sent again.";
+      const [verb, they] = outbox.size === 1 ? ["answer is", "It is"] : ["answers are", "They are"];
+      const what = `${outbox.size} ${verb} not saved yet`;
+      const kept = storage ? ` ${they} kept in this browser and sent again.` : ` ${they} sent again.`;
       if (outbox.stopped) showAlert("outbox", `${what}: ${outbox.problem}. Reload the page.`);
       else showAlert("outbox", `${what}: ${outbox.problem}.${kept}`, () => outbox.pump());
     } else if (state.alerts.has("outbox")) {
