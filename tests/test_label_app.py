@@ -764,6 +764,14 @@ def test_the_right_project_is_named_by_its_pages(project):
     assert project.browser.send("/api/label", headers, json=request).status_code == 200
 
 
+def test_the_export_page_promises_only_what_holds(project):
+    """Class folders hold links: an edit in place would change the project's only copy."""
+    page = text(project.browser.client.get("/export").text)
+    (file,) = (project.store.files.classes / "C").iterdir()
+    assert file.samefile(project.store.picture_path(project.items[2]))
+    assert "Copy a picture before you edit it" in page and "all pictures have one size" in page
+
+
 def test_a_link_after_the_name_leads_nowhere_else(project):
     for target in (
         "//evil.example", "https://evil.example", "/\\evil.example", "evil.example", "",
