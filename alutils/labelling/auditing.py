@@ -96,32 +96,30 @@ class Auditor:
             if self.store.was_asked(model, data):
                 number = self.store.number_of_question(model, data)
                 found = self._certificate(model, data, number)
-                too_small = self._too_small(found.missing or 0)
+                too_small = self._too_small(found.n_audit + (found.missing or 0))
                 reason = f"{found.sentence()} {too_small}".rstrip()
                 return Permission(found.threshold, reason, found.missing)
         except LabellingError as error:
             return Permission(None, str(error), None)
         level = spent_level(self.level, self.store.number_of_question(model, data, ask=False))
-        missing = max(0, anytime_labels_needed(self.target, level) - self._n_asked())
+        needed, answered = anytime_labels_needed(self.target, level), self.store.audit()["answered"]
+        missing = needed - int(answered[:needed].sum())  # answers further on count only then
         if not missing:
             what = "there may be enough labels in the audit slice, so ask for one."
         else:
             what = f"{missing} more labels in the audit slice are needed at the least. " + (
-                self._too_small(missing) or "Its pictures come by themselves among the others."
+                self._too_small(needed) or "Its pictures come by themselves among the others."
             )
         return Permission(
             None, f"This model has no certificate for these pictures: {what}", missing
         )
 
-    def _n_asked(self) -> int:
-        return int(self.store.audit()["asked"].sum())
-
-    def _too_small(self, missing: int) -> str:
-        """Say what to do if the slice cannot give so many labels more, ''  if it can."""
+    def _too_small(self, needed: int) -> str:
+        """Say what to do if the slice has fewer pictures, '' if it has so many."""
         # It must not grow by pictures that were not drawn when they came: the unsure ones of these
         # are labelled and trained on, so what is left would flatter the model.
         size, share = self.store.n_audit(), self.store.settings()["audit_share"]
-        lacking = missing - (size - self._n_asked())
+        lacking = needed - size
         if lacking <= 0:
             return ""
         if not share:

@@ -136,9 +136,10 @@ class Scoring(Reading):
         -------
         ``id`` (n,) int64; ``label`` (n,) int64, the first answer that a person gave without seeing
         the prediction, whatever the picture's label is now, -1 where there is none; ``predicted``
-        (n,) int64, ``confidence`` (n,) float64; ``asked`` (n,) bool, whether somebody has answered,
-        be it by skipping, and the same is true of all pictures before it: the part of the slice
-        that nobody has chosen. Only pictures that the present model has scored.
+        (n,) int64, ``confidence`` (n,) float64; ``answered`` (n,) bool, whether somebody has,
+        be it by skipping; ``asked`` (n,) bool, whether all pictures up to this one are answered:
+        the part of the slice that nobody has chosen. Only pictures that the present model has
+        scored.
         """
         rows = self.connection.execute(
             f"""SELECT items.id, coalesce(first.label, -1), items.predicted, items.confidence,
@@ -149,9 +150,9 @@ class Scoring(Reading):
         ).fetchall()
         columns = list(zip(*rows, strict=True)) or [()] * 5
         kinds = {"id": np.int64, "label": np.int64, "predicted": np.int64, "confidence": float}
-        kinds["asked"] = bool
+        kinds["answered"] = bool
         found = {n: np.array(c, k) for (n, k), c in zip(kinds.items(), columns, strict=True)}
-        found["asked"] = np.logical_and.accumulate(found["asked"])
+        found["asked"] = np.logical_and.accumulate(found["answered"])
         return found
 
     def number_of_question(self, model: str, data: str, ask: bool = True) -> int:
