@@ -93,7 +93,9 @@ def session(folder, step, say):
         store.auto_label("f" * 64, 0.6, {"why": "a test"})
         say({"auto": [item.id for item in store.page(limit=100).items if item.label]})
         store.revoke("ann", threshold=0.6)
-        store.auto_label("f" * 64, 0.8, {"why": "a test"})
+        model = Model("e" * 64, tuple(CLASSES), 3, "", "")  # what was taken back waits for another
+        store.set_scores(model, np.arange(1, 9), np.arange(8) % 3, scores)
+        store.auto_label("e" * 64, 0.8, {"why": "a test"})
         store.rename_class("b", "B two")
         # Strangers at work, so that reconcile has something to mend.
         root = store.files.root
