@@ -370,6 +370,7 @@ def test_nobody_sends_the_answers_of_a_person_whose_name_goes_on(serve, visit):
     ready(page)
     saved(page)
     assert site.store.progress().human == 0
+    assert page.evaluate("Object.keys(localStorage).length") == 1, "kept for Ada:2"
 
 
 def test_an_answer_that_is_lost_on_its_way_is_not_given_twice(serve, visit):
