@@ -10,7 +10,7 @@ reproduce: $(READY)          ## run the notebooks on embedded data, print publis
 
 test: $(READY)               ## the whole test suite: formatter, linter, tests, notebooks
 	$(BIN)/ruff format --check . && $(BIN)/ruff check .
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 setup: $(READY)              ## only install
 

@@ -38,9 +38,6 @@ KNOWN_GAPS = {
     # one; it is to be made again.
     "mnist": {"versions of numpy and tensorflow", "one undisturbed run"},
     "mnist_replicates": {"versions of numpy and tensorflow", "one undisturbed run"},
-    # Made with an edited clone, by commands that keep less than a run does.
-    "benchmarks": {"parameters", "a clean commit", "wall time"},
-    "guarantee": {"a clean commit", "wall time"},
 }
 """What results/ still owes to its README, table by table; an entry that is not needed fails."""
 

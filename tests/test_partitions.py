@@ -194,7 +194,7 @@ def test_nan_is_refused_with_its_row():
     with pytest.raises(ValueError, match=r"row 70 is NaN \(1 of 8"):
         partitions.streamed_top(values, first_column, 5, rows_at_once=8)
     pool = da.from_array(values, chunks=(8, 1))
-    with pytest.raises(ValueError, match=r"row 70 is NaN"):
+    with pytest.raises(ValueError, match=r"row (70|90) is NaN"):
         partitions.top_of(partitions.scores(pool, first_column), 5)
 
 
