@@ -1074,3 +1074,15 @@ def test_a_port_in_use_and_a_project_in_use_are_told(tmp_path):
             pytest.fail("it listens")
     with serve.serving(first) as running:  # both are free again
         assert running.url.startswith("http://127.0.0.1:")
+
+
+def test_pictures_of_a_project_opened_by_a_relative_folder_are_served(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with Store.open("pictures", CLASSES, audit_share=0, seed=0) as store:
+        fill(store, 2)
+        app = create_app(store, access=access("127.0.0.1", bytes(32)))
+        browser = Browser(app.test_client()).sign_in()
+        for item in store.page().items:
+            answer = browser.client.get(f"/pictures/{item.id}")
+            assert answer.status_code == 200
+            assert answer.data == store.picture_path(item.id).read_bytes()

@@ -82,7 +82,7 @@ class Store(Queue, Scoring):
             If the folder cannot be used, or is in use by another process; for another
             ``audit_share`` than the one that the pictures there were drawn with.
         """
-        folder = Path(folder)
+        folder = Path(folder).absolute()  # others' ideas of where a relative path begins differ
         if folder.exists() and not folder.is_dir():
             raise LabellingError(f"{folder}: is a file; expected a folder of pictures")
         for name, value in (("audit_share", audit_share), ("audit_rate", audit_rate)):
