@@ -519,6 +519,7 @@ def test_automatic_labels_are_checked_and_mended_in_the_grid(serve, visit):
     playwright.expect(cards).to_have_count(8)
     page.get_by_label("Class", exact=True).select_option("C")
     playwright.expect(page.get_by_text("8 of 8 pictures shown")).to_be_visible()
+    playwright.expect(page.get_by_role("button", name="Show more")).to_be_hidden()
     shown = [int(card.get_attribute("data-item")) for card in cards.all()]
     assert shown == sorted(shown), "the least confident come first"
 
