@@ -15,10 +15,8 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from alutils import committees
+from alutils.committees import Make
 from alutils.scenarios import View
-
-Make = Callable[[int], Any]
-"""Takes a seed, gives a classifier with scikit-learn's ``fit`` and ``predict_proba``."""
 
 
 def softmax_regression(seed: int = 0, strength: float = 1.0) -> Any:

@@ -24,6 +24,7 @@ SUM_TOLERANCE = 1e-6
 """How far a row of a confusion matrix may be from summing to one."""
 
 Oracle = Callable[[np.ndarray], np.ndarray]
+"""Takes (n,) items of the pool, gives their (n,) labels, `ABSTAINED` where it will not say."""
 
 
 def checked(answers: np.ndarray, items: np.ndarray, n_classes: int) -> np.ndarray:

@@ -16,10 +16,8 @@ import numpy as np
 
 from alutils import oracles, strategies
 from alutils.labels import LabelBook, Source
-from alutils.stopping import Look
-
-Oracle = Callable[[np.ndarray], np.ndarray]
-"""Takes (n,) items of the pool, gives their (n,) labels; -1 for one that it will not give."""
+from alutils.oracles import Oracle
+from alutils.stopping import Look, Rule
 
 
 class Classifier(Protocol):
@@ -106,8 +104,6 @@ class Ranking:
 Query = Callable[[View], Ranking]
 Automatic = Callable[[View], np.ndarray]
 """Says which of the pool, (n_unlabelled,) bool, get their likeliest class without being asked."""
-Stop = Callable[[Look], "str | None"]
-"""Says why the loop should end, or None; see `alutils.stopping`."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +161,7 @@ def pool_based(
     batch: int,
     budget: int,
     first: int | None = None,
-    stop: Stop | None = None,
+    stop: Rule | None = None,
     automatic: Automatic | None = None,
     train_on_automatic: bool = True,
     n_classes: int | None = None,

@@ -259,9 +259,9 @@ def none_unsure(threshold: float) -> FewUnsure:
 
 def lower_bound(n_right: int, n: int, level: float) -> float:
     """Return the one-sided Clopper-Pearson lower bound of a share, at a confidence level."""
-    from scipy import stats
+    from alutils import certificates  # SciPy's statistics take a while to load
 
-    return float(stats.beta.ppf(1 - level, n_right, n - n_right + 1)) if n_right else 0.0
+    return certificates.lower_bound(n, n - n_right, level)
 
 
 def kappa(a: np.ndarray, b: np.ndarray) -> float:

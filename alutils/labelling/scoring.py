@@ -17,10 +17,10 @@ from alutils.manifest import digest
 
 # Of model, least confidence, seconds since 1970. What a person took back is the person's: only
 # another model may label it again.
-_OFFERED = """label IS NULL AND NOT audit AND NOT unreadable AND source <> 'single'
-    AND model = ? AND confidence >= ? AND (until IS NULL OR until <= ?)
+_FREE = """label IS NULL AND NOT audit AND NOT unreadable AND confidence >= ?
     AND NOT EXISTS (SELECT 1 FROM events WHERE events.item = items.id AND events.kind = 'revoke'
         AND events.model = items.model)"""
+_OFFERED = f"{_FREE} AND source <> 'single' AND model = ? AND (until IS NULL OR until <= ?)"
 
 
 class Scoring(Reading):
@@ -231,24 +231,37 @@ class Scoring(Reading):
                 "UPDATE models SET certificate = ? WHERE id = ?",
                 (json.dumps(dict(certificate), allow_nan=False), present[0]),
             )
-            last = _last_event(connection)
-            connection.execute(
-                f"""INSERT INTO events (item, kind, label, model, at, predicted, confidence,
-                    threshold, hidden)
-                SELECT id, 'auto', predicted, model, ?, predicted, confidence, ?, 1 FROM items
-                WHERE {_OFFERED} ORDER BY id""",
-                (self.clock(), threshold, present[0], threshold, self.clock()),
-            )
-            self.step("events written")
-            items = self._items_since(connection, last)
-            connection.executemany(
-                """UPDATE items SET label = predicted, label_source = 'auto', event = ?,
-                    person = NULL, until = NULL WHERE id = ?""",
-                [(event, item) for item, event in items],
-            )
-            self.step("items written")
-        self.show([item for item, _ in items])
+            values = (threshold, present[0], self.clock())
+            items = self._label_as_predicted(connection, _OFFERED, values, threshold, hidden=1)
+        self.show(items)
         return len(items)
+
+    def _label_as_predicted(
+        self,
+        connection: sqlite3.Connection,
+        condition: str,
+        values: Sequence[object],
+        threshold: float,
+        hidden: int,
+    ) -> list[int]:
+        """Give the pictures of a condition their predicted class, and return which they were."""
+        last = _last_event(connection)
+        connection.execute(
+            f"""INSERT INTO events (item, kind, label, model, at, predicted, confidence,
+                threshold, hidden)
+            SELECT id, 'auto', predicted, model, ?, predicted, confidence, ?, ? FROM items
+            WHERE {condition} ORDER BY id""",
+            (self.clock(), threshold, hidden, *values),
+        )
+        self.step("events written")
+        items = self._items_since(connection, last)
+        connection.executemany(
+            """UPDATE items SET label = predicted, label_source = 'auto', event = ?,
+                person = NULL, until = NULL WHERE id = ?""",
+            [(event, item) for item, event in items],
+        )
+        self.step("items written")
+        return [item for item, _ in items]
 
     def n_offered(self, threshold: float) -> int:
         """Return how many pictures `auto_label` would label now from this confidence on."""
@@ -257,7 +270,7 @@ class Scoring(Reading):
             present = connection.execute(
                 "SELECT models.id FROM models JOIN meta ON value = sha256 WHERE name = 'model'"
             ).fetchone()
-            values = (present and present[0], threshold, self.clock())
+            values = (threshold, present and present[0], self.clock())
             return connection.execute(query, values).fetchone()[0]
 
     def auto_label_single(self, person: str, item: int, threshold: float) -> bool:
@@ -285,26 +298,14 @@ class Scoring(Reading):
         person = checked_name(person, "person", 100)
         with self.transaction() as connection:
             row = self._item_row(connection, item)
-            last = _last_event(connection)
-            connection.execute(
-                """INSERT INTO events (item, kind, label, model, at, predicted, confidence,
-                    threshold)
-                SELECT id, 'auto', predicted, model, ?, predicted, confidence, ? FROM items
-                WHERE id = ? AND label IS NULL AND NOT audit AND NOT unreadable
-                    AND confidence >= ? AND (until IS NULL OR until <= ? OR person = ?)
-                    AND NOT EXISTS (SELECT 1 FROM events AS taken WHERE taken.item = items.id
-                        AND taken.kind = 'revoke' AND taken.model = items.model)""",
-                (self.clock(), threshold, row["id"], threshold, self.clock(), person),
+            done = self._label_as_predicted(
+                connection,
+                f"{_FREE} AND id = ? AND (until IS NULL OR until <= ? OR person = ?)",
+                (threshold, row["id"], self.clock(), person),
+                threshold,
+                hidden=0,  # the person sees the answer
             )
-            self.step("events written")
-            done = self._items_since(connection, last)
-            connection.executemany(
-                """UPDATE items SET label = predicted, label_source = 'auto', event = ?,
-                    person = NULL, until = NULL WHERE id = ?""",
-                [(event, item) for item, event in done],
-            )
-            self.step("items written")
-        self.show([item for item, _ in done])
+        self.show(done)
         return bool(done)
 
     def revoke(
