@@ -7,6 +7,7 @@ seed, so that strategies are compared in pairs.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,20 +99,25 @@ def source(setting: str, letters: str = "rendered") -> Source:
     setting : one of ``SETTINGS``
     letters : data set of the letters, as `datasets.load` takes it
     """
-    if setting == "letters_vgg16":
-        data = datasets.load(letters)
-        x, labels, provenance = _features(data.images), data.labels, data.provenance
-        train, test = np.arange(len(labels)), np.empty(0, np.int64)
-        n_classes = len(data.classes)
-    else:
-        train_set, test_set = datasets.mnist()
-        images = np.concatenate([train_set.images[:DRAWN_FROM], test_set.images[: DRAWN_FROM // 2]])
-        labels = np.concatenate([train_set.labels[:DRAWN_FROM], test_set.labels[: DRAWN_FROM // 2]])
-        x = as_float(images) if setting == "mnist_pixels" else _features(images)
-        n_classes, provenance = len(train_set.classes), train_set.provenance
-        train = np.arange(DRAWN_FROM)
-        test = np.arange(DRAWN_FROM, len(labels))
-    return Source(x, labels, n_classes, train, test, provenance)
+    if setting != "letters_vgg16":
+        return _digits(setting)
+    data = datasets.load(letters)
+    everything, none = np.arange(len(data.labels)), np.empty(0, np.int64)
+    x = _features(data.images)
+    return Source(x, data.labels, len(data.classes), everything, none, data.provenance)
+
+
+@functools.cache  # MNIST is always the same bytes: a process reads it once, not in every cell
+def _digits(setting: str) -> Source:
+    train, test = datasets.mnist()
+    n_test = DRAWN_FROM // 2
+    images = np.concatenate([train.images[:DRAWN_FROM], test.images[:n_test]])
+    labels = np.concatenate([train.labels[:DRAWN_FROM], test.labels[:n_test]])
+    x = as_float(images) if setting == "mnist_pixels" else _features(images)
+    items = np.arange(len(labels))
+    return Source(
+        x, labels, len(train.classes), items[:DRAWN_FROM], items[DRAWN_FROM:], train.provenance
+    )
 
 
 def run(
