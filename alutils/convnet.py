@@ -1,0 +1,316 @@
+"""A small convolutional network for few labels: distorted images, and the unlabelled ones, too.
+
+`ConvNet` is a classifier for the loop of `alutils.scenarios`. It learns from the labelled images,
+distorted anew whenever they are shown (`alutils.augmentation`), and, where it is given unlabelled
+images, from its own confident answers on those: what it says of an image as it is becomes the label
+of a distorted copy. These pseudo-labels are decided again every few steps by the network as it then
+is, so none is ever final; only answers from ``tau`` on count; and every training starts anew from
+labels that people gave, so that a round's mistakes are not the next one's teachers.
+
+Source: pseudo-labels on distorted copies, Sohn et al. (2020), "FixMatch".
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from alutils import quiet
+from alutils.augmentation import USUAL, Distortion, distort
+from alutils.parameters import ParameterError
+
+BATCH = 64
+LABELLED = 16
+"""Images a step, and how many of them bear human labels while the unlabelled are learned from."""
+CHUNK = 25
+"""Steps between two looks at the unlabelled images."""
+LABELLED_FIRST = 0.2
+"""The share of the steps that come before the unlabelled images are first believed."""
+RATE, WARM_UP, DECAY = 3e-3, 0.05, 1e-3
+"""Highest learning rate; the share of the steps in which it rises to it, before it falls as a
+cosine to zero; decoupled weight decay (AdamW, Loshchilov and Hutter 2019)."""
+DROPOUT = 0.3
+SCORED = 500
+"""Images a pass when predicting: what two cores' caches hold of the first layer's maps."""
+
+
+class ConvNet:
+    """Three convolutions, a softmax layer, trained on few labels and many images.
+
+    Parameters
+    ----------
+    n_classes : in all
+    unlabelled : (n_images, height, width) uint8, images to learn from without labels; labelled ones
+        may be among them. None: labelled images only
+    seed : of the first weights, the batches and the distortions
+    members : networks, trained from different seeds, whose probabilities are averaged
+    steps : of the optimiser, in batches of `BATCH`
+    width : maps of the first convolution; the others have two and four times as many
+    tau : probability from which an answer on an unlabelled image is learned from
+    distortion : of the images shown
+    progress : whether to show a bar
+
+    Raises
+    ------
+    ParameterError
+        For values that cannot be used.
+    """
+
+    def __init__(
+        self,
+        n_classes: int,
+        unlabelled: np.ndarray | None = None,
+        *,
+        seed: int = 0,
+        members: int = 1,
+        steps: int = 2000,
+        width: int = 16,
+        tau: float = 0.95,
+        distortion: Distortion = USUAL,
+        progress: bool = False,
+    ) -> None:
+        for name, value, least in (
+            ("n_classes", n_classes, 2),
+            ("members", members, 1),
+            ("steps", steps, 1),
+            ("width", width, 1),
+        ):
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+                raise ParameterError(name, value, f"expected a whole number, {least} or more")
+        if not 0 < tau <= 1:
+            raise ParameterError("tau", tau, "expected more than 0 and at most 1")
+        if unlabelled is not None:
+            _check_images("unlabelled", unlabelled)
+        self.n_classes, self.unlabelled, self.seed = n_classes, unlabelled, seed
+        self.members, self.steps, self.width, self.tau = members, steps, width, tau
+        self.distortion, self.progress = distortion, progress
+        self.weights: list[list[np.ndarray]] = []
+        """Of each member, in the order of the network's variables; empty before the training."""
+        self.believed: list[np.ndarray] = []
+        """(n_chunks,) of each member: the share of unlabelled images that its answers were learned
+        from, chunk by chunk."""
+
+    def fit(self, x: np.ndarray, y: np.ndarray) -> ConvNet:
+        """Train anew.
+
+        Parameters
+        ----------
+        x : (n, height, width) uint8
+        y : (n,) int
+
+        Raises
+        ------
+        ParameterError
+            For no images or images of another kind or size, and for labels that are no classes.
+        """
+        _check_images("x", x)
+        y = np.asarray(y)
+        if not len(x) or y.shape != (len(x),):
+            raise ParameterError("y", y.shape, f"expected a label for each of {len(x)} images")
+        if not np.issubdtype(y.dtype, np.integer) or y.min() < 0 or y.max() >= self.n_classes:
+            worst = y.max() if y.max() >= self.n_classes else y.min()
+            raise ParameterError("y", worst, f"expected classes from 0 to {self.n_classes - 1}")
+        if self.unlabelled is not None and self.unlabelled.shape[1:] != x.shape[1:]:
+            raise ParameterError(
+                "x", x.shape[1:], f"expected the unlabelled images' {self.unlabelled.shape[1:]}"
+            )
+        network = _network(self.n_classes, x.shape[1:], self.width)
+        weights, believed = [], []
+        for member in range(self.members):
+            rng = np.random.default_rng([self.seed, member])
+            network.start(rng)
+            believed.append(self._train(network, x, y, rng, member))
+            weights.append(network.weights())
+        self.weights, self.believed = weights, believed
+        return self
+
+    def _train(
+        self, network: _Network, x: np.ndarray, y: np.ndarray, rng: np.random.Generator, member: int
+    ) -> np.ndarray:
+        """Take the steps of one member; return the shares of the unlabelled that were believed."""
+        classes = np.eye(self.n_classes, dtype=np.float32)
+        images, n = x, len(x)
+        if self.unlabelled is not None:
+            images = np.concatenate([x, self.unlabelled])
+            waiting = _Endless(len(self.unlabelled), rng)
+        labelled = _Endless(n, rng)
+        believed = []
+        bar = tqdm(
+            total=self.steps,
+            desc=f"network {member + 1} of {self.members}, {n:,} labels",
+            unit="step",
+            disable=not self.progress,
+        )
+        with bar:
+            for begin in range(0, self.steps, CHUNK):
+                k = min(CHUNK, self.steps - begin)
+                if self.unlabelled is None or begin < LABELLED_FIRST * self.steps:
+                    items = labelled.take(k * BATCH).reshape(k, BATCH)
+                    target, weight = classes[y[items]], np.ones((k, BATCH), np.float32)
+                else:
+                    human = labelled.take(k * LABELLED).reshape(k, LABELLED)
+                    own = waiting.take(k * (BATCH - LABELLED)).reshape(k, BATCH - LABELLED)
+                    p = network.predict(self.unlabelled[own.ravel()])
+                    sure = (p.max(axis=1) >= self.tau).astype(np.float32).reshape(own.shape)
+                    said = classes[p.argmax(axis=1)].reshape(*own.shape, -1)
+                    items = np.concatenate([human, n + own], axis=1)
+                    target = np.concatenate([classes[y[human]], said], axis=1)
+                    weight = np.concatenate([np.ones(human.shape, np.float32), sure], axis=1)
+                    believed.append(sure.mean())
+                shown = distort(images, items.ravel(), rng, self.distortion)
+                rate = _rate((begin + np.arange(k)) / self.steps)
+                network.train(shown.reshape(k, BATCH, *x.shape[1:]), target, weight, rate)
+                bar.update(k)
+        return np.array(believed)
+
+    def member_probabilities(self, x: np.ndarray) -> np.ndarray:
+        """Return (members, n, n_classes) float32: what each network says of (n, h, w) images."""
+        _check_images("x", x)
+        if not self.weights:
+            raise RuntimeError("ConvNet.fit comes first: the network has not been trained")
+        network = _network(self.n_classes, x.shape[1:], self.width)
+        p = []
+        for weights in self.weights:
+            network.set(weights)
+            p.append(network.predict(x))
+        return np.stack(p)
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        """Return (n, n_classes) float32: probabilities of (n, height, width) uint8 images."""
+        return self.member_probabilities(x).mean(axis=0)
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Return (n,) int64, the likeliest classes."""
+        return self.predict_proba(x).argmax(axis=1)
+
+
+class _Endless:
+    """Items in a random order, and again in another, for as long as they are asked for."""
+
+    def __init__(self, n: int, rng: np.random.Generator) -> None:
+        self.n, self.rng, self.left = n, rng, np.empty(0, np.int64)
+
+    def take(self, n: int) -> np.ndarray:
+        parts = [self.left]
+        while sum(map(len, parts)) < n:
+            parts.append(self.rng.permutation(self.n))
+        items = np.concatenate(parts)
+        self.left = items[n:]
+        return items[:n]
+
+
+def _rate(done: np.ndarray) -> np.ndarray:
+    """Return the learning rate after these shares of the training."""
+    falling = 0.5 * (1 + np.cos(np.pi * (done - WARM_UP) / (1 - WARM_UP)))
+    return (RATE * np.where(done < WARM_UP, done / WARM_UP, falling)).astype(np.float32)
+
+
+def _check_images(name: str, images: Any) -> None:
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 3:
+        what = f"{getattr(images, 'dtype', type(images).__name__)} {np.shape(images)}"
+        raise ParameterError(name, what, "expected (n, height, width) uint8, grey images")
+    if min(images.shape[1:]) < 8:
+        raise ParameterError(name, images.shape[1:], "expected images of 8 x 8 pixels or more")
+
+
+@functools.lru_cache(maxsize=4)  # compiling takes seconds; the weights are set from outside
+def _network(n_classes: int, size: tuple[int, int], width: int) -> _Network:
+    return _Network(n_classes, size, width)
+
+
+class _Network:
+    """The compiled network: one for each shape, whatever it is trained on."""
+
+    def __init__(self, n_classes: int, size: tuple[int, int], width: int) -> None:
+        tf = quiet.tensorflow()
+        import keras
+
+        layers = keras.layers
+
+        def convolution(maps: int, kernel: int, stride: int) -> list[Any]:
+            return [
+                layers.Conv2D(maps, kernel, strides=stride, padding="same", use_bias=False),
+                layers.BatchNormalization(momentum=0.95),
+                layers.ReLU(),
+            ]
+
+        # The first convolution halves the image at once: at full size it would take more time than
+        # all the others, and was measured to gain nothing.
+        model = keras.Sequential(
+            [
+                keras.Input((*size, 1)),
+                *convolution(width, 5, 2),
+                *convolution(2 * width, 3, 1),
+                layers.MaxPool2D(),
+                *convolution(4 * width, 3, 1),
+                layers.MaxPool2D(),
+                layers.Flatten(),
+                layers.Dense(n_classes),
+            ]
+        )
+        optimizer = keras.optimizers.AdamW(RATE, weight_decay=DECAY)
+        optimizer.build(model.trainable_variables)
+        body, last = model.layers[:-1], model.layers[-1]
+
+        def step(x: Any, target: Any, weight: Any, rate: Any, seed: Any) -> None:
+            with tf.GradientTape() as tape:
+                for layer in body:
+                    x = layer(x, training=True)
+                kept = tf.random.stateless_uniform(tf.shape(x), seed) >= DROPOUT
+                x = last(tf.where(kept, x / (1 - DROPOUT), 0.0))
+                loss = tf.reduce_mean(weight * tf.nn.softmax_cross_entropy_with_logits(target, x))
+            gradients = tape.gradient(loss, model.trainable_variables)
+            optimizer.learning_rate.assign(rate)
+            optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+
+        @tf.function(reduce_retracing=True)
+        def train(x: Any, target: Any, weight: Any, rate: Any, seed: Any) -> None:
+            for i in tf.range(tf.shape(x)[0]):
+                step(x[i], target[i], weight[i], rate[i], seed[i])
+
+        @tf.function(reduce_retracing=True)
+        def predict(x: Any) -> Any:
+            return tf.nn.softmax(model(tf.cast(x, tf.float32) / 255, training=False))
+
+        self.model, self.optimizer = model, optimizer
+        self._train, self._predict, self._tf = train, predict, tf
+
+    def start(self, rng: np.random.Generator) -> None:
+        """Draw first weights (He et al. 2015), forget the optimiser's past."""
+        self.rng = rng
+        for variable in self.optimizer.variables:
+            variable.assign(np.zeros(variable.shape, variable.dtype))
+        for variable in self.model.variables:
+            shape = tuple(variable.shape)
+            if variable.name == "kernel":
+                spread = np.sqrt(2 / np.prod(shape[:-1]))
+                variable.assign(rng.normal(0, spread, shape).astype(np.float32))
+            elif variable.name in ("gamma", "moving_variance"):
+                variable.assign(np.ones(shape, np.float32))
+            else:
+                variable.assign(np.zeros(shape, np.float32))
+
+    def weights(self) -> list[np.ndarray]:
+        return [variable.numpy() for variable in self.model.variables]
+
+    def set(self, weights: list[np.ndarray]) -> None:
+        for variable, value in zip(self.model.variables, weights, strict=True):
+            variable.assign(value)
+
+    def train(
+        self, x: np.ndarray, target: np.ndarray, weight: np.ndarray, rate: np.ndarray
+    ) -> None:
+        """Take a step for each of (n_steps, batch, height, width) batches."""
+        seed = self.rng.integers(0, 2**31, (len(x), 2), dtype=np.int32)
+        self._train(*map(self._tf.constant, (x[..., None], target, weight, rate, seed)))
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Return (n, n_classes) float32 for (n, height, width) uint8."""
+        out = np.empty((len(x), self.model.output_shape[1]), np.float32)
+        for begin in range(0, len(x), SCORED):
+            part = x[begin : begin + SCORED, ..., None]
+            out[begin : begin + SCORED] = self._predict(self._tf.constant(part)).numpy()
+        return out
