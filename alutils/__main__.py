@@ -208,8 +208,8 @@ def add_reference(commands: Any) -> None:
     parser.add_argument("--run", type=Path, action="append", default=[], metavar="FOLDER",
                         help="publish this finished run instead")  # fmt: skip
     parser.add_argument("--sweep", type=Path, action="append", default=[], metavar="FOLDER",
-                        help="publish this finished sweep of learning curves; again for later "
-                        "ones, whose strategies stand in the place of its own")  # fmt: skip
+                        help="publish this finished sweep; again for later ones, whose arms "
+                        "stand in the place of its own")  # fmt: skip
     parser.add_argument(
         "--as", dest="stem", help="what the files are called, if not the experiment or the sweep"
     )

@@ -20,6 +20,8 @@ from alutils.oracles import Perfect
 from alutils.parameters import ParameterError, nearest
 from alutils.scenarios import PoolState, by_strategy, check_loop, pool_based
 
+PUBLISHED_BY = "alutils.strategy_tables"
+"""The module that tells what a sweep says: see `alutils.published_sweeps`."""
 SETTINGS = ("mnist_pixels", "mnist_vgg16", "letters_vgg16")
 """Softmax regression on pixels of MNIST, on VGG16 features of MNIST, on VGG16 features of letters.
 """

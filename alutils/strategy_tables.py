@@ -1,14 +1,22 @@
-"""What learning curves of many strategies and seeds say: areas, labels needed, wins, costs."""
+"""What learning curves of many strategies and seeds say: areas, labels needed, wins, costs.
+
+`publish` and `figures` make what `alutils.published_sweeps` puts into results/ of a sweep of
+`alutils.curves`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from alutils.curves import TEST_SHARE
 from alutils.evaluation import holm, paired
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 TARGETS = (0.85, 0.90, 0.95)
 BASELINE = "random"
@@ -18,6 +26,58 @@ TEST_TO_TRAIN = dict.fromkeys(("letters_vgg16", "letters", "digits"), TEST_SHARE
 settings are not among them: their pools are drawn, their test images stay the same, and so their
 intervals are for these test images and do not hold the chance that drew those.
 """
+TITLES = {
+    "mnist_pixels": "digits, pixels",
+    "mnist_vgg16": "digits, VGG16 features",
+    "letters_vgg16": "letters, VGG16 features",
+}
+"""What the settings of `alutils.curves` are called in tables and figures."""
+
+
+def publish(table: pd.DataFrame, timings: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the tables made of a sweep of curves: ``summary``, ``curves`` and ``best``.
+
+    Parameters
+    ----------
+    table : as for `summary`, with ``run_id``
+    timings : a row for each curve: ``run_id``, ``wall_s`` (seconds)
+    """
+    arms = table[["run_id", "protocol", "arm"]].drop_duplicates()
+    took = timings[["run_id", "wall_s"]].merge(arms, on="run_id", validate="one_to_one")
+    seconds = took.groupby(["protocol", "arm"])["wall_s"].mean().to_dict()
+    return {
+        "summary": summary(table, seconds),
+        "curves": mean_curves(table),
+        "best": tied_for_best(table),
+    }
+
+
+def figures(table: pd.DataFrame) -> dict[str, tuple[Figure, str, str]]:
+    """Return the figure of a sweep of curves, ``gains``, with its text alternative and finding.
+
+    Parameters
+    ----------
+    table : as for `summary`
+    """
+    from alutils import strategy_plots
+
+    gains = summary(table)
+    figure = strategy_plots.gains(
+        gains,
+        TITLES,
+        f"What a strategy adds to the area under the curve ({gains['seeds'].min()} draws, "
+        "95% interval)",
+    )
+    gain = gains.groupby("arm")["gain"].mean()
+    alt = (
+        "For each strategy and setting the mean gain over random in area under the learning curve, "
+        "as a dot with its interval."
+    )
+    finding = (
+        f"Over all settings {gain.idxmax()} adds most, {100 * gain.max():.1f} points; "
+        f"{gain.idxmin()} least, {100 * gain.min():+.1f}."
+    )
+    return {"gains": (figure, alt, finding)}
 
 
 def areas(table: pd.DataFrame) -> pd.DataFrame:

@@ -6,20 +6,20 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from alutils import compare, manifest, reference, runs, tables
+from alutils import compare, manifest, readme_tables, reference, runs, tables
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_readmes_tables_are_what_the_results_say():
-    assert reference.refreshed(README) == README
+    assert readme_tables.refreshed(README) == README
     assert "<!-- table: mnist -->" in README
 
 
 def test_an_unknown_table_in_the_readme_is_refused():
     with pytest.raises(runs.RunError, match="table nmist"):
-        reference.refreshed("<!-- table: nmist -->\n<!-- end -->")
+        readme_tables.refreshed("<!-- table: nmist -->\n<!-- end -->")
 
 
 def test_every_file_that_the_readme_links_to_is_there():
@@ -233,12 +233,12 @@ def test_claims_say_on_how_many_images_as_their_own_table_has_it(tmp_path, monke
     path = tmp_path / "results" / "x.csv"
     row = {"claim": "a", "mean": 0.1, "low": 0.05, "high": 0.2, "p": 0.01, "p_signed_rank": 0.01}
     pd.DataFrame([row | {"n": 5, "n_test": 4200}]).to_csv(path, index=False)
-    assert "the same 4,200 test images" in reference.claims("x")
+    assert "the same 4,200 test images" in readme_tables.claims("x")
     pd.DataFrame([row | {"n": 5, "n_test": 4200, "test_to_train": 0.4}]).to_csv(path, index=False)
-    assert "5 re-splits of one data set, 4,200 test images" in reference.claims("x")
+    assert "5 re-splits of one data set, 4,200 test images" in readme_tables.claims("x")
     pd.DataFrame([row | {"n": 5}]).to_csv(path, index=False)
     with pytest.raises(runs.RunError, match="n_test"):
-        reference.claims("x")
+        readme_tables.claims("x")
 
 
 @pytest.mark.parametrize(("provenance", "word"), [("rendered", "rendered"), ("kaggle", "real")])
@@ -252,4 +252,4 @@ def test_letters_are_called_real_only_where_the_manifest_does(
     manifest.write_json(results / "az.manifest.json", about)
     row = {"inputs": "pixels", "classifier": "head", "n_human": 100, "accuracy": 0.8}
     pd.DataFrame([row]).to_csv(results / "az_classifiers.csv", index=False)
-    assert reference.worries().startswith(f"| 100 {word} letters labelled |")
+    assert readme_tables.worries().startswith(f"| 100 {word} letters labelled |")

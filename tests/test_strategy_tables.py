@@ -14,8 +14,7 @@ from alutils import (
     evaluation,
     grids,
     manifest,
-    reference,
-    runs,
+    published_sweeps,
     strategies,
     strategy_tables,
     sweeps,
@@ -255,12 +254,12 @@ def swept(tmp_path, few_digits, monkeypatch):
     done = sweeps.run(grids.parse(content), jobs=1, folder=tmp_path / "sweep")
     assert not done.failures
     (tmp_path / "results").mkdir()
-    monkeypatch.setattr(reference, "repository_root", lambda: tmp_path)
+    monkeypatch.setenv("ALUTILS_ROOT", str(tmp_path))
     return done.folder
 
 
 def test_a_published_sweep_is_its_table_and_what_it_says(swept):
-    written = reference.publish_sweep(swept)
+    written = published_sweeps.publish(swept)
     assert sorted(path.name for path in written) == [
         "few.csv", "few.manifest.json", "few_best.csv", "few_curves.csv", "few_gains.png",
         "few_summary.csv",
@@ -275,32 +274,24 @@ def test_a_published_sweep_is_its_table_and_what_it_says(swept):
     assert (summary["seconds"] > 0).all()
 
 
-def test_a_later_sweep_of_a_strategy_stands_in_the_place_of_the_first(swept, tmp_path):
-    later = tmp_path / "later"
-    later.mkdir()
-    for file in ("table.csv", "timings.csv", "manifest.json"):
-        (later / file).write_bytes((swept / file).read_bytes())
-    for file, column in (("table.csv", "arm"), ("timings.csv", "strategy")):
-        table = pd.read_csv(later / file).query(f"{column} == 'margin'")
-        table.assign(value=0.5).to_csv(later / file, index=False)
-    reference.publish_sweep(swept, "both", [later])
-    first, both = (pd.read_csv(swept / "table.csv"), tables.read(tmp_path / "results" / "both.csv"))
-    assert len(both) == len(first) and (both.query("arm == 'margin'")["value"] == 0.5).all()
-    key = ["seed", "n_human"]
-    np.testing.assert_array_equal(
-        both.query("arm == 'random'").sort_values(key)["value"],
-        first.query("arm == 'random'").sort_values(key)["value"],
-    )
-    about = manifest.read_json(tmp_path / "results" / "both.manifest.json")
-    assert [one["sweep"] for one in about["mended_by"]] == [about["sweep"]]
-
-
-def test_a_sweep_that_is_not_whole_is_not_published(swept):
-    about = manifest.read_json(swept / "manifest.json")
-    manifest.write_json(swept / "manifest.json", about | {"status": "incomplete"})
-    with pytest.raises(runs.RunError, match="not a finished sweep"):
-        reference.publish_sweep(swept)
-    assert not list((swept.parent / "results").iterdir())
+def test_the_reference_tables_of_the_strategies_are_made_again_from_the_reference_curves():
+    results = Path(__file__).parents[1] / "results"
+    rows = tables.read(results / "strategies.csv")
+    published = pd.read_csv(results / "strategies_summary.csv")
+    seconds = published.set_index(["protocol", "arm"])["seconds"]
+    runs_of = rows[["run_id", "protocol", "arm"]].drop_duplicates()
+    took = seconds.loc[pd.MultiIndex.from_frame(runs_of[["protocol", "arm"]])].to_numpy()
+    timings = pd.DataFrame({"run_id": runs_of["run_id"], "wall_s": took})
+    made = strategy_tables.publish(rows, timings)
+    assert list(made) == ["summary", "curves", "best"]
+    for name, frame in made.items():
+        there = pd.read_csv(results / f"strategies_{name}.csv")
+        if name == "summary":
+            there["verdict"] = there["verdict"].fillna("")  # of random, which has none
+        pd.testing.assert_frame_equal(frame, there, rtol=1e-5, atol=1e-12, check_dtype=False)
+    _, alt, finding = strategy_tables.figures(rows)["gains"]
+    texts = manifest.read_json(results / "figures" / "figures.json")
+    assert texts["strategies_gains"] == {"alt": alt, "finding": finding}
 
 
 def test_the_grid_of_the_reference_benchmark_holds_every_strategy_setting_and_twenty_seeds():

@@ -1,0 +1,195 @@
+"""The README's tables and sentences, written from results/.
+
+The README holds them between marks, ``<!-- table: NAME -->`` and ``<!-- end -->``, with NAME one of
+`BLOCKS`; ``python -m alutils reference`` writes them anew, nobody by hand.
+"""
+
+import re
+
+import pandas as pd
+
+from alutils import compare, manifest, runs
+from alutils.paths import repository_root
+
+
+def published_against_ours(experiment: str) -> str:
+    """Return the Markdown table of an experiment's published values beside ours."""
+    results = repository_root() / "results"
+    frame = compare.compare([results / f"{experiment}.csv"], results / "published.csv")
+    frame = frame[frame["published"].notna() & (frame["metric"] != "n_right")]
+    lines = ["| what | labels | published | ours | verdict |", "|---|---|---|---|---|"]
+    counts = compare.compare([results / f"{experiment}.csv"], results / "published.csv")
+    exact = counts[counts["metric"] == "n_right"].set_index(["protocol", "arm", "split"])
+    for row in frame.to_dict("records"):
+        count = exact["published"].get((row["protocol"], row["arm"], row["split"]))
+        verdict = row["verdict"]
+        ours = f"{row['mean']:.4f}"
+        if row["n"] > 1:
+            ours += f" [{row['low']:.4f}, {row['high']:.4f}], n = {row['n']}"
+        shown = f"{row['published']:.4f}"
+        if count is not None and pd.notna(count):
+            verdict = exact["verdict"][(row["protocol"], row["arm"], row["split"])]
+            shown += f" ({count:.0f} of {row['n_eval']:.0f})"
+            mean = exact["mean"][(row["protocol"], row["arm"], row["split"])]
+            ours += f" ({mean:.0f} of {row['n_eval']:.0f})"
+        what = f"{row['arm']}, {row['split']}" + (
+            "" if row["metric"] == "accuracy" else f", {row['metric']}"
+        )
+        lines.append(f"| {what} | {row['n_human']:g} | {shown} | {ours} | {verdict} |")
+    return "\n".join(lines)
+
+
+def percentiles() -> str:
+    """Return the Markdown table of where the article's counts stand among replicates."""
+    table = pd.read_csv(repository_root() / "results" / "mnist_percentiles.csv")
+    lines = [
+        "| replicates | arm | mean ± sd (of 400) | range | published | percentile |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row['replicates']} | {row['arm']} | {row['mean']:.1f} ± {row['sd']:.1f} | "
+        f"{row['lowest']:.0f}-{row['highest']:.0f} | {row['published']:.0f} | "
+        f"{row['percentile']:.1f} |"
+        for row in table.to_dict("records")
+    ]
+    return "\n".join(lines)
+
+
+def claims(name: str) -> str:
+    """Return the paired differences of a results table as a Markdown list of sentences."""
+    from alutils.evaluation import Paired
+
+    table = pd.read_csv(repository_root() / "results" / f"{name}.csv")
+    if "n_test" not in table:
+        raise runs.RunError(
+            f"results/{name}.csv does not say on how many images (n_test): an older run made it; "
+            "publish one of today's notebook"
+        )
+    fields = [field for field in Paired.__dataclass_fields__ if field in table]
+    return "\n".join(
+        f"- {Paired(**row[fields]).sentence(row['claim'], row['n_test'])}"
+        for _, row in table.iterrows()
+    )
+
+
+def worries() -> str:
+    """Return other classifiers' accuracies beside the report's head, as a Markdown table."""
+    results = repository_root() / "results"
+    table = pd.read_csv(results / "az_classifiers.csv")
+    rendered = compare.is_rendered(manifest.read_json(results / "az.manifest.json"))
+    kind = "rendered" if rendered else "real"
+    wide = table.pivot(index="classifier", columns="inputs", values="accuracy")
+    lines = [
+        f"| {table['n_human'].iloc[0]:,} {kind} letters labelled | {' | '.join(wide.columns)} |",
+        "|---" * (1 + len(wide.columns)) + "|",
+    ]
+    best = wide.loc[wide.max(axis=1).sort_values(ascending=False).index]
+    lines += [
+        f"| {name} | {' | '.join(f'{value:.1%}' for value in row)} |"
+        for name, row in best.iterrows()
+    ]
+    return "\n".join(lines)
+
+
+def claim() -> str:
+    """Return what the article's active learning is worth, in two sentences."""
+    results = repository_root() / "results"
+    stands = pd.read_csv(results / "mnist_percentiles.csv").query("arm == 'active'").iloc[0]
+    sound = pd.read_csv(results / "mnist_sound_differences.csv").iloc[0]
+    rows = compare.read_published(results / "published.csv")
+    accuracy = {
+        row["arm"]: float(row["value"])
+        for row in rows
+        if (row["experiment"], row["metric"]) == ("mnist", "accuracy")
+    }
+    gap = 100 * (accuracy["active"] - accuracy["random"])
+    return (
+        f"The article's {stands['published']:.0f} of 400 for active learning comes out exactly, "
+        f"and is a lucky draw: numerical noise of one millionth alone gives "
+        f"{stands['mean']:.0f} ± {stands['sd']:.0f}, and {stands['published']:.0f} stands at "
+        f"percentile {stands['percentile']:.1f} of that. In its table active learning beats random "
+        f"by {gap:.1f} points; soundly measured, by {100 * sound['mean']:.1f} "
+        f"({100 * sound['low']:.1f} to {100 * sound['high']:.1f})."
+    )
+
+
+def speed() -> str:
+    """Return the benchmarks as a Markdown table."""
+    table = pd.read_csv(repository_root() / "results" / "benchmarks.csv")
+    lines = ["| what | baseline | ours | ratio | asked |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {row['what']} | {row['baseline_s']:.3g} s | {row['ours_s']:.3g} s | "
+        f"{row['ratio']:.1f} | {format(row['bar'], 'g') if row['bar'] else ''} |"
+        for row in table.to_dict("records")
+    ]
+    return "\n".join(lines)
+
+
+def strategies() -> str:
+    """Return the query strategies' benchmark as a Markdown table: areas, labels needed, wins."""
+    from alutils import strategy_tables
+
+    table = pd.read_csv(repository_root() / "results" / "strategies_summary.csv")
+    protocols = list(table["protocol"].unique())
+    order = table.groupby("arm")["gain"].mean().sort_values(ascending=False).index
+    by = table.set_index(["protocol", "arm"])
+    lines = [
+        "| strategy | " + " | ".join(strategy_tables.TITLES[p] for p in protocols) + " | seconds |",
+        "|---" * (2 + len(protocols)) + "|",
+    ]
+    for arm in order:
+        cells = []
+        for protocol in protocols:
+            row = by.loc[(protocol, arm)]
+            if arm == strategy_tables.BASELINE:
+                cells.append(f"{100 * row['area']:.1f}%")
+            else:
+                wins = f"{row['win']:.0f}/{row['tie']:.0f}/{row['loss']:.0f}"
+                cells.append(f"{100 * row['gain']:+.1f} ({wins})")
+        took = table[table["arm"] == arm]["seconds"].mean()
+        lines.append(f"| {arm} | {' | '.join(cells)} | {took:.1f} |")
+    return "\n".join(lines)
+
+
+def no_better() -> str:
+    """Return which strategies do no better than random, in a sentence for each setting."""
+    from alutils import strategy_tables
+
+    table = pd.read_csv(repository_root() / "results" / "strategies_summary.csv")
+    best = pd.read_csv(repository_root() / "results" / "strategies_best.csv")
+    lines = []
+    for protocol, names in strategy_tables.no_better_than_random(table).items():
+        alike = best[best["protocol"] == protocol]
+        others = ", ".join(alike["arm"].iloc[1:]) or "none"
+        lines.append(
+            f"- {strategy_tables.TITLES[protocol]}: best is {alike['best'].iloc[0]} (not to be "
+            f"told from it: {others}); no better than random: {', '.join(names) or 'none'}."
+        )
+    return "\n".join(lines)
+
+
+BLOCKS = {
+    "claim": claim,
+    "mnist": lambda: published_against_ours("mnist"),
+    "az": lambda: published_against_ours("az"),
+    "percentiles": percentiles,
+    "sound": lambda: claims("mnist_sound_differences"),
+    "az_claims": lambda: claims("az_differences"),
+    "az_classifiers": worries,
+    "strategies": strategies,
+    "no_better": no_better,
+    "speed": speed,
+}
+
+
+def refreshed(readme: str) -> str:
+    """Return the README's text with every table between marks written anew from results/."""
+
+    def fill(match: re.Match) -> str:
+        name = match["name"]
+        if name not in BLOCKS:
+            raise runs.RunError(f"README.md: table {name}: one of {', '.join(BLOCKS)}")
+        return f"<!-- table: {name} -->\n{BLOCKS[name]()}\n<!-- end -->"
+
+    pattern = r"<!-- table: (?P<name>\w+) -->\n.*?<!-- end -->"
+    return re.sub(pattern, fill, readme, flags=re.DOTALL)
