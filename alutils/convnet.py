@@ -13,6 +13,8 @@ Source: pseudo-labels on distorted copies, Sohn et al. (2020), "FixMatch".
 from __future__ import annotations
 
 import functools
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -45,6 +47,9 @@ class ConvNet:
     n_classes : in all
     unlabelled : (n_images, height, width) uint8, images to learn from without labels; labelled ones
         may be among them. None: labelled images only
+    prior : (n_prior, height, width) uint8 and (n_prior,) int: images of another origin with their
+        classes, rendered characters for instance. Half of what is shown in the first
+        `LABELLED_FIRST` of the steps is drawn from them
     seed : of the first weights, the batches and the distortions
     members : networks, trained from different seeds, whose probabilities are averaged
     steps : of the optimiser, in batches of `BATCH`
@@ -63,6 +68,7 @@ class ConvNet:
         self,
         n_classes: int,
         unlabelled: np.ndarray | None = None,
+        prior: tuple[np.ndarray, np.ndarray] | None = None,
         *,
         seed: int = 0,
         members: int = 1,
@@ -84,7 +90,9 @@ class ConvNet:
             raise ParameterError("tau", tau, "expected more than 0 and at most 1")
         if unlabelled is not None:
             _check_images("unlabelled", unlabelled)
-        self.n_classes, self.unlabelled, self.seed = n_classes, unlabelled, seed
+        if prior is not None:
+            _check_labelled("prior", *prior, n_classes)
+        self.n_classes, self.unlabelled, self.prior, self.seed = n_classes, unlabelled, prior, seed
         self.members, self.steps, self.width, self.tau = members, steps, width, tau
         self.distortion, self.progress = distortion, progress
         self.weights: list[list[np.ndarray]] = []
@@ -106,64 +114,78 @@ class ConvNet:
         ParameterError
             For no images or images of another kind or size, and for labels that are no classes.
         """
-        _check_images("x", x)
-        y = np.asarray(y)
-        if not len(x) or y.shape != (len(x),):
-            raise ParameterError("y", y.shape, f"expected a label for each of {len(x)} images")
-        if not np.issubdtype(y.dtype, np.integer) or y.min() < 0 or y.max() >= self.n_classes:
-            worst = y.max() if y.max() >= self.n_classes else y.min()
-            raise ParameterError("y", worst, f"expected classes from 0 to {self.n_classes - 1}")
-        if self.unlabelled is not None and self.unlabelled.shape[1:] != x.shape[1:]:
-            raise ParameterError(
-                "x", x.shape[1:], f"expected the unlabelled images' {self.unlabelled.shape[1:]}"
-            )
-        network = _network(self.n_classes, x.shape[1:], self.width)
-        weights, believed = [], []
-        for member in range(self.members):
-            rng = np.random.default_rng([self.seed, member])
-            network.start(rng)
-            believed.append(self._train(network, x, y, rng, member))
-            weights.append(network.weights())
-        self.weights, self.believed = weights, believed
-        return self
-
-    def _train(
-        self, network: _Network, x: np.ndarray, y: np.ndarray, rng: np.random.Generator, member: int
-    ) -> np.ndarray:
-        """Take the steps of one member; return the shares of the unlabelled that were believed."""
-        classes = np.eye(self.n_classes, dtype=np.float32)
-        images, n = x, len(x)
-        if self.unlabelled is not None:
-            images = np.concatenate([x, self.unlabelled])
-            waiting = _Endless(len(self.unlabelled), rng)
-        labelled = _Endless(n, rng)
-        believed = []
+        y = _check_labelled("x", x, y, self.n_classes)
+        others = {"unlabelled": self.unlabelled, "prior": self.prior and self.prior[0]}
+        for name, images in others.items():
+            if images is not None and images.shape[1:] != x.shape[1:]:
+                raise ParameterError(
+                    "x", x.shape[1:], f"expected the size of {name}, {images.shape[1:]}"
+                )
         bar = tqdm(
-            total=self.steps,
-            desc=f"network {member + 1} of {self.members}, {n:,} labels",
+            total=self.members * self.steps,
+            desc=f"{len(x):,} labels",
             unit="step",
             disable=not self.progress,
         )
-        with bar:
-            for begin in range(0, self.steps, CHUNK):
-                k = min(CHUNK, self.steps - begin)
-                if self.unlabelled is None or begin < LABELLED_FIRST * self.steps:
-                    items = labelled.take(k * BATCH).reshape(k, BATCH)
-                    target, weight = classes[y[items]], np.ones((k, BATCH), np.float32)
-                else:
-                    human = labelled.take(k * LABELLED).reshape(k, LABELLED)
-                    own = waiting.take(k * (BATCH - LABELLED)).reshape(k, BATCH - LABELLED)
-                    p = network.predict(self.unlabelled[own.ravel()])
-                    sure = (p.max(axis=1) >= self.tau).astype(np.float32).reshape(own.shape)
-                    said = classes[p.argmax(axis=1)].reshape(*own.shape, -1)
-                    items = np.concatenate([human, n + own], axis=1)
-                    target = np.concatenate([classes[y[human]], said], axis=1)
-                    weight = np.concatenate([np.ones(human.shape, np.float32), sure], axis=1)
-                    believed.append(sure.mean())
-                shown = distort(images, items.ravel(), rng, self.distortion)
-                rate = _rate((begin + np.arange(k)) / self.steps)
-                network.train(shown.reshape(k, BATCH, *x.shape[1:]), target, weight, rate)
-                bar.update(k)
+
+        networks = self._networks(x)
+
+        def member(number: int) -> tuple[list[np.ndarray], np.ndarray]:
+            rng = np.random.default_rng([self.seed, number])
+            believed = self._train(networks[number], x, y, rng, bar)
+            return networks[number].weights(), believed
+
+        # One network does not keep two cores busy, its steps are too small: two side by side do.
+        with bar, ThreadPoolExecutor(min(self.members, _cores())) as pool:
+            trained = list(pool.map(member, range(self.members)))
+        self.weights, self.believed = map(list, zip(*trained, strict=True))
+        return self
+
+    def _train(
+        self, network: _Network, x: np.ndarray, y: np.ndarray, rng: np.random.Generator, bar: tqdm
+    ) -> np.ndarray:
+        """Take the steps of one member; return the shares of the unlabelled that were believed."""
+        network.start(rng)
+        classes = np.eye(self.n_classes, dtype=np.float32)
+        parts = {"human": x, "unlabelled": self.unlabelled}
+        if self.prior is not None:
+            parts["prior"], prior_labels = self.prior
+        parts = {name: images for name, images in parts.items() if images is not None}
+        begins = dict(zip(parts, np.cumsum([0, *map(len, parts.values())]), strict=False))
+        images = np.concatenate(list(parts.values()))
+        waiting = {name: _Endless(len(part), rng) for name, part in parts.items()}
+
+        def draw(name: str, k: int, n: int) -> np.ndarray:
+            return waiting[name].take(k * n).reshape(k, n)
+
+        believed = []
+        for begin in range(0, self.steps, CHUNK):
+            k = min(CHUNK, self.steps - begin)
+            if begin >= LABELLED_FIRST * self.steps and self.unlabelled is not None:
+                human, own = draw("human", k, LABELLED), draw("unlabelled", k, BATCH - LABELLED)
+                p = network.predict(self.unlabelled[own.ravel()])
+                sure = (p.max(axis=1) >= self.tau).reshape(own.shape)
+                believed.append(sure.mean())
+                items = np.concatenate([human, begins["unlabelled"] + own], axis=1)
+                said = p.argmax(axis=1).reshape(own.shape)
+                labels = np.concatenate([y[human], said], axis=1)
+                weight = np.concatenate([np.ones(human.shape, bool), sure], axis=1)
+            elif begin < LABELLED_FIRST * self.steps and self.prior is not None:
+                human, other = draw("human", k, BATCH // 2), draw("prior", k, BATCH // 2)
+                items = np.concatenate([human, begins["prior"] + other], axis=1)
+                labels = np.concatenate([y[human], prior_labels[other]], axis=1)
+                weight = np.ones(items.shape, bool)
+            else:
+                items = draw("human", k, BATCH)
+                labels, weight = y[items], np.ones(items.shape, bool)
+            shown = distort(images, items.ravel(), rng, self.distortion)
+            network.train(
+                shown.reshape(k, BATCH, *x.shape[1:]),
+                classes[labels],
+                weight.astype(np.float32),
+                _rate((begin + np.arange(k)) / self.steps),
+            )
+            bar.update(k)
         return np.array(believed)
 
     def member_probabilities(self, x: np.ndarray) -> np.ndarray:
@@ -171,12 +193,18 @@ class ConvNet:
         _check_images("x", x)
         if not self.weights:
             raise RuntimeError("ConvNet.fit comes first: the network has not been trained")
-        network = _network(self.n_classes, x.shape[1:], self.width)
-        p = []
-        for weights in self.weights:
-            network.set(weights)
-            p.append(network.predict(x))
-        return np.stack(p)
+        networks = self._networks(x)
+
+        def member(number: int) -> np.ndarray:
+            networks[number].set(self.weights[number])
+            return networks[number].predict(x)
+
+        with ThreadPoolExecutor(min(self.members, _cores())) as pool:
+            return np.stack(list(pool.map(member, range(self.members))))
+
+    def _networks(self, x: np.ndarray) -> list[_Network]:
+        size = x.shape[1:]
+        return [_network(self.n_classes, size, self.width, k) for k in range(self.members)]
 
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
         """Return (n, n_classes) float32: probabilities of (n, height, width) uint8 images."""
@@ -216,8 +244,29 @@ def _check_images(name: str, images: Any) -> None:
         raise ParameterError(name, images.shape[1:], "expected images of 8 x 8 pixels or more")
 
 
-@functools.lru_cache(maxsize=4)  # compiling takes seconds; the weights are set from outside
-def _network(n_classes: int, size: tuple[int, int], width: int) -> _Network:
+def _check_labelled(name: str, x: Any, y: Any, n_classes: int) -> np.ndarray:
+    """Return the labels as an array, or say what is wrong with images or labels."""
+    _check_images(name, x)
+    y = np.asarray(y)
+    if not len(x) or y.shape != (len(x),):
+        raise ParameterError(
+            name, f"{len(x)} images, labels {y.shape}", "expected images and a label for each"
+        )
+    if not np.issubdtype(y.dtype, np.integer) or y.min() < 0 or y.max() >= n_classes:
+        worst = y.max() if y.max() >= n_classes else y.min()
+        raise ParameterError(name, worst, f"expected classes from 0 to {n_classes - 1}")
+    return y
+
+
+def _cores() -> int:
+    """Return how many cores this process may use, as TensorFlow was told."""
+    told = quiet.tensorflow().config.threading.get_intra_op_parallelism_threads()
+    return told or int(os.environ.get("TF_NUM_INTRAOP_THREADS", "0")) or os.cpu_count() or 1
+
+
+@functools.lru_cache(maxsize=8)  # compiling takes seconds; the weights are set from outside
+def _network(n_classes: int, size: tuple[int, int], width: int, member: int) -> _Network:
+    """Return a compiled network; each member has its own, so that they can run side by side."""
     return _Network(n_classes, size, width)
 
 
@@ -277,6 +326,7 @@ class _Network:
 
         self.model, self.optimizer = model, optimizer
         self._train, self._predict, self._tf = train, predict, tf
+        self.rng: np.random.Generator
 
     def start(self, rng: np.random.Generator) -> None:
         """Draw first weights (He et al. 2015), forget the optimiser's past."""

@@ -32,7 +32,11 @@ import yaml
 from alutils import headless, manifest, paths, runs
 from alutils.parameters import Parameter, ParameterError, check, code_of, nearest, read_parameters
 
-IN_PROCESS = {"curve": "alutils.curves"}
+IN_PROCESS = {
+    "curve": "alutils.curves",
+    "fewest_labels": "alutils.fewest_labels",
+    "noisy_humans": "alutils.noisy_humans",
+}
 """Experiments that are functions: name -> module. The module holds ``run(*, name: type = default)``
 -> rows of a results table; it may hold ``check(**parameters)``, which raises at once for values
 that cannot be used, and ``prepare``, which takes some of the parameters, gets ready what all cells

@@ -25,12 +25,18 @@ PROTOCOLS = (
     "noise", "draws",  # replicates of the published one: numerical noise; other draws of the data
     "as_logged", "as_stated",  # the report's, by what its log and what its text say
     "mnist_pixels", "mnist_vgg16", "letters_vgg16",  # settings of the strategies: `alutils.curves`
+    "article", "mnist", "letters",  # settings of `alutils.fewest_labels`
 )  # fmt: skip
 SPLITS = ("test", "test_all", "validation", "pool", "audit")
 METRICS = (
     "n_right", "accuracy", "balanced_accuracy", "precision_macro", "recall_macro", "f1_macro",
     "mcc", "share_unsure", "share_human", "auto_coverage", "auto_precision", "auto_wrong",
     "n_moved", "labels_to_reach", "wall_s",
+    "n_wrong", "labels_to_certify", "labels_audit", "wrong_left",
+    # `alutils.noisy_humans`: wrong human labels, the search for them, audits at targets in per cent
+    "wrong_labels_first", "wrong_labels", "n_suspects", "n_suspects_wrong", "suspects_precision",
+    "suspects_recall", "human_answers", "certified_99", "auto_coverage_99", "broken_99",
+    "certified_98", "auto_coverage_98", "broken_98",
 )  # fmt: skip
 
 
