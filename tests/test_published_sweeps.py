@@ -195,6 +195,16 @@ def test_the_arms_of_a_later_sweep_stand_in_the_place_of_the_first_ones(made_up,
     assert [one["n_cells"] for one in about["mended_by"]] == [4] and about["n_cells"] == 6
 
 
+def test_times_are_of_the_cells_whose_rows_are_published(made_up, sweep, tmp_path):
+    made_up(RUN, '\ndef publish(table, timings):\n    return {"cells": timings[["run_id"]]}\n')
+    later = sweep("later", grid={"way": ["b"]}, fixed={"size": 2})  # cells by other names
+    published_sweeps.publish(sweep(), None, [later])
+    results = tmp_path / "results"
+    runs_published = tables.read(results / "few.csv")["run_id"].unique()
+    assert sorted(pd.read_csv(results / "few_cells.csv")["run_id"]) == sorted(runs_published)
+    assert len(runs_published) == 6
+
+
 def test_the_same_arm_of_another_protocol_is_not_replaced(made_up, sweep, tmp_path):
     made_up(RUN)
     first = sweep()
