@@ -33,8 +33,7 @@ MOST = 5
 """Default end of a plan: times the labels that certify without an error."""
 
 REFUSAL = 2
-"""What a refused audit costs in the choice of a plan: times the labels of its end. It is for
-nothing, and a new one must follow."""
+"""What a refused audit costs in the choice of a plan, times the labels of its end: another one."""
 
 TIE, ROUNDING = 1e-12, 1e-9
 """By what share a risk may pass its limit: in making a plan, where it may equal it, and in checking
@@ -120,7 +119,7 @@ class AuditPlan:
         check_count("errors", errors)
         if not errors <= n <= self.population:
             raise ParameterError(
-                "n", n, f"expected at least errors={errors} and at most {self.population} items"
+                "n", n, f"expected from errors={errors} to {self.population} items"
             )
         if errors >= len(self.looks):
             return REFUSED
@@ -131,17 +130,14 @@ class AuditPlan:
 
         ``n`` where that is certified already; None where it is refused.
         """
-        if self.decision(n, errors) == REFUSED:
-            return None
-        return max(n, self.looks[errors])
+        return None if self.decision(n, errors) == REFUSED else max(n, self.looks[errors])
 
     def run(self, right: np.ndarray) -> AuditOutcome:
         """Return what an audit came to, at its first deciding label.
 
         Parameters
         ----------
-        right : (n,) bool, whether the pool's label is right, in the audit's random order; labels
-            after the decision are not looked at
+        right : (n,) bool, whether the pool's label is right, in the audit's random order
         """
         right = np.asarray(right)
         if right.ndim != 1 or len(right) > self.population:
@@ -201,20 +197,18 @@ def plan_audit(
     ----------
     population : items in the pool, of which the audit is a uniformly random order
     allowed : the certificate is to say that at most so many of them are wrong
-    level : if more are wrong, the chance of a certificate is ``1 - level`` at most
+    level : as in `AuditPlan`
     rate : share of the items that is expected to be wrong; the plan is good if it is about that,
         and valid whatever it is. It must be known before the audit, from other labels
     most : labels after which the audit ends; `MOST` times what would do without an error if None
 
     Returns
     -------
-    AuditPlan. For each number of errors that it may accept at the end, it has the boundary that
-    makes the expected labels fewest for the risk it takes, found by backward induction for one
-    price of risk (so it is the best of all plans with that risk); the price is the lowest that
-    keeps to the level. What is left of the risk then goes to the first looks that have a use for
-    it, which costs nothing, but is not proved best where one label is a large part of the risk, in
-    pools of some dozens. Of these plans the one is taken with the fewest labels, a refused audit
-    counted as `REFUSAL` times ``most`` more.
+    AuditPlan with about the fewest labels on average, a refused audit counted as `REFUSAL` times
+    ``most`` more. For each number of errors at the end, backward induction finds the best plan at a
+    price of risk, which is the best of all with the risk that it takes; the price is the lowest
+    that keeps to the level. Risk left over, as labels come whole, then moves looks forward, the
+    first ones first: always a gain, but not proved the largest, which matters in pools of dozens.
 
     Raises
     ------
@@ -228,10 +222,9 @@ def plan_audit(
     check_fraction("rate", rate)
     if most is not None:
         check_count("most", most)
-        most = min(int(most), population)
-    population, allowed = int(population), int(allowed)
+    population, allowed, level = int(population), int(allowed), float(level)
     if allowed >= population:  # nothing to prove
-        return AuditPlan(population, allowed, level, looks=(0,), most=most or 0)
+        return AuditPlan(population, allowed, level, looks=(0,), most=min(most or 0, population))
     if rate * population >= allowed + 1:
         raise ParameterError(
             "rate",
@@ -242,7 +235,7 @@ def plan_audit(
         )
     granted = (1 - level) * (1 + TIE)
     needed = _labels_without_error(population, allowed + 1, granted)
-    most = min(population, MOST * needed) if most is None else most
+    most = min(population, MOST * needed if most is None else int(most))
     if most < needed:
         raise ParameterError(
             "most",
@@ -293,13 +286,12 @@ def _chance(looks: Sequence[int], log_weights: np.ndarray) -> float:
     It is the number of orders that are accepted at each look and not before, times the chance of
     one of them. The numbers do not depend on what is wrong in the pool.
     """
-    most_errors = len(looks) - 1
-    errors = np.arange(1, most_errors + 1)
-    scale = max(1, most_errors) / max(1, looks[-1])  # keeps the numbers of orders in a float
-    ways, before, total = np.eye(1, most_errors + 1)[0], 0, 0.0
+    errors = np.arange(1, len(looks))
+    scale = max(1, len(errors)) / max(1, looks[-1])  # keeps the numbers of orders in a float
+    ways, before, total = np.eye(1, len(looks))[0], 0, 0.0
     for k, look in enumerate(looks):
         steps = np.maximum(look - before - errors + 1, 0) / errors * scale
-        ways = np.convolve(ways, np.concatenate([[1.0], np.cumprod(steps)]))[: most_errors + 1]
+        ways = np.convolve(ways, np.concatenate([[1.0], np.cumprod(steps)]))[: len(looks)]
         total += ways[k] * math.exp(log_weights[look, k] - k * math.log(scale))
         ways[k] = 0  # fewer than k were accepted before
         before = look
@@ -347,14 +339,12 @@ def _boundaries(
 
     # One look at the end; those one label apart before it accept the same orders.
     plans = [tuple(range(most - last, most + 1)) for last in range(enough)]
-    plans = [looks for looks in plans if valid(looks)]
-    n_errors = len(plans)
+    n_errors = len(plans := [looks for looks in plans if valid(looks)])
     # What accepting risks, for one unit of the chance to come so far.
     with np.errstate(over="ignore", invalid="ignore"):
         ratio = np.exp(log_weights[:, :n_errors] - _log_weights_at(rate, most, n_errors))
     ratio = np.minimum(np.nan_to_num(ratio, nan=UNPAYABLE), UNPAYABLE)
-    low = np.full(n_errors, math.log(CHEAPEST * most))
-    high = np.full(n_errors, math.log(DEAREST * most))
+    low, high = np.log(np.full((n_errors, 2), [CHEAPEST, DEAREST]) * most).T
     for _ in range(HALVINGS):
         price = (low + high) / 2
         found = _cheapest(np.exp(price), ratio, rate, needed, most)

@@ -115,16 +115,32 @@ def test_audits_of_a_pool_just_worse_than_promised_are_certified_as_rarely_as_re
     assert np.mean(used) == pytest.approx(plan.expected_labels(ALLOWED + 1), abs=4 * error)
 
 
+def in_whole_numbers(plan, wrong):
+    """Return the chance of a certificate as a fraction: the orders are counted, not weighed."""
+    ways, before, accepted = [1] + [0] * (len(plan.looks) - 1), 0, 0
+    for k, look in enumerate(plan.looks):
+        ways = [
+            sum(ways[i] * math.comb(look - before, e - i) for i in range(e + 1))
+            for e in range(len(ways))
+        ]
+        # k errors before this look, and the other wrong items behind it.
+        accepted += ways[k] * math.comb(plan.population - look, wrong - k)
+        ways[k], before = 0, look
+    return Fraction(accepted, math.comb(plan.population, wrong))
+
+
 @pytest.mark.parametrize("rate", [0.001, 0.002, 0.003, 0.005])
 def test_the_risk_is_spent_and_not_overspent(rate):
     plan = plan_audit(POOL, ALLOWED, rate=rate, most=END)
-    assert 0.0499 < plan.chance(ALLOWED + 1) <= 0.05 * (1 + 1e-9)
+    risk = in_whole_numbers(plan, ALLOWED + 1)
+    assert Fraction(499, 10_000) < risk <= Fraction(1, 20)
+    assert plan.chance(ALLOWED + 1) == pytest.approx(float(risk), rel=1e-11)
     assert plan.looks[-1] <= plan.most == END
 
 
 def test_the_first_look_is_not_before_one_look_alone_could_certify(plan):
-    needed = next(n for n in range(1, END) if wrong_at_most(POOL, n, 0) <= ALLOWED)
-    assert 295 <= needed <= 299 <= plan.looks[0]
+    needed = next(n for n in range(290, 300) if wrong_at_most(POOL, n, 0) <= ALLOWED)
+    assert 290 < needed < 299 <= plan.looks[0]
     at_rate_zero = plan_audit(POOL, ALLOWED, rate=0.0)
     assert at_rate_zero.looks[0] == needed
     assert at_rate_zero.most == audit_plans.MOST * needed
@@ -132,7 +148,9 @@ def test_the_first_look_is_not_before_one_look_alone_could_certify(plan):
 
 def first_anytime(errors):
     """Return the fewest labels at which the anytime bound accepts so many errors."""
-    low, high = errors, 4000  # not accepted, and accepted
+    low, high = 300 + 150 * errors, 500 + 350 * errors  # not accepted, and accepted
+    assert anytime_wrong_at_most(POOL, low, errors) > ALLOWED
+    assert anytime_wrong_at_most(POOL, high, errors) <= ALLOWED
     while high - low > 1:
         middle = (low + high) // 2
         if anytime_wrong_at_most(POOL, middle, errors) <= ALLOWED:
@@ -162,11 +180,12 @@ def cost(looks, most, rate):
 
 @pytest.mark.parametrize(
     ("population", "allowed", "most", "rate", "near"),
-    [(400, 20, 120, 0.01, 0.005), (400, 20, 120, 0.03, 0.005), (40, 4, 40, 0.02, 0.05)],
+    [(300, 30, 55, 0.01, 0.01), (300, 30, 55, 0.03, 0.01), (24, 2, 24, 0.02, 0.02)],
 )
 def test_no_other_plan_is_much_cheaper(population, allowed, most, rate, near):
-    """Against every plan of up to three looks, and the plan is held to as many."""
+    """Against every plan there is: none of these may accept three errors."""
     plan = plan_audit(population, allowed, rate=rate, most=most)
+    assert stats.hypergeom.cdf(3, population, allowed + 1, most) > 0.05
     weights = audit_plans._log_weights(population, allowed + 1, most, 3)
     best = math.inf
     for count in (1, 2, 3):
@@ -282,7 +301,7 @@ def test_a_plan_is_kept_as_json_and_a_changed_one_is_refused(plan):
 
 
 def test_counts_that_cannot_be_are_refused(plan):
-    with pytest.raises(ParameterError, match="n=3: expected at least errors=4"):
+    with pytest.raises(ParameterError, match="n=3: expected from errors=4"):
         plan.decision(3, 4)
     with pytest.raises(ParameterError, match="wrong=60001"):
         plan.chance(POOL + 1)
