@@ -44,6 +44,10 @@ class Distortion:
             if isinstance(value, bool) or not np.isfinite(value) or value < 0:
                 raise ParameterError(name, value, "expected a number, 0 or more")
 
+    def times(self, factor: float) -> Distortion:
+        """Return this distortion with all amounts multiplied."""
+        return Distortion(**{name: factor * value for name, value in vars(self).items()})
+
 
 USUAL = Distortion()
 NONE = Distortion(0, 0, 0, 0, 0)

@@ -123,6 +123,7 @@ def check(
     steps: int = 2000,
     last_members: int = 0,
     last_steps: int = 0,
+    last_views: int = 0,
     by_hand: int = 100,
     target: float = 0.99,
     level: float = 0.95,
@@ -143,7 +144,7 @@ def check(
         raise ParameterError("arm", arm, "the letters are rendered themselves", "give real ones")
     for name, value in (
         ("seed", seed), ("by_hand", by_hand), ("audit", audit), ("n_pool", n_pool),
-        ("last_members", last_members), ("last_steps", last_steps),
+        ("last_members", last_members), ("last_steps", last_steps), ("last_views", last_views),
     ):  # fmt: skip
         check_count(name, value)
     check_fraction("growth", growth)
@@ -160,7 +161,9 @@ def prepare(*, setting: str = "mnist", letters: str = "rendered", **others: Any)
     return {"images": source(setting, letters=letters).provenance}
 
 
-def network(arm: Arm, data: Setting, *, seed: int, members: int, steps: int) -> ConvNet:
+def network(
+    arm: Arm, data: Setting, *, seed: int, members: int, steps: int, views: int = 0
+) -> ConvNet:
     """Return the untrained network of an arm."""
     prior = None
     if arm.rendered:
@@ -168,7 +171,7 @@ def network(arm: Arm, data: Setting, *, seed: int, members: int, steps: int) -> 
         prior = drawn.images, drawn.labels
     return ConvNet(
         data.n_classes, data.images if arm.unlabelled else None, prior,
-        seed=seed, members=members, steps=steps,
+        seed=seed, members=members, steps=steps, views=views,
     )  # fmt: skip
 
 
@@ -185,6 +188,7 @@ def run(
     steps: int = 2000,
     last_members: int = 0,
     last_steps: int = 0,
+    last_views: int = 0,
     by_hand: int = 100,
     target: float = 0.99,
     level: float = 0.95,
@@ -203,7 +207,8 @@ def run(
     first, batch, budget : labels in the first round, in the others, in all, to train on
     growth : a round asks for this share of the labels so far, where that is more than ``batch``
     members, steps : of the networks in the rounds
-    last_members, last_steps : of one more training on the whole budget; 0 for none
+    last_members, last_steps, last_views : of one more training on the whole budget, and the copies
+        of each image that it looks at then; no members or steps: none
     by_hand, target, level, expected_wrong, most : of `whole_pool.finish`, tried after every round
         on a copy, each time as if it were the only attempt
     audit : labels of the audit that certifies a threshold, another after every round
@@ -247,8 +252,11 @@ def run(
         )  # fmt: skip
         right = model.predict(data.test_images) == data.test_labels
         rows.append(
-            {"split": "test", "metric": "accuracy", "value": right.mean(), "n_eval": len(right)}
-        )
+            {
+                "split": "test", "metric": "accuracy", "value": right.mean(), "n_auto": 0,
+                "n_eval": len(right),
+            }
+        )  # fmt: skip
         return [row | {"round": number, "n_human": state.book.n_human} for row in rows]
 
     rows = []
@@ -257,7 +265,9 @@ def run(
     ):
         rows += look(done.number, classifier)
     if last_members and last_steps:
-        best = network(how, data, seed=seed, members=last_members, steps=last_steps)
+        best = network(
+            how, data, seed=seed, members=last_members, steps=last_steps, views=last_views
+        )
         best.fit(data.images[state.book.order], state.book.labels)
         seen["p"] = best.predict_proba(data.images[state.pool])
         rows += look(done.number + 1, best)
