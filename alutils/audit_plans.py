@@ -42,6 +42,9 @@ one, perhaps made by another machine."""
 CHEAPEST, DEAREST, HALVINGS = 1e-3, 1e8, 15
 """Prices of risk, in plans' ends, between which the right one is looked for, and how finely."""
 
+ERRORS, SHORTLIST = 100, 5
+"""Errors that a plan may be made for, which bounds the time it takes; plans compared to the end."""
+
 UNPAYABLE = 1e200
 """Stands for an infinite likelihood ratio where infinity times zero would not be zero."""
 
@@ -135,9 +138,7 @@ class AuditPlan:
     def run(self, right: np.ndarray) -> AuditOutcome:
         """Return what an audit came to, at its first deciding label.
 
-        Parameters
-        ----------
-        right : (n,) bool, whether the pool's label is right, in the audit's random order
+        right : (n,) bool, whether the pool's label is right, in the audit's random order.
         """
         right = np.asarray(right)
         if right.ndim != 1 or len(right) > self.population:
@@ -213,8 +214,8 @@ def plan_audit(
     Raises
     ------
     ParameterError
-        For values out of range, for a rate at which the promise is expected to be false, and where
-        ``most`` labels cannot certify even without an error: it says how many are needed.
+        For values out of range, a rate at which the promise is expected to be false, ``most`` so
+        large that more than `ERRORS` errors might pass, or too small to certify without an error.
     """
     check_count("population", population)
     check_count("allowed", allowed)
@@ -244,13 +245,14 @@ def plan_audit(
             "of them are right",
             f"allow {needed} labels, or more wrong items",
         )
-    choices = []
-    for looks in _boundaries(population, allowed + 1, granted, rate, needed, most):
-        labels = _expected_labels(looks, lambda n: rate)
+
+    def cost(looks: tuple[int, ...]) -> tuple[float, int]:
         accepted = _chance(looks, _log_weights_at(rate, most, len(looks)))
-        # Where it costs nothing more, the plan that accepts more errors.
-        choices.append((labels + REFUSAL * most * (1 - accepted), -len(looks), looks))
-    return AuditPlan(population, allowed, level, looks=min(choices)[-1], most=most)
+        labels = _expected_labels(looks, lambda n: rate) + REFUSAL * most * (1 - accepted)
+        return labels, -len(looks)  # where it costs nothing more, accept more errors
+
+    looks = _best_looks(population, allowed + 1, granted, rate, needed, most, cost)
+    return AuditPlan(population, allowed, level, looks, most)
 
 
 def _log_weights(population: int, wrong: int, most: int, n_errors: int) -> np.ndarray:
@@ -326,12 +328,14 @@ def _labels_without_error(population: int, wrong: int, granted: float) -> int:
     return int(np.argmax(weights <= math.log(granted)))
 
 
-def _boundaries(
-    population: int, wrong: int, granted: float, rate: float, needed: int, most: int
-) -> list[tuple[int, ...]]:
-    """Return the looks of the plan for each number of errors that may be accepted at the end."""
+def _best_looks(
+    population: int, wrong: int, granted: float, rate: float, needed: int, most: int, cost: Callable
+) -> tuple[int, ...]:
+    """Return the looks of the best plan, of one for each number of errors accepted at the end."""
     # Whoever accepts k errors at the end risks as much as one look at the end would, or more.
     enough = min(wrong, 1 + int(stats.hypergeom.ppf(min(granted, 1.0), population, wrong, most)))
+    if enough > ERRORS:
+        raise ParameterError("most", most, f"over {ERRORS} errors may then pass", "end it earlier")
     log_weights = _log_weights(population, wrong, most, enough)
 
     def valid(looks: Sequence[int]) -> bool:
@@ -353,7 +357,8 @@ def _boundaries(
                 plans[last], high[last] = looks, price[last]
             else:
                 low[last] = price[last]
-    return [_with_rest(looks, needed, valid) for looks in plans]
+    best = sorted(plans, key=cost)[:SHORTLIST]
+    return min((_with_rest(looks, needed, valid) for looks in best), key=cost)
 
 
 def _cheapest(
@@ -375,14 +380,10 @@ def _cheapest(
         better = accept <= on
         first[better] = n
         cost[:, :-1] = np.where(refused, REFUSAL * most, np.where(better, accept, on))
-    plans = []
-    for last, looks in enumerate(first):
-        rising = looks[: last + 1].tolist()
-        # One label less and one error less accepts nothing that is not accepted next.
-        for k in range(last - 1, -1, -1):
-            rising[k] = min(rising[k], rising[k + 1] - 1)
-        plans.append(tuple(rising))
-    return plans
+    # One label less and one error less accepts nothing that is not accepted next.
+    for k in range(len(price) - 2, -1, -1):
+        first[k + 1 :, k] = np.minimum(first[k + 1 :, k], first[k + 1 :, k + 1] - 1)
+    return [tuple(looks[: last + 1].tolist()) for last, looks in enumerate(first)]
 
 
 def _with_rest(

@@ -271,6 +271,7 @@ def test_a_tiny_pool_is_audited_to_its_end_if_need_be_and_then_certain(populatio
         ({"rate": 1.5}, "rate=1.5"),
         ({"rate": 0.02}, r"rate=0.02: of 60000 items 1200 are then wrong, .* below 0.01"),
         ({"most": True}, "most=True"),
+        ({"most": 30_000}, "most=30000: over 100 errors may then pass"),
     ],
 )
 def test_what_cannot_be_planned_is_refused_by_name(change, message):
