@@ -26,7 +26,8 @@ from alutils.parameters import ParameterError
 
 BATCH = 64
 LABELLED = 8
-"""Images a step, and how many of them bear human labels while the unlabelled are learned from."""
+"""Images a step; how many of them bear human labels while the unlabelled are learned from, and how
+many are of the prior after the first steps."""
 CHUNK = 25
 """Steps between two looks at the unlabelled images."""
 LABELLED_FIRST = 0.2
@@ -53,7 +54,7 @@ class ConvNet:
         may be among them. None: labelled images only
     prior : (n_prior, height, width) uint8 and (n_prior,) int: images of another origin with their
         classes, rendered characters for instance. Half of what is shown in the first
-        `LABELLED_FIRST` of the steps is drawn from them
+        `LABELLED_FIRST` of the steps is drawn from them, later as many as `LABELLED`
     seed : of the first weights, the batches and the distortions
     members : networks, trained from different seeds, whose probabilities are averaged
     steps : of the optimiser, in batches of `BATCH`
@@ -170,23 +171,25 @@ class ConvNet:
         believed = []
         for begin in range(0, self.steps, CHUNK):
             k = min(CHUNK, self.steps - begin)
-            if begin >= LABELLED_FIRST * self.steps and self.unlabelled is not None:
-                human, own = draw("human", k, LABELLED), draw("unlabelled", k, BATCH - LABELLED)
+            early = begin < LABELLED_FIRST * self.steps
+            n_prior = 0 if self.prior is None else BATCH // 2 if early else LABELLED
+            n_own = 0 if self.unlabelled is None or early else BATCH - LABELLED - n_prior
+            human = draw("human", k, BATCH - n_own - n_prior)
+            drawn = [(human, y[human], np.ones(human.shape, bool))]  # items, labels, which count
+            if n_own:
+                own = draw("unlabelled", k, n_own)
                 p = network.predict(self.unlabelled[own.ravel()])
                 sure = (p.max(axis=1) >= self.tau).reshape(own.shape)
                 believed.append(sure.mean())
-                items = np.concatenate([human, begins["unlabelled"] + own], axis=1)
-                said = p.argmax(axis=1).reshape(own.shape)
-                labels = np.concatenate([y[human], said], axis=1)
-                weight = np.concatenate([np.ones(human.shape, bool), sure], axis=1)
-            elif begin < LABELLED_FIRST * self.steps and self.prior is not None:
-                human, other = draw("human", k, BATCH // 2), draw("prior", k, BATCH // 2)
-                items = np.concatenate([human, begins["prior"] + other], axis=1)
-                labels = np.concatenate([y[human], prior_labels[other]], axis=1)
-                weight = np.ones(items.shape, bool)
-            else:
-                items = draw("human", k, BATCH)
-                labels, weight = y[items], np.ones(items.shape, bool)
+                drawn.append(
+                    (begins["unlabelled"] + own, p.argmax(axis=1).reshape(own.shape), sure)
+                )
+            if n_prior:
+                other = draw("prior", k, n_prior)
+                drawn.append((begins["prior"] + other, prior_labels[other], other >= 0))
+            items, labels, weight = (
+                np.concatenate(part, axis=1) for part in zip(*drawn, strict=True)
+            )
             shown = distort(images, items.ravel(), rng, self.distortion)
             network.train(
                 shown.reshape(k, BATCH, *x.shape[1:]),

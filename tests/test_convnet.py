@@ -1,0 +1,166 @@
+"""The small network: learns, learns more from unlabelled images, and says what it cannot use."""
+
+import numpy as np
+import pytest
+
+from alutils import convnet, datasets
+from alutils.convnet import ConvNet
+from alutils.parameters import ParameterError
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return datasets.mnist_article()
+
+
+@pytest.fixture(scope="module")
+def trained(digits):
+    train, _ = digits
+    return ConvNet(10, steps=150, members=2, seed=3).fit(train.images[:200], train.labels[:200])
+
+
+def test_200_labels_and_150_steps_read_most_digits(trained, digits):
+    _, test = digits
+    assert np.mean(trained.predict(test.images) == test.labels) > 0.85
+
+
+def test_probabilities_are_the_members_mean_and_sum_to_one(trained, digits):
+    images = digits[1].images[:50]
+    p = trained.predict_proba(images)
+    assert p.dtype == np.float32
+    assert p.shape == (50, 10)
+    np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-5)
+    members = trained.member_probabilities(images)
+    np.testing.assert_allclose(p, members.mean(axis=0), atol=1e-6)
+    assert not np.allclose(members[0], members[1], atol=0.01)
+
+
+def test_a_seed_gives_the_same_network_and_another_one_another(digits):
+    train, test = digits
+    p = [
+        ConvNet(10, steps=30, seed=seed).fit(train.images[:40], train.labels[:40])
+        .predict_proba(test.images[:20])
+        for seed in (1, 1, 2)
+    ]  # fmt: skip
+    assert np.array_equal(p[0], p[1])
+    assert not np.allclose(p[0], p[2], atol=0.01)
+
+
+def test_training_again_starts_anew(digits):
+    """What it learned before must not teach it: labels can be taken back between two trainings."""
+    train, test = digits
+    again = ConvNet(10, steps=30).fit(train.images[500:600], train.labels[500:600])
+    again.fit(train.images[:40], train.labels[:40])
+    once = ConvNet(10, steps=30).fit(train.images[:40], train.labels[:40])
+    some = test.images[:20]
+    assert np.array_equal(again.predict_proba(some), once.predict_proba(some))
+
+
+def test_two_members_side_by_side_are_the_two_one_after_the_other(digits, monkeypatch):
+    train, test = digits
+    p = []
+    for cores in (1, 2):
+        monkeypatch.setattr(convnet, "_cores", lambda cores=cores: cores)
+        net = ConvNet(10, train.images[:500], steps=40, members=2)
+        net.fit(train.images[:40], train.labels[:40])
+        p.append(net.predict_proba(test.images[:30]))
+    assert np.array_equal(p[0], p[1])
+
+
+def test_unlabelled_images_are_believed_from_tau_on_and_only_after_the_first_steps(digits):
+    train, _ = digits
+    x, y = train.images[:100], train.labels[:100]
+    net = ConvNet(10, train.images, steps=300, members=2, tau=0.6).fit(x, y)
+    begins = np.arange(0, 300, convnet.CHUNK)
+    chunks = np.count_nonzero(begins >= 300 * convnet.LABELLED_FIRST)
+    assert [len(shares) for shares in net.believed] == [chunks, chunks]
+    for shares in net.believed:
+        assert ((shares > 0) & (shares <= 1)).all()
+    never = ConvNet(10, train.images, steps=100, tau=1.0).fit(x, y)
+    assert never.believed[0].max() < 0.2
+
+
+@pytest.mark.slow
+def test_unlabelled_images_are_worth_a_lot(digits):
+    train, test = digits
+    x, y = train.images[:100], train.labels[:100]
+    alone, helped = (
+        np.mean(ConvNet(10, more, steps=600).fit(x, y).predict(test.images) == test.labels)
+        for more in (None, train.images)
+    )
+    assert helped > alone + 0.01
+
+
+def test_a_prior_teaches_classes_that_nobody_has_labelled(digits):
+    train, test = digits
+    few = np.flatnonzero(train.labels < 2)[:60]
+    x, y = train.images[few], train.labels[few]
+    prior = train.images[1000:1600], train.labels[1000:1600]
+    blind = ConvNet(10, train.images, steps=250).fit(x, y)
+    net = ConvNet(10, train.images, prior, steps=250).fit(x, y)
+    assert set(blind.predict(test.images)) == {0, 1}
+    assert len(set(net.predict(test.images))) > 5
+
+
+def test_views_are_averaged_with_the_image_itself(digits):
+    train, test = digits
+    net = ConvNet(10, steps=60).fit(train.images[:100], train.labels[:100])
+    plain = net.predict_proba(test.images[:100])
+    net.views = 3
+    seen = net.predict_proba(test.images[:100])
+    assert np.array_equal(seen, net.predict_proba(test.images[:100]))
+    np.testing.assert_allclose(seen.sum(axis=1), 1, atol=1e-5)
+    assert 0 < np.abs(seen - plain).mean() < 0.2
+
+
+def test_labels_already_in_the_pool_and_any_size_of_image_will_do():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (30, 12, 20), dtype=np.uint8)
+    net = ConvNet(3, images, steps=5, members=1).fit(images[:4], np.array([0, 1, 2, 1]))
+    assert net.predict_proba(images).shape == (30, 3)
+    assert net.predict_proba(images[:0]).shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n_classes": 1}, "n_classes=1"),
+        ({"members": 0}, "members=0"),
+        ({"steps": 0}, "steps=0"),
+        ({"steps": 1.5}, "steps=1.5"),
+        ({"width": True}, "width=True"),
+        ({"views": -1}, "views=-1"),
+        ({"tau": 0.0}, "tau=0"),
+        ({"tau": 1.1}, "tau=1.1"),
+        ({"unlabelled": np.zeros((3, 28, 28))}, "unlabelled=float64"),
+        ({"unlabelled": np.zeros((3, 784), np.uint8)}, "unlabelled="),
+        ({"prior": (np.zeros((3, 28, 28), np.uint8), np.array([0, 1]))}, "prior=3 images"),
+        ({"prior": (np.zeros((2, 28, 28), np.uint8), np.array([0, 10]))}, "prior=10"),
+    ],
+)
+def test_values_that_cannot_be_used_are_named(change, message):
+    with pytest.raises(ParameterError, match=message):
+        ConvNet(**({"n_classes": 10} | change))
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (np.zeros((2, 28, 28), np.uint8), np.array([0]), "x=2 images"),
+        (np.zeros((0, 28, 28), np.uint8), np.array([], int), "x=0 images"),
+        (np.zeros((2, 28, 28), np.uint8), np.array([0, 10]), "x=10"),
+        (np.zeros((2, 28, 28), np.uint8), np.array([0, -1]), "x=-1"),
+        (np.zeros((2, 28, 28), np.uint8), np.array([0.0, 1.0]), "x="),
+        (np.zeros((2, 28, 28), np.float32), np.array([0, 1]), "x=float32"),
+        (np.zeros((2, 4, 4), np.uint8), np.array([0, 1]), "8 x 8"),
+        (np.zeros((2, 20, 20), np.uint8), np.array([0, 1]), "size of unlabelled"),
+    ],
+)
+def test_images_and_labels_that_do_not_fit_are_refused(x, y, message):
+    with pytest.raises(ParameterError, match=message):
+        ConvNet(10, np.zeros((5, 28, 28), np.uint8), steps=1).fit(x, y)
+
+
+def test_an_untrained_network_says_so():
+    with pytest.raises(RuntimeError, match="fit comes first"):
+        ConvNet(10).predict_proba(np.zeros((2, 28, 28), np.uint8))
