@@ -36,7 +36,7 @@ METRICS = (
     # `alutils.noisy_humans`: wrong human labels, the search for them, audits at targets in per cent
     "wrong_labels_first", "wrong_labels", "n_suspects", "n_suspects_wrong", "suspects_precision",
     "suspects_recall", "human_answers", "certified_99", "auto_coverage_99", "broken_99",
-    "certified_98", "auto_coverage_98", "broken_98",
+    "untrue_99", "certified_98", "auto_coverage_98", "broken_98", "untrue_98",
 )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from alutils import datasets, grids, noisy_humans, paths, tables
-from alutils.certificates import certify
+from alutils.certificates import THRESHOLDS, certify
 from alutils.noisy_humans import ARMS, MEASURED, TARGETS, Model
 from alutils.oracles import Costly, Noisy, Perfect
 from alutils.parameters import ParameterError
@@ -76,7 +76,7 @@ def drawn(model, arm, rate=0.05, seed=0, n_audit=400, audits=60):
         Noisy.at_rate(Perfect(model.truth), rate, 10, np.random.default_rng([seed, 1])), 1.0
     )
     rng = np.random.default_rng([seed, 0])
-    found = noisy_humans.simulate(model, oracle, arm, rng, n_audit=n_audit, audits=audits)
+    found = noisy_humans.simulate(model, oracle, arm, rng, n_audit, audits)
     return list(found), oracle.n_asked
 
 
@@ -99,6 +99,9 @@ def test_guarantees_are_those_of_certify_audit_by_audit(arm, rate):
         assert got[f"certified_{name}"] == np.mean(certified)
         assert got[f"auto_coverage_{name}"] == pytest.approx(np.mean(coverage), abs=1e-12)
         assert got[f"broken_{name}"] == np.mean(broken)
+        aboves = [model.confidence >= threshold for threshold in THRESHOLDS]
+        true = [np.mean((model.predicted == model.truth)[above]) for above in aboves]
+        assert got[f"untrue_{name}"] == np.mean([share < target for share in true])
         seen |= set(certified)
     assert True in seen  # else nothing was compared but refusals
 
@@ -117,9 +120,8 @@ def test_a_promise_that_right_looking_audits_make_is_broken_by_the_truth():
 def test_right_people_break_no_more_promises_than_the_level_allows():
     model = made_up(seed=3)
     audits, _ = drawn(model, "right", 0.0, n_audit=600, audits=300)
-    got = noisy_humans.guarantees(model, iter(audits), targets=(0.98,))
-    # Some thresholds must be false, or nothing could be broken.
-    assert np.mean(model.predicted == model.truth) < 0.98
+    got = noisy_humans.guarantees(model, iter(audits), (0.98,))
+    assert got["untrue_98"] > 0  # or nothing could be broken
     assert got["certified_98"] > 0.5
     broken = round(300 * got["broken_98"])
     assert stats.binomtest(broken, 300, 0.05, "greater").pvalue > 0.001
@@ -129,7 +131,7 @@ def test_an_audit_asks_again_whoever_disagrees_with_the_model_and_nobody_else():
     model = Model(np.full(4, 0.9), np.array([1, 1, 1, 1]), np.array([1, 1, 1, 2]))
     people = Script({0: [1], 1: [3, 1], 2: [3, 4], 3: [2, 2]})
     rng = np.random.default_rng(0)
-    ((_, right),) = noisy_humans.simulate(model, people, "asked_again", rng, n_audit=4, audits=1)
+    ((_, right),) = noisy_humans.simulate(model, people, "asked_again", rng, 4, 1)
     first, again = people.asked
     assert sorted(first) == [0, 1, 2, 3] and sorted(again) == [1, 2, 3]
     assert {item: bool(r) for item, r in zip(first, right, strict=True)} == {
@@ -316,7 +318,7 @@ def test_the_summary_holds_means_and_student_intervals():
     assert row["mean"] == pytest.approx(0.8) and row["seeds"] == 3
     assert row["low"] == pytest.approx(0.8 - half) and row["high"] == pytest.approx(0.8 + half)
     assert told.loc["wrong", "wall_s"]["mean"] == 20
-    assert row["measured"] == "share labelled automatically at certified 99%"
+    assert row["measured"] == "share labelled automatically, certified 99%"
     assert set(published["metric"]) == {*MEASURED, "wall_s"}
 
 
@@ -331,9 +333,16 @@ def test_one_seed_has_no_interval_and_undefined_values_are_not_counted():
 
 def test_the_finding_follows_the_table():
     figure, alt, finding = noisy_humans.figures(swept(COVERAGE))["guarantee"]
-    for text in ("92.0%", "5.0% wrong", "80.0%", "1,800 human answers instead of 1,700", "3.0% of"):
+    for text in (
+        "92.0%",
+        "5.0% wrong",
+        "80.0%",
+        "1,800 human answers instead of 1,700",
+        "at most 3.0%",
+    ):
         assert text in finding
     assert "1,900" in finding and len(alt) > 50
+    assert "18 of 24 promises" in finding  # all but those of the first arm, where all is 0
     assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == list(ARMS.values())
     other, _, said = noisy_humans.figures(swept(COVERAGE | {"asked_again": [0.4] * 3}))["guarantee"]
     assert "40.0%" in said and "80.0%" not in said
