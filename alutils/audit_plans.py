@@ -324,8 +324,7 @@ def _labels_without_error(population: int, wrong: int, granted: float) -> int:
     # Drawn with replacement they would have to be at least as many.
     bound = 0 if wrong == population else math.log(granted) / math.log1p(-wrong / population)
     most = min(population, math.ceil(bound) + 1)
-    weights = _log_weights(population, wrong, most, 1)[:, 0]
-    return int(np.argmax(weights <= math.log(granted)))
+    return int(np.argmax(_log_weights(population, wrong, most, 1)[:, 0] <= math.log(granted)))
 
 
 def _best_looks(
@@ -390,11 +389,9 @@ def _with_rest(
     looks: tuple[int, ...], needed: int, valid: Callable[[Sequence[int]], bool]
 ) -> tuple[int, ...]:
     """Return the plan with each look, from the first on, as early as the risk left over allows."""
-    looks = list(looks)
+    moved = list(looks)
     for k, look in enumerate(looks):
-        earliest = looks[k - 1] + 1 if k else needed
-        before, after = looks[:k], looks[k + 1 :]
-        looks[k] = earliest + bisect_left(
-            range(earliest, look), True, key=lambda n: valid([*before, n, *after])
-        )
-    return tuple(looks)
+        earliest = moved[k - 1] + 1 if k else needed
+        before, after, tried = moved[:k], moved[k + 1 :], range(earliest, look)
+        moved[k] = earliest + bisect_left(tried, True, key=lambda n: valid([*before, n, *after]))
+    return tuple(moved)
