@@ -10,6 +10,7 @@ asked for before cannot bias it.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -22,6 +23,8 @@ from alutils.labels import Source
 from alutils.oracles import Oracle
 from alutils.parameters import ParameterError
 from alutils.scenarios import PoolState
+
+_planned = functools.lru_cache(maxsize=256)(plan_audit)  # simulations ask for one plan often
 
 SPENT_FIRST = 0.8
 """The share of the risk that the first attempt gets, and the second of what then is left ..."""
@@ -152,7 +155,7 @@ def finish(
         raise ParameterError(
             "target", target, f"{len(state.declined)} items were not answered, too many for it"
         )
-    plan = plan_audit(len(left), allowed, level=held_to, rate=expected_wrong, most=most)
+    plan = _planned(len(left), allowed, level=held_to, rate=expected_wrong, most=most)
 
     asked = _ask(oracle, pool[order], probabilities.shape[1], "by_hand")
     state.book.add(pool[order], asked, Source.HUMAN, number)

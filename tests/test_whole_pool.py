@@ -1,0 +1,163 @@
+"""Every item labelled: by people or by the model, and the promise about all of it kept."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alutils import queries
+from alutils.labels import Source
+from alutils.oracles import Perfect
+from alutils.parameters import ParameterError
+from alutils.scenarios import PoolState
+from alutils.whole_pool import allowed_errors, attempt_level, finish
+
+N, N_TRAIN = 3000, 200
+
+
+def setting(n_wrong, seed=0, *, unsure=True):
+    """Return a state with N_TRAIN labels, probabilities of the rest with n_wrong errors, truth."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, 4, N)
+    state = PoolState.start(N, rng.permutation(N))
+    items = state.pool[:N_TRAIN]
+    state.book.add(items, truth[items], Source.HUMAN, 0)
+    state.pool = state.pool[N_TRAIN:]
+    said = truth[state.pool].copy()
+    wrong = rng.permutation(len(said))[:n_wrong]
+    said[wrong] = (said[wrong] + 1) % 4
+    sure = rng.uniform(0.9, 1, len(said))
+    if unsure:
+        sure[wrong] = rng.uniform(0.3, 0.9, n_wrong)
+    p = np.full((len(said), 4), ((1 - sure) / 3)[:, None])
+    p[np.arange(len(said)), said] = sure
+    return state, p, truth
+
+
+def test_a_good_model_labels_the_rest_and_the_promise_is_kept():
+    state, p, truth = setting(3)
+    done = finish(state, p, Perfect(truth), np.random.default_rng(0), target=0.98, by_hand=50)
+    assert done.certified
+    assert not len(state.pool)
+    book = state.book
+    assert (book.label >= 0).all()
+    assert book.n_human == N_TRAIN + done.n_human == N_TRAIN + 50 + len(done.audited)
+    assert book.n_auto == N - book.n_human
+    assert np.mean(book.label == truth) >= 0.98
+    assert (book.label[book.source == Source.HUMAN] == truth[book.source == Source.HUMAN]).all()
+    assert "At least 98.00% of all 3,000 labels" in done.sentence()
+
+
+def test_a_bad_model_labels_nothing_and_the_human_labels_stay():
+    state, p, truth = setting(600)
+    done = finish(state, p, Perfect(truth), np.random.default_rng(0), target=0.98, by_hand=50)
+    assert not done.certified
+    assert state.book.n_auto == 0
+    assert state.book.n_human == N_TRAIN + done.n_human
+    assert len(state.pool) == N - state.book.n_human
+    assert not set(state.pool) & set(state.book.order)
+    assert done.errors >= len(done.plan.looks)  # one more than is ever accepted
+    assert "No certificate" in done.sentence()
+
+
+def test_by_hand_are_the_smallest_margins_and_the_audit_is_of_the_others():
+    state, p, truth = setting(20)
+    before = state.pool.copy()
+    done = finish(state, p, Perfect(truth), np.random.default_rng(0), target=0.98, by_hand=30)
+    unsure = np.argsort(-queries.margin(p), kind="stable")
+    assert np.array_equal(done.by_hand, before[unsure[:30]])
+    assert not set(done.by_hand) & set(done.audited)
+    assert done.plan.population == len(before) - 30
+
+
+def test_the_audits_order_is_uniform_over_what_is_left():
+    """Every item that is not labelled by hand is audited equally often."""
+    counts = np.zeros(N)
+    for seed in range(60):
+        state, p, truth = setting(3)
+        done = finish(state, p, Perfect(truth), np.random.default_rng(seed), target=0.98)
+        counts[done.audited] += 1
+        size = len(done.audited)
+    state, *_ = setting(3)
+    expected = 60 * size / len(state.pool)
+    chi = ((counts[state.pool] - expected) ** 2 / expected).sum()
+    assert chi < len(state.pool) + 5 * np.sqrt(2 * len(state.pool))
+    assert counts[state.book.order].sum() == 0
+
+
+def test_a_false_promise_is_rarer_than_the_level_says():
+    """One error more than allowed, 1,000 audits: the hardest case."""
+    allowed = allowed_errors(N, 0.95)
+    state, p, truth = setting(allowed + 1, unsure=False)
+    oracle, given_ = Perfect(truth), 0
+    for seed in range(1000):
+        rng = np.random.default_rng(seed)
+        given_ += finish(
+            state.copy(), p, oracle, rng, target=0.95, level=0.9, expected_wrong=0.02, most=300
+        ).certified
+    risk = 1 - attempt_level(0.9, 1)
+    assert given_ <= 1000 * risk + 3 * np.sqrt(1000 * risk)
+    assert given_ > 0.4 * 1000 * risk  # and not for nothing: the risk is nearly all used
+
+
+@given(target=st.floats(0.01, 0.999), n=st.integers(1, 10**6))
+def test_allowed_errors_are_the_most_that_keep_the_target(target, n):
+    from fractions import Fraction
+
+    allowed, share = allowed_errors(n, target), Fraction(str(target))
+    assert 0 <= allowed <= n
+    assert Fraction(n - allowed, n) >= share
+    assert allowed == n or Fraction(n - allowed - 1, n) < share
+
+
+@pytest.mark.parametrize(("n", "target", "allowed"), [(60_000, 0.99, 600), (100, 0.93, 7)])
+def test_allowed_errors_are_exact_where_floats_are_not(n, target, allowed):
+    assert allowed_errors(n, target) == allowed
+
+
+@settings(max_examples=20)
+@given(level=st.floats(0.5, 0.999))
+def test_all_attempts_together_risk_what_the_level_grants(level):
+    spent = sum(1 - attempt_level(level, k) for k in range(1, 40))
+    assert spent == pytest.approx(1 - level, rel=1e-6)
+
+
+def test_unanswered_items_count_as_wrong():
+    state, p, truth = setting(3)
+    state.declined = state.pool[:10]
+    state.pool, p = state.pool[10:], p[10:]
+    done = finish(state, p, Perfect(truth), np.random.default_rng(0), target=0.98)
+    assert done.plan.allowed == allowed_errors(N, 0.98) - 10
+
+
+def test_an_audited_item_that_nobody_can_name_is_an_error_that_names_it():
+    state, p, truth = setting(3)
+
+    def silent(items):
+        return np.where(np.isin(items, state.pool[:1500]), -1, truth[items])
+
+    with pytest.raises(ParameterError, match="audit="):
+        finish(state, p, silent, np.random.default_rng(0), target=0.98)
+    assert state.book.n_auto == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"target": 1.0}, "target=1"),
+        ({"level": 0.0}, "level=0"),
+        ({"by_hand": -1}, "by_hand=-1"),
+        ({"attempt": 0}, "attempt=0"),
+        ({"expected_wrong": 2.0}, "rate=2"),
+    ],
+)
+def test_values_that_cannot_be_used_are_named_before_anybody_is_asked(change, message):
+    state, p, _ = setting(3)
+
+    def nobody(items):
+        raise AssertionError("asked")
+
+    with pytest.raises(ParameterError, match=message):
+        finish(state, p, nobody, np.random.default_rng(0), **({"target": 0.98} | change))
+    with pytest.raises(ParameterError, match="probabilities="):
+        finish(state, p[1:], nobody, np.random.default_rng(0), target=0.98)
