@@ -23,6 +23,8 @@ from alutils.oracles import Oracle, Perfect
 from alutils.parameters import ParameterError, nearest
 from alutils.scenarios import PoolState, Ranking, View, by_score, check_loop, pool_based
 
+PUBLISHED_BY = "alutils.label_costs"
+
 SETTINGS = ("article", "mnist", "letters")
 """The article's 4,000 digits, all 60,000, capital letters; tested on MNIST's 10,000 test digits and
 on a fifth of the letters."""

@@ -155,6 +155,7 @@ def finish(
         raise ParameterError(
             "target", target, f"{len(state.declined)} items were not answered, too many for it"
         )
+    most = None if most is None else min(most, len(left))
     plan = _planned(len(left), allowed, level=held_to, rate=expected_wrong, most=most)
 
     asked = _ask(oracle, pool[order], probabilities.shape[1], "by_hand")
