@@ -8,7 +8,7 @@ import importlib
 from alutils.paths import repository_root
 from benchmarks.timing import Began, report, save
 
-NAMES = ("mnist", "az", "queries", "pool_stream", "labelling")
+NAMES = ("mnist", "az", "queries", "pool_stream", "labelling", "convnet")
 
 
 def main() -> None:
