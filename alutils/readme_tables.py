@@ -168,7 +168,73 @@ def no_better() -> str:
     return "\n".join(lines)
 
 
+def finding(figure: str) -> str:
+    """Return the finding of a figure in results/figures."""
+    texts = manifest.read_json(repository_root() / "results" / "figures" / "figures.json")
+    if figure not in texts:
+        raise runs.RunError(f"results/figures/figures.json holds no {figure}: publish it first")
+    return texts[figure]["finding"]
+
+
+def label_costs() -> str:
+    """Return what the sweeps of `alutils.fewest_labels` came to, as a Markdown table."""
+    from alutils import label_costs
+
+    table = pd.read_csv(repository_root() / "results" / "autolabel_summary.csv")
+    by = table.set_index(["protocol", "arm", "metric"])
+    lines = [
+        "| pool | asking and learning | labels trained on | accuracy on test images | labelled "
+        "automatically, certified | human labels for the whole pool, certified | certified, "
+        "broken |",
+        "|---|---|---|---|---|---|---|",
+    ]
+
+    def cell(row: pd.Series, text: str) -> str:
+        if not row["seeds"]:
+            return "refused"
+        interval = "" if row["seeds"] < 2 else " ({low" + text + "} to {high" + text + "})"
+        return ("{mean" + text + "}" + interval).format(**row)
+
+    for protocol in label_costs.TITLES:
+        for arm in label_costs.ARMS:
+            if (protocol, arm, "accuracy") not in by.index:
+                continue
+            row = by.loc[(protocol, arm)]
+            coverage = (
+                cell(row.loc["auto_coverage"], ":.1%") if "auto_coverage" in row.index else ""
+            )
+            of = row.loc["certified", "of"]
+            lines.append(
+                f"| {label_costs.TITLES[protocol]}, {label_costs.TARGETS[protocol]:.0%} "
+                f"| {label_costs.ARMS[arm]} ".replace("\n", " ")
+                + f"| {row.loc['n_human', 'mean']:,.0f} | {cell(row.loc['accuracy'], ':.2%')} "
+                f"| {coverage} | {cell(row.loc['labels_to_certify'], ':,.0f')} "
+                f"| {of * row.loc['certified', 'mean']:.0f} of {of:.0f}, "
+                f"{of * row.loc['broken', 'mean']:.0f} |"
+            )
+    return "\n".join(lines)
+
+
+def guarantee() -> str:
+    """Return how often rules for automatic labels break their promise, as a Markdown table."""
+    table = pd.read_csv(repository_root() / "results" / "guarantee.csv")
+    table = table[table["noise"] == "none"]
+    models = list(table["model"].unique())
+    lines = [
+        "| rule | " + " | ".join(f"{m}: broken, labelled" for m in models) + " |",
+        "|---" * (1 + len(models)) + "|",
+    ]
+    for rule in table["rule"].unique():
+        rows = table[table["rule"] == rule].set_index("model")
+        cells = [f"{rows.loc[m, 'broken']:.1%}, {rows.loc[m, 'coverage']:.0%}" for m in models]
+        lines.append(f"| {rule} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 BLOCKS = {
+    "saved": lambda: finding("autolabel_cost"),
+    "autolabel": label_costs,
+    "guarantee": guarantee,
     "claim": claim,
     "mnist": lambda: published_against_ours("mnist"),
     "az": lambda: published_against_ours("az"),
