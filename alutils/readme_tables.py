@@ -231,7 +231,26 @@ def guarantee() -> str:
     return "\n".join(lines)
 
 
+def reached() -> str:
+    """Return after how many labels the published accuracies are reached, as a Markdown list."""
+    from alutils import label_costs
+
+    table = pd.read_csv(repository_root() / "results" / "autolabel_summary.csv")
+    lines = []
+    for row in table[table["metric"] == "labels_to_reach"].to_dict("records"):
+        goal = label_costs.published(row["protocol"])
+        at_first = " or fewer, the first round's" if row["least"] == row["most"] else ""
+        lines.append(
+            f"- {label_costs.TITLES[row['protocol']]}, {label_costs.ARMS[row['arm']]}: the "
+            f"published {goal:.2%} is reached with {row['mean']:,.0f} labels{at_first} "
+            f"({row['least']:,.0f} to {row['most']:,.0f}, {row['seeds']} seeds).".replace("\n", " ")
+        )
+    return "\n".join(lines)
+
+
 BLOCKS = {
+    "reached": reached,
+    "noisy": lambda: finding("noisy_humans_guarantee"),
     "saved": lambda: finding("autolabel_cost"),
     "autolabel": label_costs,
     "guarantee": guarantee,
