@@ -23,11 +23,18 @@ label: $(READY)              ## label pictures in the browser; FOLDER=... for yo
 bench: $(READY)              ## speed beside the published procedures, as ratios, into results/
 	$(BIN)/python -m benchmarks
 
+# The sweeps of label costs that need no letters of one's own.
+COSTS = autolabel_mnist autolabel_active autolabel_random autolabel_article autolabel_letters
+
 sweep: $(READY)              ## the full profile: makes the reference tables in results/ (hours)
 	$(BIN)/python -m alutils reference mnist az_explore
 	$(BIN)/python -m alutils reference az --as az_rendered
 	$(BIN)/python -m alutils sweep notebooks/sweeps/strategies.yaml --out results/sweeps/strategies
 	$(BIN)/python -m alutils reference --sweep results/sweeps/strategies --as strategies_rendered
+	for name in $(COSTS) noisy_humans; do \
+	    $(BIN)/python -m alutils sweep notebooks/sweeps/$$name.yaml --out results/sweeps/$$name || exit 1; done
+	$(BIN)/python -m alutils reference $(COSTS:%=--sweep results/sweeps/%) --as autolabel_rendered
+	$(BIN)/python -m alutils reference --sweep results/sweeps/noisy_humans
 
 lock:                        ## renew requirements.lock from pyproject.toml
 	$(PYTHON) -m venv .venv && $(BIN)/pip install --quiet uv
