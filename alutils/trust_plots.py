@@ -42,15 +42,13 @@ def accuracy_curves(
     figure, axes = _axes(size=(7.4, 4.2))
     for arm, table in curves.items():
         _curve(axes, arm, table)
-    right = max(table["n"].max() for table in curves.values())
     for number, (name, height) in enumerate(levels.items()):
-        axes.axhline(100 * height, color="black", linewidth=1.2, linestyle=(":", "-.")[number % 2])
-        axes.annotate(
-            f"{name}: {height:.1%}", (right, 100 * height), (0, 3), textcoords="offset points",
-            ha="right", fontsize=9,
+        axes.axhline(
+            100 * height, color="black", linewidth=1.2, linestyle=(":", "-.")[number % 2],
+            label=f"{name}: {height:.1%}", zorder=1,
         )  # fmt: skip
     axes.set(xlabel="human labels", ylabel=ylabel, title=title)
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 0.02))
+    axes.legend(loc="lower right")
     return figure
 
 
@@ -144,14 +142,21 @@ def forecasts(table: pd.DataFrame, *, xlabel: str, title: str) -> Figure:
         NaN where the labels ended first) and seen (labels that were given in all)
     """
     figure, axes = _axes(size=(7.4, 0.5 * len(table) + 1.7))
-    finite = table[["more", "high", "took", "seen"]].to_numpy(float)
-    edge = 1.12 * finite[np.isfinite(finite)].max(initial=1)
+    # As wide as the forecasts themselves, not as their widest interval: that may be endless.
+    finite = table[["more", "took", "seen"]].to_numpy(float)
+    edge = 1.5 * finite[np.isfinite(finite)].max(initial=1)
     for place, row in enumerate(table.itertuples()):
         low, high = min(row.low, edge), min(row.high, edge)
         axes.plot([low, high], [place, place], color="C0", linewidth=5, alpha=0.35)
-        if np.isinf(row.high):
-            axes.annotate("or never", (edge, place), (4, 0), textcoords="offset points",
-                          va="center", fontsize=9, annotation_clip=False)  # fmt: skip
+        if row.high > edge:
+            beyond = f"to {row.high:,.0f}"
+            if np.isinf(row.high):
+                beyond = "never" if np.isinf(row.low) else "or never"
+                beyond = "more, or never" if edge < row.low < np.inf else beyond
+            axes.annotate(
+                beyond, (edge, place), (4, 0), textcoords="offset points", va="center", fontsize=9,
+                annotation_clip=False,
+            )  # fmt: skip
         if np.isfinite(row.more):
             axes.plot(row.more, place, "o", color="C0", markersize=8)
         if np.isfinite(row.took):
