@@ -166,8 +166,8 @@ def run(
         n_test = round(TEST_SHARE * len(order))
         test, order = order[:n_test], order[n_test:]
     pool = order[:n_pool]
-    x, labels = _scaled(origin.x[pool], origin.x[test]), origin.labels[pool]
-    x, x_test = x[: len(pool)], x[len(pool) :]
+    x, x_test = scaled(origin.x[pool], origin.x[test])
+    labels = origin.labels[pool]
     # Density goes by angles at the origin, which are about nothing once the mean is taken away.
     plain = np.asarray(origin.x[pool]) if strategy == "density_weighted" else None
     query = by_strategy(
@@ -196,8 +196,8 @@ def _features(images: np.ndarray) -> np.ndarray:
     return embeddings.features(images, precision="float32")
 
 
-def _scaled(x_pool: np.ndarray, x_test: np.ndarray) -> np.ndarray:
-    """Return both below each other, on a scale on which softmax regression's penalty fits.
+def scaled(x_pool: np.ndarray, x_test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return both, float32, on a scale on which softmax regression's penalty fits.
 
     Less the pool's mean, divided by the pool's root mean square norm over 8: pixels of digits stay
     about as long as they are, VGG16's features, which are hundreds, come to the same length.
@@ -208,4 +208,4 @@ def _scaled(x_pool: np.ndarray, x_test: np.ndarray) -> np.ndarray:
     norm = np.sqrt(np.mean(np.einsum("nd,nd->n", of_pool, of_pool)))
     if norm:
         x *= np.float32(8 / norm)
-    return x
+    return of_pool, x[len(x_pool) :]

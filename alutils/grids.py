@@ -36,6 +36,7 @@ IN_PROCESS = {
     "curve": "alutils.curves",
     "fewest_labels": "alutils.fewest_labels",
     "noisy_humans": "alutils.noisy_humans",
+    "vgg16_blocks": "alutils.vgg16_blocks",
 }
 """Experiments that are functions: name -> module. The module holds ``run(*, name: type = default)``
 -> rows of a results table; it may hold ``check(**parameters)``, which raises at once for values

@@ -248,7 +248,26 @@ def reached() -> str:
     return "\n".join(lines)
 
 
+def blocks() -> str:
+    """Return what VGG16's features are worth at each depth, as a Markdown table."""
+    table = pd.read_csv(repository_root() / "results" / "vgg16_blocks_summary.csv")
+    counts = sorted(table["n_human"].unique())
+    lines = [
+        "| features of | " + " | ".join(f"{n:,} random labels" for n in counts) + " |",
+        "|---" * (1 + len(counts)) + "|",
+    ]
+    for arm, rows in table.groupby("arm"):
+        by = rows.set_index("n_human")
+        cells = [
+            "{mean:.1%} ({low:.1%} to {high:.1%})".format(**by.loc[n, ["mean", "low", "high"]])
+            for n in counts
+        ]
+        lines.append(f"| {arm} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 BLOCKS = {
+    "blocks": blocks,
     "reached": reached,
     "noisy": lambda: finding("noisy_humans_guarantee"),
     "saved": lambda: finding("autolabel_cost"),
