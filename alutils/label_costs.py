@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
 from alutils import compare, tables
@@ -214,6 +215,9 @@ def curves(table: pd.DataFrame) -> tuple[Figure, str, str]:
         handles = {}
         for axes in panels[0]:
             handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+        handles["the last, larger network,\na mark a seed"] = Line2D(
+            [], [], linestyle="", marker="o", markerfacecolor="none", color="0.35"
+        )
         figure.legend(handles.values(), handles, loc="outside lower center", ncols=5)
     alt = (
         "Accuracy on test images against labels, a panel for each data set, a line for each way of "
