@@ -48,8 +48,13 @@ def accuracy_curves(
             label=f"{name}: {height:.1%}", zorder=1,
         )  # fmt: skip
     axes.set(xlabel="human labels", ylabel=ylabel, title=title)
-    axes.legend(loc="lower right")
+    _legend_below(figure, axes)
     return figure
+
+
+def _legend_below(figure: Figure, axes: object) -> None:
+    handles, names = axes.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=2, frameon=False)
 
 
 def _curve(axes: object, arm: str, table: pd.DataFrame) -> None:
@@ -120,7 +125,7 @@ def cost_curves(
         colour, *_ = STYLES.get(arm, ("C4",))
         axes.plot(
             found, np.full(len(found), 100), "*", color=colour, markersize=12, clip_on=False,
-            mec="black", mew=0.6, zorder=5,
+            mec="black", mew=0.6, zorder=5, alpha=0.7,
         )  # fmt: skip
     if any(len(found) for found in whole.values()):
         axes.plot([], [], "*", color="white", mec="black", ms=12, ls="none",
@@ -129,7 +134,7 @@ def cost_curves(
         xlabel="human labels in all: training, audit, by hand at the end",
         ylabel="share of the pool labelled automatically (%)", ylim=(-3, 104), title=title,
     )  # fmt: skip
-    axes.legend(loc="best")
+    _legend_below(figure, axes)
     return figure
 
 

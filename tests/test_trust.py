@@ -135,7 +135,7 @@ def test_scores_are_those_of_the_runs():
     options = {"setting": "article", "seed": 3, "first": 30, "batch": 30, "budget": 60}
     options |= {"members": 1, "steps": 6, "n_pool": 400}
     for arm in ("random", "active"):
-        rows = fewest_labels.run(arm=arm, audit=0, most=400, target=0.5, by_hand=0, **options)
+        rows = fewest_labels.run(arm=arm, audit=0, most=200, target=0.9, by_hand=0, **options)
         wrong = rows[rows["metric"] == "n_wrong"].set_index("n_human")["value"]
         found = trust.scores(arm=arm, **options)
         by_round = found.groupby("n_human")["right"]
