@@ -139,7 +139,7 @@ def cost(table: pd.DataFrame) -> tuple[Figure, str, str]:
         of.groupby(["arm", "seed"], as_index=False)["round"].max(), on=["arm", "seed", "round"]
     )
     total = last[last["metric"] == "labels_to_certify"]
-    names = [arm for arm in ARMS if (total["arm"] == arm).any()]
+    names = [arm for arm in ARMS if total.loc[total["arm"] == arm, "value"].notna().any()]
     means = {arm: total.loc[total["arm"] == arm, "value"].mean() for arm in names}
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7, 0.75 * (len(names) + 1) + 1), layout="constrained")
@@ -162,15 +162,15 @@ def cost(table: pd.DataFrame) -> tuple[Figure, str, str]:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
         axes.set_xlabel("human labels in all, the audit's included (logarithmic); a mark a seed")
         axes.set_title(f"{n:,} digits labelled, {target:.0%} right with certificate")
-    best = min(means, key=means.get)
-    others = [f"{ARMS[arm]} {means[arm]:,.0f}".replace("\n", " ") for arm in names if arm != best]
+    told = [
+        f"{means[arm]:,.0f} ({ARMS[arm]})".replace("\n", " ")
+        for arm in sorted(means, key=means.get)
+    ]
     refused = int(total["value"].isna().sum())
     finding = (
-        f"{n:,} digits, at least {target:.0%} of the labels right (confidence 95%), took "
-        f"{means[best]:,.0f} human labels with the network that is {ARMS[best]}".replace("\n", " ")
-        + (f"; {', '.join(others)}" if others else "")
-        + f" (means of {total['seed'].nunique()} seeds"
-        + (f"; {refused} of {len(total)} audits refused)." if refused else ").")
+        f"To have {n:,} digits labelled, at least {target:.0%} of the labels certified to be right "
+        f"(confidence 95%), took {', '.join(told)} human labels, the audit's included"
+        + (f"; {refused} of {len(total)} audits refused." if refused else ".")
     )
     alt = (
         f"Dots on a logarithmic axis: human labels needed to have {n:,} digits labelled with a "
