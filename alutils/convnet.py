@@ -69,6 +69,12 @@ class ConvNet:
     ------
     ParameterError
         For values that cannot be used.
+
+    Notes
+    -----
+    The same seed gives the same weights where TensorFlow has the same number of threads, and with
+    ``views`` the same probabilities for the same images in the same order: the copies are drawn
+    along the array. Who certifies probabilities keeps them.
     """
 
     def __init__(

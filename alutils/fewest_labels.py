@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from alutils import datasets, promises, queries, rendering, whole_pool
+from alutils.audit_plans import plan_audit
 from alutils.audits import check_count, check_fraction, check_open_fraction, draw_audit
 from alutils.convnet import ConvNet
 from alutils.labels import Source
@@ -49,10 +50,11 @@ class Arm:
 ARMS = {
     "random": Arm(margin=False, unlabelled=False),
     "active": Arm(margin=True, unlabelled=False),
-    "random_unlabelled": Arm(margin=False, unlabelled=True),
     "active_unlabelled": Arm(margin=True, unlabelled=True),
     "active_rendered": Arm(margin=True, unlabelled=True, rendered=True),
 }
+SIZES = {"article": 4000, "mnist": 60_000}
+"""Items of the pools that are always the same."""
 TEST_SHARE = 0.2
 """Of letters, which have no test images of their own."""
 N_RENDERED = 10_400
@@ -155,7 +157,30 @@ def check(
     for name, value in (("members", members), ("steps", steps), ("most", most)):
         if value < 1:
             raise ParameterError(name, value, "expected 1 or more")
+    n_pool = n_pool or SIZES.get(setting, 0)
+    if n_pool and setting in SIZES and n_pool > SIZES[setting]:
+        raise ParameterError("n_pool", n_pool, f"{setting} has {SIZES[setting]}")
     check_loop(n_pool or budget, batch, budget, first)
+    if n_pool:
+        _check_rest(n_pool, budget, by_hand, target, level, expected_wrong, most)
+
+
+def _check_rest(
+    n_pool: int,
+    budget: int,
+    by_hand: int,
+    target: float,
+    level: float,
+    expected_wrong: float,
+    most: int,
+) -> None:
+    """Raise ParameterError where nothing would be left, or its audit could not be planned."""
+    if budget >= n_pool:
+        raise ParameterError("budget", budget, f"expected less than the pool's {n_pool} items")
+    left, allowed = n_pool - budget - by_hand, whole_pool.allowed_errors(n_pool, target)
+    if left > 0:
+        held_to = whole_pool.attempt_level(level, 1)
+        plan_audit(left, allowed, level=held_to, rate=expected_wrong, most=min(most, left))
 
 
 def prepare(*, setting: str = "mnist", letters: str = "rendered", **others: Any) -> dict[str, str]:
@@ -235,6 +260,7 @@ def run(
     how, data = ARMS[arm], source(setting, seed, n_pool, letters)
     n = len(data.labels)
     check_loop(n, batch, budget, first)
+    _check_rest(n, budget, by_hand, target, level, expected_wrong, most)
     oracle = Perfect(data.labels)
     classifier = network(how, data, seed=seed, members=members, steps=steps)
     state = PoolState.start(n, np.random.default_rng([seed, 0]).permutation(n))
@@ -248,7 +274,7 @@ def run(
 
     def look(number: int, model: ConvNet) -> list[dict[str, Any]]:
         rows = _after(
-            state, seen["p"], data, oracle, np.random.default_rng([seed, 1, number]),
+            state, seen["p"], data, oracle, _audit_chance(seed, number),
             by_hand=by_hand, target=target, level=level, audit=audit,
             expected_wrong=expected_wrong, most=most,
         )  # fmt: skip
@@ -274,6 +300,12 @@ def run(
         seen["p"] = best.predict_proba(data.images[state.pool])
         rows += look(done.number + 1, best)
     return pd.DataFrame(rows).assign(protocol=setting, arm=arm, seed=seed)
+
+
+def _audit_chance(seed: int, number: int) -> np.random.Generator:
+    """Return the generator of a round's audits, which no network has drawn from."""
+    # NumPy fills keys up with zeros: [seed, 1, 0] and [seed, 1, 1] are the second network's own.
+    return np.random.default_rng([seed, 1, number] if number > 1 else [seed, 2, 2 + number])
 
 
 def _after(

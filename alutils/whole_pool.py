@@ -26,6 +26,8 @@ from alutils.scenarios import PoolState
 
 _planned = functools.lru_cache(maxsize=256)(plan_audit)  # simulations ask for one plan often
 
+PIECE = 50
+"""Audit labels asked for at a time."""
 SPENT_FIRST = 0.8
 """The share of the risk that the first attempt gets, and the second of what then is left ..."""
 
@@ -66,13 +68,19 @@ class Finished:
         )
         if self.certified:
             return (
-                f"At least {self.target:.2%} of all {self.n_items:,} labels are right "
-                f"(confidence {self.level:.0%}): {audit}."
+                f"At least {_percent(self.target)} of all {self.n_items:,} labels are right "
+                f"(confidence {_percent(self.level)}): {audit}."
             )
         return (
-            f"No certificate that {self.target:.2%} of {self.n_items:,} labels are right: {audit}. "
-            "Train on more labels, or label more of the unsure items by hand, and try again."
+            f"No certificate that {_percent(self.target)} of {self.n_items:,} labels are right: "
+            f"{audit}. Train on more labels, or label more of the unsure items by hand, and try "
+            "again."
         )
+
+
+def _percent(share: float) -> str:
+    """Return a share in per cent, never rounded up to more than it is."""
+    return f"{100 * share:.12g}%"
 
 
 def allowed_errors(n_items: int, target: float) -> int:
@@ -113,11 +121,12 @@ def finish(
 
     Parameters
     ----------
-    state : after the last training; changed in place. All its items together are what the promise
-        is about; those that were asked for and not answered count as wrong
+    state : after the last training; changed in place. All its items are what the promise is about:
+        each waits in ``state.pool``, bears a human label, or was asked for and not answered
     probabilities : (n_unlabelled, n_classes), what the model says of ``state.pool``, in its order
-    oracle : gives the human labels, which are taken for right
-    rng : of the audit's order
+    oracle : gives the human labels, which are taken for right; what it does not answer counts as
+        wrong, and joins ``state.declined``
+    rng : of the audit's order; one that neither the model nor its training drew from
     target : share of all labels that is to be right
     level : probability, at least, that no such promise is given where it is false
     by_hand : items labelled by hand before the audit, those with the smallest margin between the
@@ -125,7 +134,8 @@ def finish(
     expected_wrong : share of the model's labels that is guessed to be wrong then. The plan costs
         fewest labels if that is so; the promise holds whatever is true
     most : audit labels at most, before the attempt is given up; chosen by the plan if None
-    attempt : which one this is on this pool, from 1 on: every failed one costs some of the risk
+    attempt : which one this is on this pool, from 1 on: every failed one costs some of the risk,
+        and so does one that was broken off in its audit
 
     Returns
     -------
@@ -135,55 +145,62 @@ def finish(
     Raises
     ------
     ParameterError
-        For values that do not fit, before anybody is asked; for an oracle that does not answer in
-        the audit: an audit of the items that somebody could name proves nothing about the others.
+        For values that do not fit, before anybody is asked; for a state with items that neither
+        wait nor were asked for, which no audit would see. Whatever else goes wrong, each answer
+        that came is in ``state``.
     """
     check_open_fraction("target", target)
     check_count("by_hand", by_hand)
-    pool, n_items = state.pool, len(state.book)
+    pool, book, n_items = state.pool, state.book, len(state.book)
     if probabilities.shape[:1] != pool.shape:
         raise ParameterError(
             "probabilities", probabilities.shape, f"expected a row for each of {len(pool)} items"
         )
-    held_to = attempt_level(level, attempt)
-    number = int(state.book.round.max(initial=-1)) + 1
-    predicted = probabilities.argmax(axis=1)
+    known = len(pool) + book.n_human + len(state.declined)
+    if known != n_items:
+        raise ParameterError(
+            "state",
+            f"{n_items - known} of {n_items} items",
+            "they neither wait in the pool nor were they asked for, so no audit would see them",
+            "start with a state over the items of this pool alone, without automatic labels",
+        )
+    held_to, predicted = attempt_level(level, attempt), probabilities.argmax(axis=1)
     order = np.argsort(-queries.margin(probabilities), kind="stable")[:by_hand]
     left = np.delete(np.arange(len(pool)), order)
-    allowed = allowed_errors(n_items, target) - len(state.declined)
-    if allowed < 0:
-        raise ParameterError(
-            "target", target, f"{len(state.declined)} items were not answered, too many for it"
-        )
-    most = None if most is None else min(most, len(left))
-    plan = _planned(len(left), allowed, level=held_to, rate=expected_wrong, most=most)
 
-    asked = _ask(oracle, pool[order], probabilities.shape[1], "by_hand")
-    state.book.add(pool[order], asked, Source.HUMAN, number)
+    def plan() -> AuditPlan:
+        allowed = allowed_errors(n_items, target) - len(state.declined)
+        if allowed < 0:
+            raise ParameterError(
+                "target", target, f"{len(state.declined)} items were not answered, too many for it"
+            )
+        end = None if most is None else min(most, len(left))
+        return _planned(len(left), allowed, level=held_to, rate=expected_wrong, most=end)
+
+    def ask(places: np.ndarray, rest: np.ndarray) -> np.ndarray:
+        """Write the answers down; return which of them the model has right."""
+        items = pool[places]
+        told = oracles.checked(oracle(items), items, probabilities.shape[1])
+        book.add(items[told >= 0], told[told >= 0], Source.HUMAN, number)
+        state.declined = np.concatenate([state.declined, items[told < 0]])
+        state.pool = pool[np.sort(rest)]
+        return told == predicted[places]
+
+    number = int(book.round.max(initial=-1)) + 1
+    plan()  # says what does not fit before anybody is asked
+    ask(order, left)
+    planned = plan()  # fewer errors are allowed where some had no answer
     waiting = rng.permutation(left)
     n = errors = 0
-    while plan.decision(n, errors) == "go on":
-        sample = waiting[n : max(n + 1, plan.next_look(n, errors))]
-        told = _ask(oracle, pool[sample], probabilities.shape[1], "audit")
-        state.book.add(pool[sample], told, Source.HUMAN, number)
-        n, errors = n + len(sample), errors + int((told != predicted[sample]).sum())
-    certified = plan.decision(n, errors) == "certified"
-    rest = np.sort(waiting[n:])
-    audited = pool[waiting[:n]]
-    state.pool = pool[rest]
+    while planned.decision(n, errors) == "go on":
+        # In pieces, so that nobody labels on where the audit is refused already.
+        sample = waiting[n : min(planned.next_look(n, errors), n + PIECE)]
+        right = ask(sample, waiting[n + len(sample) :])
+        n, errors = n + len(sample), errors + int((~right).sum())
+    certified = planned.decision(n, errors) == "certified"
     if certified:
-        state.book.add(state.pool, predicted[rest], Source.AUTO, number)
-        state.pool = state.pool[:0]
-    return Finished(certified, pool[order], audited, errors, plan, target, level, n_items)
-
-
-def _ask(oracle: Oracle, items: np.ndarray, n_classes: int, what: str) -> np.ndarray:
-    answers = oracles.checked(oracle(items), items, n_classes)
-    if (answers < 0).any():
-        raise ParameterError(
-            what,
-            int(items[answers < 0][0]),
-            "this item was not answered, and every item that is asked for here needs a label",
-            "ask somebody who can tell, or take it out of the pool",
-        )
-    return answers
+        rest = np.sort(waiting[n:])
+        book.add(pool[rest], predicted[rest], Source.AUTO, number)
+        state.pool = pool[:0]
+    audited = pool[waiting[:n]]
+    return Finished(certified, pool[order], audited, errors, planned, target, level, n_items)

@@ -109,6 +109,11 @@ def test_test_letters_are_a_fifth_and_none_of_the_pool():
         ({"most": 0}, "most=0"),
         ({"batch": 0}, "batch=0"),
         ({"budget": 800}, "budget=800"),
+        ({"budget": 700, "n_pool": 700}, "budget=700.*700 items"),
+        ({"most": 1}, "most=1"),
+        ({"expected_wrong": 0.5, "target": 0.9}, "rate=0.5"),
+        ({"setting": "article", "n_pool": 4001}, "article has 4000"),
+        ({"setting": "article", "n_pool": 0, "budget": 5000}, "budget=5000"),
     ],
 )
 def test_values_that_cannot_be_used_are_refused_before_any_work(change, message):
@@ -180,8 +185,22 @@ def test_the_figures_show_every_seed_and_their_findings_come_from_the_table():
     assert len(figures["curves"][0].axes) == 2
 
 
+def test_audits_draw_from_no_stream_of_a_network():
+    """NumPy fills seeds up with zeros, so different lists can be one stream."""
+
+    def beginning(*key):
+        return tuple(np.random.default_rng(list(key)).integers(0, 2**62, 4))
+
+    for seed in (0, 3):
+        audits = {
+            tuple(fewest_labels._audit_chance(seed, k).integers(0, 2**62, 4)) for k in range(30)
+        }
+        networks = {beginning(seed, m, *v) for m in range(20) for v in ((), (1,))}
+        assert len(audits) == 30
+        assert not audits & networks
+
+
 def test_every_arm_has_a_name_and_rendered_characters_are_told_apart():
     for arm in ARMS:
-        if arm != "random_unlabelled":
-            assert arm in label_costs.ARMS
+        assert arm in label_costs.ARMS
     assert [arm for arm, how in ARMS.items() if how.rendered] == ["active_rendered"]

@@ -1,5 +1,7 @@
 """Every item labelled: by people or by the model, and the promise about all of it kept."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +12,7 @@ from alutils.labels import Source
 from alutils.oracles import Perfect
 from alutils.parameters import ParameterError
 from alutils.scenarios import PoolState
-from alutils.whole_pool import allowed_errors, attempt_level, finish
+from alutils.whole_pool import PIECE, allowed_errors, attempt_level, finish
 
 N, N_TRAIN = 3000, 200
 
@@ -45,7 +47,7 @@ def test_a_good_model_labels_the_rest_and_the_promise_is_kept():
     assert book.n_auto == N - book.n_human
     assert np.mean(book.label == truth) >= 0.98
     assert (book.label[book.source == Source.HUMAN] == truth[book.source == Source.HUMAN]).all()
-    assert "At least 98.00% of all 3,000 labels" in done.sentence()
+    assert "At least 98% of all 3,000 labels are right (confidence 95%)" in done.sentence()
 
 
 def test_a_bad_model_labels_nothing_and_the_human_labels_stay():
@@ -130,15 +132,79 @@ def test_unanswered_items_count_as_wrong():
     assert done.plan.allowed == allowed_errors(N, 0.98) - 10
 
 
-def test_an_audited_item_that_nobody_can_name_is_an_error_that_names_it():
+def test_items_that_nobody_can_name_count_as_errors_and_no_answer_is_lost():
     state, p, truth = setting(3)
+    before = state.pool.copy()
 
     def silent(items):
-        return np.where(np.isin(items, state.pool[:1500]), -1, truth[items])
+        return np.where(np.isin(items, before[:900]), -1, truth[items])
 
-    with pytest.raises(ParameterError, match="audit="):
-        finish(state, p, silent, np.random.default_rng(0), target=0.98)
+    done = finish(state, p, silent, np.random.default_rng(0), target=0.98, by_hand=20)
+    assert not done.certified
+    assert len(state.declined)
+    assert set(state.declined) <= set(before[:900])
     assert state.book.n_auto == 0
+    assert len(state.pool) + state.book.n_human + len(state.declined) == N
+    unanswered = np.isin(done.by_hand, before[:900]).sum()
+    assert done.plan.allowed == allowed_errors(N, 0.98) - unanswered
+
+
+def test_a_few_unanswered_items_do_not_stop_a_good_model():
+    state, p, truth = setting(3)
+    before = state.pool.copy()
+
+    def silent(items):
+        return np.where(np.isin(items, before[:10]), -1, truth[items])
+
+    assert finish(state, p, silent, np.random.default_rng(0), target=0.95).certified
+    assert set(state.declined) <= set(before[:10])
+
+
+def test_an_audit_that_is_broken_off_keeps_every_answer_and_can_be_done_again():
+    state, p, truth = setting(3)
+    n_before, answered = len(state.pool), []
+
+    def tired(items):
+        if len(answered) > 100:
+            raise KeyboardInterrupt
+        answered.extend(items)
+        return truth[items]
+
+    with pytest.raises(KeyboardInterrupt):
+        finish(state, p, tired, np.random.default_rng(0), target=0.98, by_hand=30)
+    assert set(answered) <= set(state.book.order)
+    assert len(state.pool) == n_before - len(answered)
+    p = p[np.isin(setting(3)[0].pool, state.pool)]
+    again = finish(state, p, Perfect(truth), np.random.default_rng(1), target=0.98, attempt=2)
+    assert again.certified
+    assert again.plan.level > attempt_level(0.95, 1)
+
+
+@pytest.mark.parametrize("how", ["a part of the items", "automatic labels"])
+def test_items_that_no_audit_would_see_are_refused(how):
+    state, p, truth = setting(3)
+    if how == "automatic labels":
+        state.book.add(state.pool[:7], truth[state.pool[:7]], Source.AUTO, 1)
+    state.pool, p = state.pool[7:], p[7:]
+    with pytest.raises(ParameterError, match=r"state=7 of 3000 items.*no audit would see"):
+        finish(state, p, Perfect(truth), np.random.default_rng(0), target=0.98)
+
+
+def test_a_refused_audit_ends_soon_after_it_is_refused():
+    state, p, truth = setting(1500, unsure=False)
+    done = finish(state, p, Perfect(truth), np.random.default_rng(0), target=0.98)
+    assert not done.certified
+    wrong = p.argmax(axis=1) != truth[setting(1500, unsure=False)[0].pool]
+    assert wrong.sum() == 1500
+    assert len(done.audited) <= 2 * PIECE  # 7 errors, every second label one
+
+
+@pytest.mark.parametrize(("share", "text"), [(0.995, "99.5%"), (0.9999999, "99.99999%")])
+def test_no_share_is_rounded_up_in_words(share, text):
+    state, p, truth = setting(3)
+    done = finish(state, p, Perfect(truth), np.random.default_rng(0), target=0.9, level=0.9)
+    assert f"At least {text} of" in dataclasses.replace(done, target=share).sentence()
+    assert f"confidence {text}" in dataclasses.replace(done, level=share).sentence()
 
 
 @pytest.mark.parametrize(
