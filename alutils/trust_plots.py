@@ -16,13 +16,11 @@ from alutils.plots import _axes
 ARM_NAMES = {
     "random": "random",
     "active": "active",
-    "random_unlabelled": "random, learning from unlabelled images too",
     "active_unlabelled": "active, learning from unlabelled images too",
 }
 STYLES = {
     "random": ("C7", "s", "--"),
     "active": ("C0", "o", "-"),
-    "random_unlabelled": ("C3", "v", "--"),
     "active_unlabelled": ("C2", "^", "-"),
 }
 """Colour, marker and line of each way of asking and learning, the same in every figure."""
