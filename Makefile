@@ -33,7 +33,7 @@ sweep: $(READY)              ## the full profile: makes the reference tables in 
 	$(BIN)/python -m alutils reference --sweep results/sweeps/strategies --as strategies_rendered
 	for name in $(COSTS) noisy_humans; do \
 	    $(BIN)/python -m alutils sweep notebooks/sweeps/$$name.yaml --out results/sweeps/$$name || exit 1; done
-	$(BIN)/python -m alutils reference $(COSTS:%=--sweep results/sweeps/%) --as autolabel_rendered
+	$(BIN)/python -m alutils reference $(COSTS:%=--sweep results/sweeps/%) --as label_costs_rendered
 	$(BIN)/python -m alutils reference --sweep results/sweeps/noisy_humans
 
 lock:                        ## renew requirements.lock from pyproject.toml

@@ -1,8 +1,8 @@
 """How few human labels will do: one way of asking and learning on one data set from one seed.
 
-`run` is a cell of the sweeps behind ``results/autolabel*.csv``. After every round it says how good
-the model is, what it may label by itself above a certified threshold, and what it would cost to
-stop here and have the whole pool labelled with a certificate (`alutils.whole_pool`). The truth,
+`run` is a cell of the sweeps behind ``results/label_costs*.csv``. After every round it says how
+good the model is, what it may label by itself above a certified threshold, and what it would cost
+to stop here and have the whole pool labelled with a certificate (`alutils.whole_pool`). The truth,
 which the experiment knows and the procedures do not see, says whether a promise was broken.
 """
 

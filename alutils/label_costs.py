@@ -20,7 +20,7 @@ from alutils.strategy_tables import labels_to_reach
 from alutils.whole_pool import allowed_errors
 
 TARGETS = {"mnist": 0.99, "article": 0.99, "letters": 0.98}
-"""Shares of right labels that the sweeps certify; `alutils.fewest_labels.run`'s ``target``."""
+"""Shares of right labels that the grids in notebooks/sweeps certify, at a level of 95%."""
 TITLES = {
     "article": "400 of the article's 4,000 digits",
     "mnist": "60,000 digits",
@@ -139,44 +139,50 @@ def cost(table: pd.DataFrame) -> tuple[Figure, str, str]:
         of.groupby(["arm", "seed"], as_index=False)["round"].max(), on=["arm", "seed", "round"]
     )
     total = last[last["metric"] == "labels_to_certify"]
-    names = [arm for arm in ARMS if total.loc[total["arm"] == arm, "value"].notna().any()]
-    means = {arm: total.loc[total["arm"] == arm, "value"].mean() for arm in names}
+    names = [arm for arm in ARMS if (total["arm"] == arm).any()]
+    needed = {arm: total.loc[total["arm"] == arm, "value"] for arm in names}
+    by_hand = pd.Series([float(n)])
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(7, 0.75 * (len(names) + 1) + 1), layout="constrained")
+        figure = Figure(figsize=(7.5, 0.75 * (len(names) + 1) + 1), layout="constrained")
         axes = figure.subplots()
-        rows = {"by hand": n, **means}
-        for place, (arm, mean) in enumerate(rows.items()):
-            colour = _COLOURS.get(arm, "0.35")
-            values = total.loc[total["arm"] == arm, "value"].dropna()
-            axes.plot([100, mean], [place, place], color=colour, linewidth=8, alpha=0.25)
+        for place, (arm, values) in enumerate({"by hand": by_hand, **needed}.items()):
+            known = values.dropna()
+            look = {"color": _COLOURS.get(arm, "0.35")}
+            if len(known):
+                axes.plot([100, known.mean()], [place, place], linewidth=8, alpha=0.25, **look)
             axes.plot(
-                values if len(values) else [mean], [place] * max(1, len(values)),
-                linestyle="", marker=_MARKERS.get(arm, "o"), color=colour, markersize=6,
+                known, [place] * len(known), linestyle="", marker=_MARKERS.get(arm, "o"),
+                markersize=6, **look,
             )  # fmt: skip
             axes.annotate(
-                f"{mean:,.0f}", (max(mean, values.max() if len(values) else 0), place),
-                xytext=(10, 0), textcoords="offset points", va="center",
+                _needed(values), (known.max() if len(known) else 100, place), xytext=(10, 0),
+                textcoords="offset points", va="center",
             )  # fmt: skip
-        axes.set_yticks(range(len(rows)), [ARMS.get(arm, arm) for arm in rows])
-        axes.set(xscale="log", xlim=(100, 200_000), ylim=(len(rows) - 0.5, -0.5))
+        axes.set_yticks(range(1 + len(names)), ["by hand", *(ARMS[arm] for arm in names)])
+        axes.set(xscale="log", xlim=(100, 400_000), ylim=(len(names) + 0.5, -0.5))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
         axes.set_xlabel("human labels in all, the audit's included (logarithmic); a mark a seed")
         axes.set_title(f"{n:,} digits labelled, {target:.0%} right with certificate")
-    told = [
-        f"{means[arm]:,.0f} ({ARMS[arm]})".replace("\n", " ")
-        for arm in sorted(means, key=means.get)
-    ]
-    refused = int(total["value"].isna().sum())
+    order = sorted(names, key=lambda arm: (needed[arm].isna().all(), needed[arm].mean()))
+    told = [f"{ARMS[arm]}: {_needed(needed[arm])}".replace("\n", " ") for arm in order]
     finding = (
-        f"To have {n:,} digits labelled, at least {target:.0%} of the labels certified to be right "
-        f"(confidence 95%), took {', '.join(told)} human labels, the audit's included"
-        + (f"; {refused} of {len(total)} audits refused." if refused else ".")
+        f"Human labels, the audit's included, to have {n:,} digits labelled, at least {target:.0%} "
+        f"of the labels certified to be right (confidence 95%), mean over seeds: {'; '.join(told)}."
     )
     alt = (
         f"Dots on a logarithmic axis: human labels needed to have {n:,} digits labelled with a "
         "certificate, by hand, by random, active, and active learning from unlabelled images."
     )
     return figure, alt, finding
+
+
+def _needed(values: pd.Series) -> str:
+    """Return the mean of the labels needed, and how many audits accepted if not all did."""
+    known = values.dropna()
+    if not len(known):
+        return f"refused by all {len(values)} audits"
+    some = f" ({len(known)} of {len(values)} audits accepted)" if len(known) < len(values) else ""
+    return f"{known.mean():,.0f}{some}"
 
 
 def curves(table: pd.DataFrame) -> tuple[Figure, str, str]:

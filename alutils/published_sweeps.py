@@ -64,6 +64,13 @@ def publish(folder: Path, name: str | None = None, mended: Sequence[Path] = ()) 
             raise runs.RunError(f"{one.name}: {about['experiment']} swept; expected {experiment}")
     name = name or abouts[0]["sweep"].rpartition("-")[0]
     published_files.check_name(name, experiment)
+    rendered = any("rendered" in each.values() for about in abouts for each in about["inputs"])
+    if rendered and not name.endswith("_rendered"):
+        raise runs.RunError(
+            f"{name}: these letters are rendered, and names without _rendered are for real ones; "
+            f"publish them under another name (--as {name}_rendered), or sweep with "
+            "-p letters LETTERS.npz"
+        )
     table, timings = _merged([_read(one, experiment) for one in folders])
     apart = _telling_apart(table)
     module = _publisher(experiment)

@@ -180,7 +180,7 @@ def label_costs() -> str:
     """Return what the sweeps of `alutils.fewest_labels` came to, as a Markdown table."""
     from alutils import label_costs
 
-    table = pd.read_csv(repository_root() / "results" / "autolabel_summary.csv")
+    table = pd.read_csv(repository_root() / "results" / "label_costs_summary.csv")
     by = table.set_index(["protocol", "arm", "metric"])
     lines = [
         "| pool | asking and learning | labels trained on | accuracy on test images | labelled "
@@ -191,7 +191,7 @@ def label_costs() -> str:
 
     def cell(row: pd.Series, text: str) -> str:
         if not row["seeds"]:
-            return "refused"
+            return "none"
         interval = "" if row["seeds"] < 2 else " ({low" + text + "} to {high" + text + "})"
         return ("{mean" + text + "}" + interval).format(**row)
 
@@ -203,12 +203,13 @@ def label_costs() -> str:
             coverage = (
                 cell(row.loc["auto_coverage"], ":.1%") if "auto_coverage" in row.index else ""
             )
-            of = row.loc["certified", "of"]
+            of, missing = row.loc["certified", "of"], row.loc["labels_to_certify"]
+            some = "" if missing["seeds"] == of else f", {missing['seeds']:.0f} of {of:.0f} seeds"
             lines.append(
                 f"| {label_costs.TITLES[protocol]}, {label_costs.TARGETS[protocol]:.0%} "
                 f"| {label_costs.ARMS[arm]} ".replace("\n", " ")
                 + f"| {row.loc['n_human', 'mean']:,.0f} | {cell(row.loc['accuracy'], ':.2%')} "
-                f"| {coverage} | {cell(row.loc['labels_to_certify'], ':,.0f')} "
+                f"| {coverage} | {cell(missing, ':,.0f')}{some} "
                 f"| {of * row.loc['certified', 'mean']:.0f} of {of:.0f}, "
                 f"{of * row.loc['broken', 'mean']:.0f} |"
             )
@@ -235,16 +236,24 @@ def reached() -> str:
     """Return after how many labels the published accuracies are reached, as a Markdown list."""
     from alutils import label_costs
 
-    table = pd.read_csv(repository_root() / "results" / "autolabel_summary.csv")
+    results = repository_root() / "results"
+    table = pd.read_csv(results / "label_costs_summary.csv")
+    first = pd.read_csv(results / "label_costs_rounds.csv").groupby(["protocol", "arm"])["n_human"]
     lines = []
     for row in table[table["metric"] == "labels_to_reach"].to_dict("records"):
         goal = label_costs.published(row["protocol"])
-        at_first = " or fewer, the first round's" if row["least"] == row["most"] else ""
-        lines.append(
-            f"- {label_costs.TITLES[row['protocol']]}, {label_costs.ARMS[row['arm']]}: the "
-            f"published {goal:.2%} is reached with {row['mean']:,.0f} labels{at_first} "
-            f"({row['least']:,.0f} to {row['most']:,.0f}, {row['seeds']} seeds).".replace("\n", " ")
-        )
+        what = f"{label_costs.TITLES[row['protocol']]}, {label_costs.ARMS[row['arm']]}"
+        if not row["seeds"]:
+            told = f"not reached in any of {row['of']} seeds"
+        elif row["most"] <= first.min()[(row["protocol"], row["arm"])]:
+            told = f"passed with the first {row['most']:,.0f} labels, in all {row['of']} seeds"
+        else:
+            told = (
+                f"reached with {row['mean']:,.0f} labels ({row['least']:,.0f} to "
+                f"{row['most']:,.0f}; {row['seeds']} of {row['of']} seeds, straight lines between "
+                "rounds)"
+            )
+        lines.append(f"- {what}: the published {goal:.2%} is {told}.".replace("\n", " "))
     return "\n".join(lines)
 
 
@@ -270,8 +279,8 @@ BLOCKS = {
     "blocks": blocks,
     "reached": reached,
     "noisy": lambda: finding("noisy_humans_guarantee"),
-    "saved": lambda: finding("autolabel_cost"),
-    "autolabel": label_costs,
+    "saved": lambda: finding("label_costs_cost"),
+    "label_costs": label_costs,
     "guarantee": guarantee,
     "claim": claim,
     "mnist": lambda: published_against_ours("mnist"),

@@ -294,3 +294,14 @@ def test_the_command_publishes_sweeps_and_renews_the_readme(made_up, sweep, tmp_
     assert set(tables.read(tmp_path / "results" / "mine.csv")["arm"]) == {
         "a1", "a2", "b1", "b2", "c1", "c2",
     }  # fmt: skip
+
+
+def test_rendered_letters_are_published_under_a_name_that_says_so(made_up, sweep, tmp_path):
+    made_up(RUN)
+    folder = sweep()
+    about = manifest.read_json(folder / "manifest.json")
+    manifest.write_json(folder / "manifest.json", about | {"inputs": [{"images": "rendered"}]})
+    with pytest.raises(runs.RunError, match="few: these letters are rendered.*--as few_rendered"):
+        published_sweeps.publish(folder)
+    assert not list((tmp_path / "results").rglob("few*"))
+    assert names(published_sweeps.publish(folder, "few_rendered"))[0] == "few_rendered.csv"
