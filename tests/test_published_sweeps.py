@@ -301,7 +301,7 @@ def test_rendered_letters_are_published_under_a_name_that_says_so(made_up, sweep
     folder = sweep()
     about = manifest.read_json(folder / "manifest.json")
     manifest.write_json(folder / "manifest.json", about | {"inputs": [{"images": "rendered"}]})
-    with pytest.raises(runs.RunError, match="few: these letters are rendered.*--as few_rendered"):
+    with pytest.raises(runs.RunError, match=r"few: these letters are rendered.*--as few_rendered"):
         published_sweeps.publish(folder)
     assert not list((tmp_path / "results").rglob("few*"))
     assert names(published_sweeps.publish(folder, "few_rendered"))[0] == "few_rendered.csv"
