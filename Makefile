@@ -24,7 +24,8 @@ bench: $(READY)              ## speed beside the published procedures, as ratios
 	$(BIN)/python -m benchmarks
 
 # The sweeps of label costs that need no letters of one's own.
-COSTS = autolabel_mnist autolabel_active autolabel_random autolabel_article autolabel_letters
+COSTS = autolabel_mnist autolabel_active autolabel_random autolabel_article autolabel_letters \
+    autolabel_letters_many
 
 sweep: $(READY)              ## the full profile: makes the reference tables in results/ (hours)
 	$(BIN)/python -m alutils reference mnist az_explore
