@@ -11,7 +11,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from alutils import compare, tables
 from alutils.paths import repository_root
@@ -32,6 +32,7 @@ ARMS = {
     "active_unlabelled": "active, learning from\nthe unlabelled, too",
     "active_rendered": "and from rendered\nletters first",
 }
+_THOUSANDS = FuncFormatter(lambda x, _: f"{x:,.0f}")
 _COLOURS = dict(zip(ARMS, sns.color_palette("colorblind", len(ARMS)), strict=True))
 _MARKERS = dict(zip(ARMS, "so^D", strict=True))
 POINTS_TABLE = {"article": ("mnist", "active"), "letters": ("az", "as_published")}
@@ -160,9 +161,9 @@ def cost(table: pd.DataFrame) -> tuple[Figure, str, str]:
             )  # fmt: skip
         axes.set_yticks(range(1 + len(names)), ["by hand", *(ARMS[arm] for arm in names)])
         axes.set(xscale="log", xlim=(100, 400_000), ylim=(len(names) + 0.5, -0.5))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+        axes.xaxis.set_major_formatter(_THOUSANDS)
         axes.set_xlabel("human labels in all, the audit's included (logarithmic); a mark a seed")
-        axes.set_title(f"{n:,} digits labelled, {target:.0%} right with certificate")
+        axes.set_title(f"{n:,} digits labelled, at least {target:.0%} right with certificate")
     order = sorted(names, key=lambda arm: (needed[arm].isna().all(), needed[arm].mean()))
     told = [f"{ARMS[arm]}: {_needed(needed[arm])}".replace("\n", " ") for arm in order]
     finding = (
@@ -212,6 +213,10 @@ def curves(table: pd.DataFrame) -> tuple[Figure, str, str]:
             if goal is not None:
                 axes.axhline(100 * goal, color="0.35", linestyle=":", label="published")
             axes.set(xlabel="labels trained on", title=TITLES[protocol])
+            if mine["n_human"].max() > 10 * mine["n_human"].min():
+                axes.set_xscale("log")
+                axes.xaxis.set_minor_formatter(NullFormatter())
+            axes.xaxis.set_major_formatter(_THOUSANDS)
             final = mine[mine["round"] == mine.groupby(["arm", "seed"])["round"].transform("max")]
             best = final.groupby("arm")["value"].mean()
             findings.append(

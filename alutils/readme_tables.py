@@ -181,7 +181,7 @@ def label_costs() -> str:
     from alutils import label_costs
 
     table = pd.read_csv(repository_root() / "results" / "label_costs_summary.csv")
-    by = table.set_index(["protocol", "arm", "metric"])
+    by = table.set_index(["protocol", "arm", "metric"]).sort_index()
     lines = [
         "| pool | asking and learning | labels trained on | accuracy on test images | labelled "
         "automatically, certified | human labels for the whole pool, certified | certified, "
@@ -233,12 +233,13 @@ def guarantee() -> str:
 
 
 def reached() -> str:
-    """Return after how many labels the published accuracies are reached, as a Markdown list."""
+    """Return what was reached with how many labels, as a Markdown list."""
     from alutils import label_costs
 
     results = repository_root() / "results"
     table = pd.read_csv(results / "label_costs_summary.csv")
-    first = pd.read_csv(results / "label_costs_rounds.csv").groupby(["protocol", "arm"])["n_human"]
+    rounds = pd.read_csv(results / "label_costs_rounds.csv")
+    first = rounds.groupby(["protocol", "arm"])["n_human"]
     lines = []
     for row in table[table["metric"] == "labels_to_reach"].to_dict("records"):
         goal = label_costs.published(row["protocol"])
@@ -253,8 +254,19 @@ def reached() -> str:
                 f"{row['most']:,.0f}; {row['seeds']} of {row['of']} seeds, straight lines between "
                 "rounds)"
             )
-        lines.append(f"- {what}: the published {goal:.2%} is {told}.".replace("\n", " "))
-    return "\n".join(lines)
+        lines.append(f"- {what}: the published {goal:.2%} is {told}.")
+    coverage = rounds[(rounds["metric"] == "auto_coverage") & (rounds["mean"] > 0)]
+    for (protocol, arm), rows in coverage.groupby(["protocol", "arm"], sort=False):
+        best = rows.loc[rows["mean"].idxmax()]
+        target = label_costs.TARGETS[protocol]
+        n_human = f"{best['n_human']:,.0f}"
+        lines.append(
+            f"- {label_costs.TITLES[protocol]}, {label_costs.ARMS[arm]}: the largest share "
+            f"labelled automatically with a certificate for {target:.0%} is {best['mean']:.1%} of "
+            f"the pool ({best['least']:.1%} to {best['most']:.1%}), after {n_human} labels "
+            "to train on and the audit's."
+        )
+    return "\n".join(line.replace("\n", " ") for line in lines)
 
 
 def blocks() -> str:
