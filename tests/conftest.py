@@ -15,6 +15,11 @@ hypothesis.settings.load_profile("no_deadline")
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the notebooks first: one file of many minutes, which at the end would run alone."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/test_notebooks.py"))
+
+
 @pytest.fixture(scope="session")
 def digits():
     """Return the article's digits as (x, y, x_test, y_test)."""

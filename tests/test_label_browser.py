@@ -85,7 +85,8 @@ def serve(tmp_path):
             server.task_dispatcher.shutdown()
             server.close()
             for channel in open_ones:  # else the browser waits for answers on them
-                channel.socket.close()
+                if (socket := channel.socket) is not None:  # None: the server closed it meanwhile
+                socket.close()
             store.close()
 
         ends.append(end)
