@@ -86,7 +86,7 @@ def serve(tmp_path):
             server.close()
             for channel in open_ones:  # else the browser waits for answers on them
                 if (socket := channel.socket) is not None:  # None: the server closed it meanwhile
-                socket.close()
+                    socket.close()
             store.close()
 
         ends.append(end)
