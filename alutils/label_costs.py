@@ -65,10 +65,7 @@ def summary(table: pd.DataFrame, timings: pd.DataFrame | None = None) -> pd.Data
     more was wrong than promised), ``labels_to_reach`` of the published accuracy, where there is
     one, ``wall_s`` of a whole cell.
     """
-    last = table.merge(
-        table.groupby(["protocol", "arm", "seed"], as_index=False)["round"].max(),
-        on=["protocol", "arm", "seed", "round"],
-    )
+    last = _last(table)
     parts = [last[["protocol", "arm", "seed", "metric", "value"]]]
     accuracy = last[last["metric"] == "accuracy"]
     parts.append(accuracy.assign(metric="n_human", value=accuracy["n_human"].astype(float)))
@@ -104,6 +101,12 @@ def summary(table: pd.DataFrame, timings: pd.DataFrame | None = None) -> pd.Data
     return pd.DataFrame(records, columns=columns)
 
 
+def _last(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of each seed's last training."""
+    seeds = table.groupby(["protocol", "arm", "seed"])["round"]
+    return table[table["round"] == seeds.transform("max")]
+
+
 def rounds(table: pd.DataFrame) -> pd.DataFrame:
     """Return the mean of every metric after every training, over the seeds that have a value."""
     by = ["protocol", "arm", "round", "n_human", "split", "metric"]
@@ -136,9 +139,7 @@ def cost(table: pd.DataFrame) -> tuple[Figure, str, str]:
     of = table[table["protocol"] == "mnist"]
     n = int(of.loc[of["split"] == "pool", "n_eval"].iloc[0])
     target = TARGETS["mnist"]
-    last = of.merge(
-        of.groupby(["arm", "seed"], as_index=False)["round"].max(), on=["arm", "seed", "round"]
-    )
+    last = _last(of)
     total = last[last["metric"] == "labels_to_certify"]
     names = [arm for arm in ARMS if (total["arm"] == arm).any()]
     needed = {arm: total.loc[total["arm"] == arm, "value"] for arm in names}
@@ -217,8 +218,7 @@ def curves(table: pd.DataFrame) -> tuple[Figure, str, str]:
                 axes.set_xscale("log")
                 axes.xaxis.set_minor_formatter(NullFormatter())
             axes.xaxis.set_major_formatter(_THOUSANDS)
-            final = mine[mine["round"] == mine.groupby(["arm", "seed"])["round"].transform("max")]
-            best = final.groupby("arm")["value"].mean()
+            best = _last(mine).groupby("arm")["value"].mean()
             findings.append(
                 f"{TITLES[protocol]}: {best.max():.1%} ({ARMS[best.idxmax()]})".replace("\n", " ")
             )
