@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 from label_helpers import TinyFeatures, encoded, fill, scores, stripes
 from waitress import create_server
@@ -15,7 +16,7 @@ from waitress import create_server
 from alutils.labelling import pictures
 from alutils.labelling.app import create_app
 from alutils.labelling.loop import LabellingLoop
-from alutils.labelling.records import Filter, UnavailableError
+from alutils.labelling.records import Filter, Model, UnavailableError
 from alutils.labelling.security import access
 from alutils.labelling.store import Store
 
@@ -140,6 +141,14 @@ def ready(page, other_than: str = "") -> str:
 def saved(page) -> None:
     """Wait until all that was done is acknowledged."""
     page.wait_for_selector(".alq[data-waiting='0']")
+
+
+def until(page, condition: Callable[[], object]) -> None:
+    """Wait until something has happened, while the page's requests are dealt with."""
+    end = time.monotonic() + WAIT_MS / 1000
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        page.wait_for_timeout(20)
 
 
 def kind(site: Site, item: str) -> str:
@@ -294,6 +303,56 @@ def test_two_browsers_at_once_never_get_the_same_picture(serve, visit):
     assert not set(done[0]) & set(done[1])
     assert site.store.progress().per_person == {"Ada": 12, "Bob": 12}
     playwright.expect(pages[0].get_by_text("Ada 12, Bob 12")).to_be_visible()
+
+
+def test_what_was_labelled_while_pictures_were_asked_for_does_not_come_again(serve, visit):
+    site = serve(30)
+    page = visit(site)
+    done = label(site, page, 5)
+    ready(page, done[-1])
+    saved(page)
+    held = {}
+    page.route("**/api/label", lambda route: held.update(label=route))
+    page.route("**/api/next", lambda route: held.update(next=route))
+    done += label(site, page, 1)  # few are left: the next are asked for while this is being sent
+    ready(page, done[-1])
+    until(page, lambda: len(held) == 2)
+    before = held["next"].fetch()  # the server answers: the picture has no label yet
+    assert done[-1] in {str(item["id"]) for item in before.json()["items"]}
+    held["label"].continue_()
+    saved(page)
+    held["next"].fulfill(response=before)  # and the browser hears of it when the label is saved
+    page.unroute_all()
+    done += label(site, page, 8)
+    saved(page)
+    assert len(set(done)) == 14 == site.store.progress().human
+    assert page.get_by_role("alert").is_hidden()
+
+
+def test_only_some_pictures_even_where_others_had_been_asked_for(serve, visit):
+    site = serve(40)
+    items = site.store.snapshot()["id"]
+    sure = np.arange(len(items)) % 2
+    model = Model("m" * 64, CLASSES, 10, "", "")
+    site.store.set_scores(model, items, 1 + sure, np.where(sure, 0.9, 0.3))
+    page = visit(site)
+    done = label(site, page, 5)
+    ready(page, done[-1])
+    saved(page)
+    held = {}
+    page.route("**/api/next", lambda route: route.continue_() if held else held.update(next=route))
+    done += label(site, page, 1)
+    until(page, lambda: held)
+    before = held["next"].fetch()
+    page.get_by_text("Only some pictures").click()
+    page.get_by_label("Confidence up to %").fill("95")
+    page.get_by_label("Predicted as").select_option("C")
+    held["next"].fulfill(response=before)
+    page.get_by_role("application").focus()
+    done = [int(item) for item in label(site, page, 12)]
+    saved(page)
+    assert len(set(done)) == 12 and set(done) <= set(items[sure == 1].tolist())
+    assert site.store.release("Ada") <= 10  # what came for the old order was given back
 
 
 def test_labels_given_without_a_connection_are_kept_and_sent_later(serve, visit):

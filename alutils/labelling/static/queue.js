@@ -66,8 +66,9 @@ export class Outbox {
     return this.waiting.length;
   }
 
-  holds(item) {
-    return this.waiting.some((entry) => entry.request.item === item);
+  // The pictures of what is kept.
+  get items() {
+    return this.waiting.map((entry) => entry.request.item);
   }
 
   // `name` is the picture's, to tell by
@@ -133,8 +134,10 @@ export function mountQueue(root, options) {
     urls: new Map(),
     where: null,
     loading: false,
+    answered: new Set(), // pictures that were with the server unanswered when it was last asked
+    order: 0, // grows when what was asked for before is not wanted any more
+    released: Promise.resolve(), // when all that was given back is free
     undoing: 0,
-    given: 0,
     status: null,
     ended: false,
     done: "", // what was done last and is not read aloud yet
@@ -251,7 +254,12 @@ export function mountQueue(root, options) {
   async function refill() {
     if (state.loading || state.ended) return;
     state.loading = true;
+    // The server may offer these, and what is answered meanwhile, because it has not heard yet.
+    state.answered = new Set(outbox.items);
+    let again = false;
     try {
+      await state.released;
+      const { order } = state;
       const n = Math.min(HOLD + outbox.size, 100);
       const request = state.where ? { n, where: state.where } : { n };
       const { items } = await transport.ask("next", request);
@@ -259,16 +267,33 @@ export function mountQueue(root, options) {
       // What is on the screen gets a first prediction, but none changes under somebody's fingers.
       if (now?.predicted && !current().predicted) Object.assign(current(), now);
       const known = new Set(state.items.map((item) => item.id));
-      const fresh = items.filter((item) => !known.has(item.id) && !outbox.holds(item.id));
-      state.items.push(...fresh);
+      const fresh = items.filter((item) => !known.has(item.id) && !state.answered.has(item.id));
       hideAlert("next");
-      fresh.forEach(prefetch);
+      if (order === state.order) {
+        state.items.push(...fresh);
+        fresh.forEach(prefetch);
+        again = items.length > 0 && !current() && !outbox.size; // what was skipped may come again
+      } else {
+        giveBack(fresh);
+        again = true;
+      }
     } catch (error) {
       showAlert("next", `No new pictures: ${error.message}.`, () => refill());
     } finally {
       state.loading = false;
       show();
     }
+    if (again) refill();
+  }
+
+  // Let others have these; what has been asked for and not come yet is given back as well.
+  function giveBack(items) {
+    state.order += 1;
+    items.forEach(forget);
+    const request = { items: items.map((item) => item.id) };
+    state.released = state.released
+      .then(() => items.length && transport.ask("release", request))
+      .catch((error) => announce(`The pictures ahead are still held: ${error.message}`));
   }
 
   async function prefetch(item) {
@@ -357,7 +382,7 @@ export function mountQueue(root, options) {
 
   function advance() {
     const item = state.items.shift();
-    state.given += 1;
+    state.answered.add(item.id);
     show();
     forget(item);
     if (state.items.length < LOW) refill();
@@ -457,30 +482,17 @@ export function mountQueue(root, options) {
     }
   }
 
-  async function renew() {
-    const ahead = state.items.splice(KEEP);
-    ahead.forEach(forget);
-    try {
-      if (ahead.length) await transport.ask("release", { items: ahead.map((item) => item.id) });
-    } catch {
-      return; // they stay this person's and come again
-    }
+  function renew() {
+    giveBack(state.items.splice(KEEP));
     refill();
   }
 
-  async function refilter() {
+  function refilter() {
     state.where = {};
     if (predictedSelect.value) state.where.predicted = predictedSelect.value;
     if (highInput.value !== "") state.where.high = Number(highInput.value) / 100;
     if (!Object.keys(state.where).length) state.where = null;
-    const items = state.items.map((item) => item.id);
-    state.items.forEach(forget);
-    state.items = [];
-    try {
-      if (items.length) await transport.ask("release", { items });
-    } catch (error) {
-      announce(`The pictures ahead are still held: ${error.message}`);
-    }
+    giveBack(state.items.splice(0));
     refill();
   }
 
