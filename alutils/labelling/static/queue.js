@@ -494,6 +494,7 @@ export function mountQueue(root, options) {
     if (!Object.keys(state.where).length) state.where = null;
     giveBack(state.items.splice(0));
     refill();
+    show(); // at once: what is on the screen is this person's no longer
   }
 
   // --- keys ----------------------------------------------------------------------------------
