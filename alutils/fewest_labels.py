@@ -23,6 +23,7 @@ from alutils.labels import Source
 from alutils.oracles import Oracle, Perfect
 from alutils.parameters import ParameterError, nearest
 from alutils.scenarios import PoolState, Ranking, View, by_score, check_loop, pool_based
+from alutils.weighted_audits import plan_weighted_audit
 
 PUBLISHED_BY = "alutils.label_costs"
 
@@ -134,6 +135,7 @@ def check(
     audit: int = 400,
     expected_wrong: float = 0.002,
     most: int = 1500,
+    weighted: bool = False,
     n_pool: int = 0,
     letters: str = "rendered",
 ) -> None:
@@ -146,6 +148,8 @@ def check(
         raise ParameterError("arm", arm, f"only letters are rendered, not {setting}")
     if ARMS[arm].rendered and letters == "rendered":
         raise ParameterError("arm", arm, "the letters are rendered themselves", "give real ones")
+    if not isinstance(weighted, bool):
+        raise ParameterError("weighted", weighted, "expected true or false")
     for name, value in (
         ("seed", seed), ("by_hand", by_hand), ("audit", audit), ("n_pool", n_pool),
         ("last_members", last_members), ("last_steps", last_steps), ("last_views", last_views),
@@ -162,7 +166,7 @@ def check(
         raise ParameterError("n_pool", n_pool, f"{setting} has {SIZES[setting]}")
     check_loop(n_pool or budget, batch, budget, first)
     if n_pool:
-        _check_rest(n_pool, budget, by_hand, target, level, expected_wrong, most)
+        _check_rest(n_pool, budget, by_hand, target, level, expected_wrong, most, weighted)
 
 
 def _check_rest(
@@ -173,6 +177,7 @@ def _check_rest(
     level: float,
     expected_wrong: float,
     most: int,
+    weighted: bool,
 ) -> None:
     """Raise ParameterError where nothing would be left, or its audit could not be planned."""
     if budget >= n_pool:
@@ -180,7 +185,10 @@ def _check_rest(
     left, allowed = n_pool - budget - by_hand, whole_pool.allowed_errors(n_pool, target)
     if left > 0:
         held_to = whole_pool.attempt_level(level, 1)
-        plan_audit(left, allowed, level=held_to, rate=expected_wrong, most=min(most, left))
+        plan = {"level": held_to, "rate": expected_wrong, "most": min(most, left)}
+        plan_audit(left, allowed, **plan)
+        if weighted:
+            plan_weighted_audit(np.ones(left), allowed, **plan)
 
 
 def prepare(*, setting: str = "mnist", letters: str = "rendered", **others: Any) -> dict[str, str]:
@@ -222,6 +230,7 @@ def run(
     audit: int = 400,
     expected_wrong: float = 0.002,
     most: int = 1500,
+    weighted: bool = False,
     n_pool: int = 0,
     letters: str = "rendered",
 ) -> pd.DataFrame:
@@ -238,6 +247,8 @@ def run(
         of each image that it looks at then; no members or steps: none
     by_hand, target, level, expected_wrong, most : of `whole_pool.finish`, tried after every round
         on a copy, each time as if it were the only attempt
+    weighted : whether that audit looks oftener where the model is less sure; a uniform one of the
+        same model is then tried, too
     audit : labels of the audit that certifies a threshold, another after every round
     n_pool : items in the pool, the first of the setting's; 0 for all
     letters : data set of the letters setting
@@ -255,12 +266,14 @@ def run(
         certified, those trained on included; undefined where the audit refuses
     labels_audit (pool) : those of them, or of the refused attempt, that were audited
     wrong_left (pool) : wrong labels in the pool labelled so; undefined where refused
+    labels_to_certify_uniform, labels_audit_uniform, wrong_left_uniform (pool) : the same by a
+        uniform audit, where ``weighted``
     """
     check(**locals())  # nothing else is bound yet
     how, data = ARMS[arm], source(setting, seed, n_pool, letters)
     n = len(data.labels)
     check_loop(n, batch, budget, first)
-    _check_rest(n, budget, by_hand, target, level, expected_wrong, most)
+    _check_rest(n, budget, by_hand, target, level, expected_wrong, most, weighted)
     oracle = Perfect(data.labels)
     classifier = network(how, data, seed=seed, members=members, steps=steps)
     state = PoolState.start(n, np.random.default_rng([seed, 0]).permutation(n))
@@ -275,6 +288,7 @@ def run(
     def look(number: int, model: ConvNet) -> list[dict[str, Any]]:
         rows = _after(
             state, seen["p"], data, oracle, _audit_chance(seed, number),
+            _weighted_chance(seed, number) if weighted else None,
             by_hand=by_hand, target=target, level=level, audit=audit,
             expected_wrong=expected_wrong, most=most,
         )  # fmt: skip
@@ -308,12 +322,18 @@ def _audit_chance(seed: int, number: int) -> np.random.Generator:
     return np.random.default_rng([seed, 1, number] if number > 1 else [seed, 2, 2 + number])
 
 
+def _weighted_chance(seed: int, number: int) -> np.random.Generator:
+    """Return the generator of a round's weighted audit."""
+    return np.random.default_rng([seed, 1000, number])  # no experiment averages so many networks
+
+
 def _after(
     state: PoolState,
     probabilities: np.ndarray,
     data: Setting,
     oracle: Oracle,
     rng: np.random.Generator,
+    weighted: np.random.Generator | None,
     *,
     by_hand: int,
     target: float,
@@ -338,16 +358,19 @@ def _after(
         n_auto = int(chosen.sum())
         values["auto_coverage"] = n_auto / n
         values["auto_precision"] = right[chosen].mean() if n_auto else np.nan
-    tried = state.copy()
-    done = whole_pool.finish(
-        tried, probabilities, oracle, rng, target=target, level=level,
-        by_hand=min(by_hand, len(state.pool)), expected_wrong=expected_wrong, most=most,
-    )  # fmt: skip
-    book = tried.book
-    values["labels_audit"] = len(done.audited)
-    values["labels_to_certify"] = book.n_human if done.certified else np.nan
-    wrong = (book.label != truth)[book.source == Source.AUTO].sum()
-    values["wrong_left"] = wrong if done.certified else np.nan
+    tries = {"": rng} if weighted is None else {"": weighted, "_uniform": rng}
+    for name, chance in tries.items():
+        tried = state.copy()
+        done = whole_pool.finish(
+            tried, probabilities, oracle, chance, target=target, level=level,
+            by_hand=min(by_hand, len(state.pool)), expected_wrong=expected_wrong, most=most,
+            weighted=chance is weighted,
+        )  # fmt: skip
+        book = tried.book
+        wrong = (book.label != truth)[book.source == Source.AUTO].sum()
+        values["labels_audit" + name] = len(done.audited)
+        values["labels_to_certify" + name] = book.n_human if done.certified else np.nan
+        values["wrong_left" + name] = wrong if done.certified else np.nan
     return [
         {"split": "pool", "metric": metric, "value": float(value), "n_auto": n_auto, "n_eval": n}
         for metric, value in values.items()

@@ -33,6 +33,7 @@ METRICS = (
     "mcc", "share_unsure", "share_human", "auto_coverage", "auto_precision", "auto_wrong",
     "n_moved", "labels_to_reach", "wall_s",
     "n_wrong", "labels_to_certify", "labels_audit", "wrong_left",
+    "labels_to_certify_uniform", "labels_audit_uniform", "wrong_left_uniform",
     # `alutils.noisy_humans`: wrong human labels, the search for them, audits at targets in per cent
     "wrong_labels_first", "wrong_labels", "n_suspects", "n_suspects_wrong", "suspects_precision",
     "suspects_recall", "human_answers", "certified_99", "auto_coverage_99", "broken_99",

@@ -2,10 +2,11 @@
 
 What `finish` promises is about the whole pool: *of all its labels, those of people and those of the
 model, at least ``target`` are right*. After the last training the most unsure items are labelled by
-hand. Of what then is left a random sample is audited, in an order and by a plan that are fixed
-before its first label (`alutils.audit_plans`). Only if the plan accepts does the model label the
-others. The sample is drawn after the model is final and from what it is to label: which items were
-asked for before cannot bias it.
+hand. Of what then is left a random sample is audited, by a plan that is fixed before its first
+label: every item as likely as any other (`alutils.audit_plans`), or the more likely the less sure
+the model is (`alutils.weighted_audits`), which takes fewer labels where it knows what it does not
+know. Only if the plan accepts does the model label the others. The sample is drawn after the model
+is final and from what it is to label: which items were asked for before cannot bias it.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from fractions import Fraction
 import numpy as np
 
 from alutils import oracles, queries
-from alutils.audit_plans import AuditPlan, plan_audit
+from alutils.audit_plans import CERTIFIED, GO_ON, AuditPlan, plan_audit
 from alutils.audits import check_count, check_open_fraction
 from alutils.labels import Source
 from alutils.oracles import Oracle
 from alutils.parameters import ParameterError
 from alutils.scenarios import PoolState
+from alutils.weighted_audits import WeightedPlan, plan_weighted_audit
 
 _planned = functools.lru_cache(maxsize=256)(plan_audit)  # simulations ask for one plan often
 
@@ -41,7 +43,7 @@ class Finished:
     certified : whether the promise holds, and the model has labelled what was left
     by_hand, audited : (n,) int64, the items that people labelled, in the order they were asked for
     errors : audited items that the model had wrong; they bear the human label
-    plan : of the audit
+    plan : of the audit, uniform or weighted
     target, level : of the promise; ``plan.level`` is the higher one that this attempt was held to
     n_items : labels that the promise is about
     """
@@ -50,7 +52,7 @@ class Finished:
     by_hand: np.ndarray
     audited: np.ndarray
     errors: int
-    plan: AuditPlan
+    plan: AuditPlan | WeightedPlan
     target: float
     level: float
     n_items: int
@@ -115,6 +117,7 @@ def finish(
     by_hand: int = 0,
     expected_wrong: float = 0.002,
     most: int | None = None,
+    weighted: bool = False,
     attempt: int = 1,
 ) -> Finished:
     """Label what is left of a pool, if an audit says that the model may.
@@ -134,6 +137,8 @@ def finish(
     expected_wrong : share of the model's labels that is guessed to be wrong then. The plan costs
         fewest labels if that is so; the promise holds whatever is true
     most : audit labels at most, before the attempt is given up; chosen by the plan if None
+    weighted : whether the audit looks oftener where the model is less sure, by one minus its
+        confidence. Fewer labels if it is wrong there mostly; the promise holds whatever is true
     attempt : which one this is on this pool, from 1 on: every failed one costs some of the risk,
         and so does one that was broken off in its audit
 
@@ -168,39 +173,104 @@ def finish(
     order = np.argsort(-queries.margin(probabilities), kind="stable")[:by_hand]
     left = np.delete(np.arange(len(pool)), order)
 
-    def plan() -> AuditPlan:
+    def plan() -> AuditPlan | WeightedPlan:
         allowed = allowed_errors(n_items, target) - len(state.declined)
         if allowed < 0:
             raise ParameterError(
                 "target", target, f"{len(state.declined)} items were not answered, too many for it"
             )
         end = None if most is None else min(most, len(left))
+        if weighted and len(left):
+            doubt = 1 - probabilities[left].max(axis=1).astype(float)
+            return plan_weighted_audit(
+                np.maximum(doubt, 0), allowed, level=held_to, rate=expected_wrong, most=end
+            )
         return _planned(len(left), allowed, level=held_to, rate=expected_wrong, most=end)
 
     def ask(places: np.ndarray, rest: np.ndarray) -> np.ndarray:
-        """Write the answers down; return which of them the model has right."""
+        """Write the answers down; return which of them the model has wrong."""
         items = pool[places]
+        if not len(items):
+            return np.zeros(0, bool)
         told = oracles.checked(oracle(items), items, probabilities.shape[1])
         book.add(items[told >= 0], told[told >= 0], Source.HUMAN, number)
         state.declined = np.concatenate([state.declined, items[told < 0]])
         state.pool = pool[np.sort(rest)]
-        return told == predicted[places]
+        return told != predicted[places]
 
     number = int(book.round.max(initial=-1)) + 1
-    plan()  # says what does not fit before anybody is asked
+    planned, unanswered = plan(), len(state.declined)  # says what does not fit before any question
     ask(order, left)
-    planned = plan()  # fewer errors are allowed where some had no answer
-    waiting = rng.permutation(left)
-    n = errors = 0
-    while planned.decision(n, errors) == "go on":
+    if len(state.declined) > unanswered:
+        planned = plan()  # fewer errors are allowed now
+    audit = (_Weighted if isinstance(planned, WeightedPlan) else _Uniform)(planned, rng)
+    while audit.decision() == GO_ON:
         # In pieces, so that nobody labels on where the audit is refused already.
-        sample = waiting[n : min(planned.next_look(n, errors), n + PIECE)]
-        right = ask(sample, waiting[n + len(sample) :])
-        n, errors = n + len(sample), errors + int((~right).sum())
-    certified = planned.decision(n, errors) == "certified"
+        sample = audit.following()
+        rest = np.setdiff1d(np.arange(len(left)), np.concatenate([audit.labelled, sample]))
+        audit.tell(ask(left[sample], left[rest]))
+    certified = audit.decision() == CERTIFIED
     if certified:
-        rest = np.sort(waiting[n:])
+        rest = np.delete(left, audit.labelled)
         book.add(pool[rest], predicted[rest], Source.AUTO, number)
         state.pool = pool[:0]
-    audited = pool[waiting[:n]]
-    return Finished(certified, pool[order], audited, errors, planned, target, level, n_items)
+    audited = pool[left[audit.labelled]]
+    return Finished(certified, pool[order], audited, audit.errors, planned, target, level, n_items)
+
+
+class _Uniform:
+    """An audit by an `AuditPlan` while it goes on: items in a random order."""
+
+    def __init__(self, plan: AuditPlan, rng: np.random.Generator) -> None:
+        self.plan, self.order = plan, rng.permutation(plan.population)
+        self.n = self.errors = 0
+
+    @property
+    def labelled(self) -> np.ndarray:
+        """Places, in what is audited, of the items that have been told."""
+        return self.order[: self.n]
+
+    def decision(self) -> str:
+        return self.plan.decision(self.n, self.errors)
+
+    def following(self) -> np.ndarray:
+        """Return the places of those that are asked for next."""
+        end = min(self.plan.next_look(self.n, self.errors), self.n + PIECE)
+        return self.order[self.n : end]
+
+    def tell(self, wrong: np.ndarray) -> None:
+        """Take in which of `following` are wrong."""
+        self.n, self.errors = self.n + len(wrong), self.errors + int(wrong.sum())
+
+
+class _Weighted:
+    """An audit by a `WeightedPlan` while it goes on: items drawn again and again."""
+
+    def __init__(self, plan: WeightedPlan, rng: np.random.Generator) -> None:
+        self.plan, self.rng = plan, rng
+        self.labelled = np.empty(0, np.int64)
+        self.wrong = np.zeros(plan.population, bool)
+        self.n, self.found = 0, np.empty(0, np.int64)
+        self.drawn = self.asked = self.found
+
+    @property
+    def errors(self) -> int:
+        """Different items that are wrong."""
+        return int(self.wrong.sum())
+
+    def decision(self) -> str:
+        return self.plan.decision(self.n, self.found, len(self.labelled))
+
+    def following(self) -> np.ndarray:
+        """Return the places of those that are asked for next; none if all drawn are known."""
+        n = self.plan.draws_left(self.n, self.found)  # no more than may be needed
+        self.drawn = self.plan.draw(min(n, PIECE), self.rng)
+        self.asked = np.setdiff1d(self.drawn, self.labelled)
+        return self.asked
+
+    def tell(self, wrong: np.ndarray) -> None:
+        """Take in which of `following` are wrong."""
+        self.labelled = np.concatenate([self.labelled, self.asked])
+        self.wrong[self.asked] = wrong
+        self.n += len(self.drawn)
+        self.found = np.concatenate([self.found, self.drawn[self.wrong[self.drawn]]])

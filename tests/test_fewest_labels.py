@@ -1,5 +1,7 @@
 """The experiment that counts labels: its rows, checked against the truth that it was given."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +16,9 @@ TINY = {
     "by_hand": 20, "target": 0.6, "audit": 60, "expected_wrong": 0.2, "most": 120, "n_pool": 700,
 }  # fmt: skip
 
+KINDS = {"random": ("",), "active_unlabelled": ("", "_uniform")}
+"""Of audits: a weighted one comes with a uniform one to compare it with."""
+
 
 @pytest.fixture(autouse=True)
 def few_letters(monkeypatch):
@@ -27,7 +32,7 @@ def rows():
     with pytest.MonkeyPatch.context() as patch:
         train, _ = datasets.mnist_article()
         patch.setattr(datasets, "load", lambda spec: train.take(np.arange(1000)))
-        return {arm: run(arm=arm, **TINY) for arm in ("random", "active_unlabelled")}
+        return {arm: run(arm=arm, weighted=len(kinds) > 1, **TINY) for arm, kinds in KINDS.items()}
 
 
 def value(table, metric, number):
@@ -45,17 +50,22 @@ def test_rows_are_of_the_long_table_and_every_round_is_there(rows):
         assert set(tidy["metric"]) == {
             "accuracy", "n_wrong", "auto_coverage", "auto_precision", "labels_to_certify",
             "labels_audit", "wrong_left",
+        } | {
+            name + "_uniform"
+            for name in ("labels_to_certify", "labels_audit", "wrong_left")
+            if len(KINDS[arm]) > 1
         }  # fmt: skip
 
 
 def test_the_cost_is_what_was_trained_on_by_hand_and_audited(rows):
     certified = 0
-    for table in rows.values():
-        for number, n_human in ((0, 60), (1, 120), (2, 180)):
-            cost, audited = (
-                value(table, name, number) for name in ("labels_to_certify", "labels_audit")
+    for arm, table in rows.items():
+        for number, kind in itertools.product(range(3), KINDS[arm]):
+            n_human = 60 * (1 + number)
+            cost, audited, left = (
+                value(table, name + kind, number)
+                for name in ("labels_to_certify", "labels_audit", "wrong_left")
             )
-            left = value(table, "wrong_left", number)
             assert np.isnan(cost) == np.isnan(left)
             if not np.isnan(cost):
                 certified += 1
