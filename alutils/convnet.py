@@ -35,6 +35,8 @@ LABELLED_FIRST = 0.2
 RATE, WARM_UP, DECAY = 3e-3, 0.05, 1e-3
 """Highest learning rate; the share of the steps in which it rises to it, before it falls as a
 cosine to zero; decoupled weight decay (AdamW, Loshchilov and Hutter 2019)."""
+WIDTH = 16
+"""Maps of the first convolution, where nothing else is said."""
 DROPOUT = 0.3
 MEMORY = 0.95
 """Of the means and variances that normalise when predicting, from step to step."""
@@ -86,7 +88,7 @@ class ConvNet:
         seed: int = 0,
         members: int = 1,
         steps: int = 2000,
-        width: int = 16,
+        width: int = WIDTH,
         tau: float = 0.95,
         views: int = 0,
         distortion: Distortion = USUAL,

@@ -18,7 +18,7 @@ import pandas as pd
 from alutils import datasets, promises, queries, rendering, whole_pool
 from alutils.audit_plans import plan_audit
 from alutils.audits import check_count, check_fraction, check_open_fraction, draw_audit
-from alutils.convnet import ConvNet
+from alutils.convnet import WIDTH, ConvNet
 from alutils.labels import Source
 from alutils.oracles import Oracle, Perfect
 from alutils.parameters import ParameterError, nearest
@@ -129,6 +129,7 @@ def check(
     last_members: int = 0,
     last_steps: int = 0,
     last_views: int = 0,
+    last_width: int = WIDTH,
     by_hand: int = 100,
     target: float = 0.99,
     level: float = 0.95,
@@ -158,7 +159,9 @@ def check(
     check_fraction("growth", growth)
     for name, share in (("target", target), ("level", level), ("expected_wrong", expected_wrong)):
         check_open_fraction(name, share)
-    for name, value in (("members", members), ("steps", steps), ("most", most)):
+    for name, value in (
+        ("members", members), ("steps", steps), ("most", most), ("last_width", last_width),
+    ):  # fmt: skip
         if value < 1:
             raise ParameterError(name, value, "expected 1 or more")
     n_pool = n_pool or SIZES.get(setting, 0)
@@ -197,7 +200,14 @@ def prepare(*, setting: str = "mnist", letters: str = "rendered", **others: Any)
 
 
 def network(
-    arm: Arm, data: Setting, *, seed: int, members: int, steps: int, views: int = 0
+    arm: Arm,
+    data: Setting,
+    *,
+    seed: int,
+    members: int,
+    steps: int,
+    views: int = 0,
+    width: int = WIDTH,
 ) -> ConvNet:
     """Return the untrained network of an arm."""
     prior = None
@@ -206,7 +216,7 @@ def network(
         prior = drawn.images, drawn.labels
     return ConvNet(
         data.n_classes, data.images if arm.unlabelled else None, prior,
-        seed=seed, members=members, steps=steps, views=views,
+        seed=seed, members=members, steps=steps, views=views, width=width,
     )  # fmt: skip
 
 
@@ -224,6 +234,7 @@ def run(
     last_members: int = 0,
     last_steps: int = 0,
     last_views: int = 0,
+    last_width: int = WIDTH,
     by_hand: int = 100,
     target: float = 0.99,
     level: float = 0.95,
@@ -243,8 +254,9 @@ def run(
     first, batch, budget : labels in the first round, in the others, in all, to train on
     growth : a round asks for this share of the labels so far, where that is more than ``batch``
     members, steps : of the networks in the rounds
-    last_members, last_steps, last_views : of one more training on the whole budget, and the copies
-        of each image that it looks at then; no members or steps: none
+    last_members, last_steps, last_views, last_width : of one more training on the whole budget,
+        the copies of each image that it looks at then, the maps of these networks' first
+        convolution; no members or steps: none
     by_hand, target, level, expected_wrong, most : of `whole_pool.finish`, tried after every round
         on a copy, each time as if it were the only attempt
     weighted : whether that audit looks oftener where the model is less sure; a uniform one of the
@@ -308,8 +320,9 @@ def run(
         rows += look(done.number, classifier)
     if last_members and last_steps:
         best = network(
-            how, data, seed=seed, members=last_members, steps=last_steps, views=last_views
-        )
+            how, data, seed=seed, members=last_members, steps=last_steps, views=last_views,
+            width=last_width,
+        )  # fmt: skip
         best.fit(data.images[state.book.order], state.book.labels)
         seen["p"] = best.predict_proba(data.images[state.pool])
         rows += look(done.number + 1, best)

@@ -255,6 +255,20 @@ def reached() -> str:
                 "rounds)"
             )
         lines.append(f"- {what}: the published {goal:.2%} is {told}.")
+    by = table.set_index(["protocol", "arm", "metric"])
+    for row in table[table["metric"] == "labels_to_certify_uniform"].to_dict("records"):
+        ours = by.loc[(row["protocol"], row["arm"], "labels_to_certify")]
+        told = [
+            f"{each['mean']:,.0f} labels in all ({each['seeds']} of {each['of']} accepted)"
+            if each["seeds"]
+            else f"more than it may (none of {each['of']} accepted)"
+            for each in (ours, row)
+        ]
+        lines.append(
+            f"- {label_costs.TITLES[row['protocol']]}, {label_costs.ARMS[row['arm']]}: an audit "
+            f"that looks where the model is unsure takes {told[0]}, a uniform one of the same "
+            f"models {told[1]}."
+        )
     coverage = rounds[(rounds["metric"] == "auto_coverage") & (rounds["mean"] > 0)]
     for (protocol, arm), rows in coverage.groupby(["protocol", "arm"], sort=False):
         best = rows.loc[rows["mean"].idxmax()]

@@ -17,7 +17,7 @@ import pandas as pd
 from scipy import stats
 
 from alutils import fewest_labels, queries
-from alutils.audit_plans import plan_audit
+from alutils.audit_plans import CERTIFIED, plan_audit
 from alutils.audits import (
     check_audit,
     check_count,
@@ -29,6 +29,7 @@ from alutils.certificates import THRESHOLDS, labels_needed, lower_bound
 from alutils.oracles import Perfect
 from alutils.parameters import ParameterError, nearest
 from alutils.scenarios import PoolState, Ranking, View, by_score, pool_based
+from alutils.weighted_audits import plan_weighted_audit
 from alutils.whole_pool import allowed_errors
 
 RULES = {
@@ -37,10 +38,11 @@ RULES = {
     "best on validation": "the lowest threshold at which the audit looks right",
     "certified": "the lowest threshold that the audit certifies",
     "whole pool": "everything, if a planned audit accepts it",
+    "whole pool, weighted": "everything, if an audit accepts it that looks where the model doubts",
 }
 """Rules by name, and what each labels automatically."""
 FIXED = {"fixed 0.6": 0.6, "fixed 0.9": 0.9}
-WHOLE = "whole pool"
+WHOLE = ("whole pool", "whole pool, weighted")
 
 
 def scores(
@@ -126,7 +128,7 @@ def simulate(
     rng : of the audits
     rules : of `RULES`
     thresholds : strictly descending, the list that both rules choose from that ask the audit
-    margin, n_human, by_hand, expected_wrong, most : of the rule ``whole pool`` alone: how unsure
+    margin, n_human, by_hand, expected_wrong, most : of the rules for whole pools alone: how unsure
         the model is of each item; human labels that the pool has besides, which are right; items
         labelled by hand first; as in `whole_pool.finish`
 
@@ -155,18 +157,20 @@ def simulate(
     for rule in rules:
         if rule not in RULES:
             raise ParameterError("rules", rule, nearest(str(rule), tuple(RULES)))
+    by_threshold = [rule for rule in rules if rule not in WHOLE]
     taken = _thresholds_taken(
-        confidence, right, [rule for rule in rules if rule != WHOLE], target=target, level=level,
-        n_audit=n_audit, draws=draws, rng=rng, thresholds=thresholds,
+        confidence, right, by_threshold, target=target, level=level, n_audit=n_audit,
+        draws=draws, rng=rng, thresholds=thresholds,
     )  # fmt: skip
     ordered = np.sort(confidence)
     correct = np.cumsum(right[np.argsort(confidence, kind="stable")][::-1])
     rows = []
     for rule in rules:
-        if rule == WHOLE:
+        if rule in WHOLE:
+            doubt = 1 - confidence if rule == WHOLE[1] else None
             values = _whole_pool(
-                right, margin, target=target, level=level, draws=draws, rng=rng, n_human=n_human,
-                by_hand=by_hand, expected_wrong=expected_wrong, most=most,
+                right, margin, doubt, target=target, level=level, draws=draws, rng=rng,
+                n_human=n_human, by_hand=by_hand, expected_wrong=expected_wrong, most=most,
             )  # fmt: skip
         else:
             at = taken[rule]  # NaN, a refusal, is sorted behind everything: nothing is above it
@@ -250,43 +254,45 @@ def audit_counts(
 
 
 def _whole_pool(
-    right: np.ndarray, margin: np.ndarray | None, *, target: float, level: float, draws: int,
-    rng: np.random.Generator, n_human: int, by_hand: int, expected_wrong: float,
-    most: int | None,
+    right: np.ndarray, margin: np.ndarray | None, doubt: np.ndarray | None, *, target: float,
+    level: float, draws: int, rng: np.random.Generator, n_human: int, by_hand: int,
+    expected_wrong: float, most: int | None,
 ) -> dict[str, np.ndarray]:  # fmt: skip
-    """Return what `whole_pool.finish` comes to in each of many audits, at its first attempt."""
+    """Return what `whole_pool.finish` comes to in each of many audits, at its first attempt.
+
+    doubt : (n_items,) float for a weighted audit, None for a uniform one.
+    """
     check_count("n_human", n_human)
     check_count("by_hand", by_hand)
     if by_hand and margin is None:
         raise ParameterError(
             "margin", None, f"expected one for each item, to find {by_hand} to label by hand"
         )
-    left = right
+    rest = np.arange(len(right))
     if margin is not None:
         if np.shape(margin) != right.shape:
             raise ParameterError("margin", np.shape(margin), f"expected {right.shape}")
-        left = right[np.argsort(-np.asarray(margin), kind="stable")[by_hand:]]
+        rest = np.argsort(-np.asarray(margin), kind="stable")[by_hand:]
+    wrong = ~right[rest]
     allowed = allowed_errors(len(right) + n_human, target)
-    plan = _plan(len(left), allowed, level, expected_wrong, most)
-    looks = np.array(plan.looks)
-    if not looks[-1]:  # nothing to prove, and nothing is asked
-        wrong = np.zeros((draws, 0), bool)
+    if doubt is None:
+        plan = _plan(len(rest), allowed, level, expected_wrong, most)
+        orders = (rng.permutation(len(rest))[: plan.looks[-1]] for _ in range(draws))
+        outcomes = [plan.run(~wrong[order]) for order in orders]
     else:
-        wrong = ~np.stack([left[draw_audit(len(left), looks[-1], rng)] for _ in range(draws)])
-    errors = np.concatenate([np.zeros((draws, 1), int), wrong.cumsum(axis=1)], axis=1)
-    accepted = errors[:, looks] <= np.arange(len(looks))
-    certified, first = accepted.any(axis=1), accepted.argmax(axis=1)
-    # A refusal ends at the error that is one too many.
-    refused_at = (errors >= len(looks)).argmax(axis=1)
-    used = np.where(certified, looks[first], refused_at)
-    found = errors[np.arange(draws), used]
-    rest = len(left) - used
-    wrong_left = int((~left).sum()) - found
+        weighted = plan_weighted_audit(
+            doubt[rest], allowed, level=level, rate=expected_wrong, most=most
+        )
+        outcomes = [weighted.run(wrong, rng) for _ in range(draws)]
+    certified = np.array([outcome.decision == CERTIFIED for outcome in outcomes])
+    used = np.array([outcome.n_used for outcome in outcomes])
+    wrong_left = int(wrong.sum()) - np.array([outcome.errors for outcome in outcomes])
+    left = len(rest) - used
     with np.errstate(invalid="ignore", divide="ignore"):
-        share = np.where(certified, 1 - wrong_left / rest, np.nan)
+        share = np.where(certified, 1 - wrong_left / left, np.nan)
     return {
         "broken": certified & (wrong_left > allowed),
-        "coverage": np.where(certified, rest / len(right), 0.0),
+        "coverage": np.where(certified, left / len(right), 0.0),
         "right": share,
         "refused": ~certified,
         "labels": used + by_hand,

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alutils.audit_plans import CERTIFIED, GO_ON, MOST, REFUSED
+from alutils.audit_plans import CERTIFIED, GO_ON, MOST, REFUSED, AuditOutcome
 from alutils.audits import check_count, check_fraction, check_open_fraction
 from alutils.parameters import ParameterError
 
@@ -127,6 +127,32 @@ class WeightedPlan:
             return CERTIFIED
         # A draw takes a label at most, so this gives up where the labels do not seem to suffice.
         return REFUSED if left > self.most - n_labels else GO_ON
+
+    def run(self, wrong: np.ndarray, rng: np.random.Generator) -> AuditOutcome:
+        """Return what an audit comes to, decided after every draw.
+
+        Parameters
+        ----------
+        wrong : (n,) bool, the truth about each item
+        rng : of the draws
+
+        Returns
+        -------
+        AuditOutcome: the decision, the labels it used, the different errors among them
+        """
+        drawn, delays, undecided = np.empty(0, np.int64), self.delays, True
+        while undecided:
+            drawn = np.concatenate([drawn, self.draw(2 * self.most + 1, rng)])
+            is_new = np.zeros(len(drawn), bool)
+            is_new[np.unique(drawn, return_index=True)[1]] = True
+            labels, n = np.cumsum(is_new), np.arange(1, len(drawn) + 1)
+            left = np.ceil(self.without_error + np.cumsum(delays[drawn] * wrong[drawn]) - n)
+            decided = (left <= 0) | (left > self.most - labels)
+            undecided = not decided.any()
+        at = int(decided.argmax())
+        found = drawn[: at + 1][is_new[: at + 1]]
+        decision = CERTIFIED if left[at] <= 0 else REFUSED
+        return AuditOutcome(decision, int(labels[at]), int(wrong[found].sum()))
 
     def expected_labels(self, chances: np.ndarray) -> float:
         """Return about how many labels it takes to certify.

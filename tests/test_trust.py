@@ -57,7 +57,8 @@ def test_thresholds_taken_are_those_of_certify_audit_by_audit(model):
     assert 0 < refused < 60
 
 
-def test_whole_pool_does_what_finish_does(model):
+@pytest.mark.parametrize("rule", trust.WHOLE)
+def test_whole_pool_does_what_finish_does(model, rule):
     _, right, margin = model
     n_human, by_hand, target = 100, 100, 0.98
     order = np.argsort(-margin, kind="stable")
@@ -72,12 +73,13 @@ def test_whole_pool_does_what_finish_does(model):
         state.book.add(np.arange(N, N + n_human), truth[:n_human], Source.HUMAN, 0)
         done = finish(
             state, p, Perfect(truth), np.random.default_rng(number), target=target, level=0.96,
-            by_hand=by_hand, expected_wrong=0.005,
+            by_hand=by_hand, expected_wrong=0.005, weighted=rule == "whole pool, weighted",
         )  # fmt: skip
         seen.append((done.certified, done.n_human))
     assert set(done.by_hand) == set(order[:by_hand])
     # `finish` holds its first attempt to a higher level than it promises: the same plan here.
-    found = simulated(model, level=done.plan.level, rules=["whole pool"], draws=400).iloc[0]
+    same = top, right, margin
+    found = simulated(same, level=done.plan.level, rules=[rule], draws=400).iloc[0]
     certified, labels = np.array(seen).T
     assert certified.mean() == pytest.approx(1 - found["refused"], abs=0.25)
     assert labels.mean() == pytest.approx(found["labels"], rel=0.15)
@@ -86,7 +88,7 @@ def test_whole_pool_does_what_finish_does(model):
 def test_certified_promises_hold_where_the_usual_rules_break_theirs(model):
     found = simulated(model, draws=1000)
     assert found.loc["certified", "broken"] <= 0.05
-    assert found.loc["whole pool", "broken"] <= 0.05
+    assert (found.loc[list(trust.WHOLE), "broken"] <= 0.05).all()
     assert found.loc["best on validation", "broken"] > 0.2
     confidence, right, _ = model
     for rule, at in trust.FIXED.items():
@@ -102,11 +104,11 @@ def test_a_model_that_is_always_right_is_certified_whole_and_one_that_is_not_is_
     confidence, margin = np.linspace(0.5, 1, 900), np.linspace(1, 0, 900)
     sure = simulated((confidence, np.ones(900, bool), margin), by_hand=0)
     assert sure.loc["certified", ["refused", "coverage"]].tolist() == [0, 1]
-    assert sure.loc["whole pool", "refused"] == 0
+    assert (sure.loc[list(trust.WHOLE), "refused"] == 0).all()
     assert sure.loc["whole pool", "labels"] == sure.loc["whole pool", "labels"].round()
     never = simulated((confidence, np.zeros(900, bool), margin), by_hand=0)
-    assert (never.loc[["certified", "whole pool", "best on validation"], "refused"] == 1).all()
-    assert (never.loc[["certified", "whole pool", "best on validation"], "coverage"] == 0).all()
+    assert (never.loc[["certified", *trust.WHOLE, "best on validation"], "refused"] == 1).all()
+    assert (never.loc[["certified", *trust.WHOLE, "best on validation"], "coverage"] == 0).all()
     assert never["right"].drop(list(trust.FIXED)).isna().all()
     assert (never.loc[list(trust.FIXED), "broken"] == 1).all()
 

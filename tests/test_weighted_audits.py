@@ -89,6 +89,23 @@ def test_an_error_counts_the_less_the_more_the_item_was_doubted():
     assert made.rates.mean() == pytest.approx(1)
 
 
+def test_an_audit_ends_at_the_first_draw_that_decides():
+    made, wrong = plan(), np.random.default_rng(6).random(N) < 0.04
+    decisions = set()
+    for seed in range(30):
+        outcome = made.run(wrong, np.random.default_rng(seed))
+        found = made.draw(2 * made.most + 1, np.random.default_rng(seed))
+        for n in range(1, len(found) + 1):
+            hits = found[:n][wrong[found[:n]]]
+            n_labels = len(np.unique(found[:n]))
+            if (decision := made.decision(n, hits, n_labels)) != "go on":
+                break
+        assert outcome.decision == decision
+        assert (outcome.n_used, outcome.errors) == (n_labels, len(np.unique(hits)))
+        decisions.add(decision)
+    assert decisions == {"certified", "refused"}
+
+
 def test_items_are_drawn_as_often_as_their_rates_say():
     made = plan()
     n = 400_000
