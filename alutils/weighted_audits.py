@@ -28,7 +28,7 @@ from alutils.audit_plans import CERTIFIED, GO_ON, MOST, REFUSED, AuditOutcome
 from alutils.audits import check_count, check_fraction, check_open_fraction
 from alutils.parameters import ParameterError
 
-UNSEEN = 0.1
+UNSEEN = 0.05
 """The share of the errors that a plan expects anywhere, however sure the model is."""
 
 BETS = np.linspace(0.2, 0.98, 40)
