@@ -23,7 +23,6 @@ from alutils.labels import Source
 from alutils.oracles import Oracle, Perfect
 from alutils.parameters import ParameterError, nearest
 from alutils.scenarios import PoolState, Ranking, View, by_score, check_loop, pool_based
-from alutils.weighted_audits import plan_weighted_audit
 
 PUBLISHED_BY = "alutils.label_costs"
 
@@ -169,7 +168,7 @@ def check(
         raise ParameterError("n_pool", n_pool, f"{setting} has {SIZES[setting]}")
     check_loop(n_pool or budget, batch, budget, first)
     if n_pool:
-        _check_rest(n_pool, budget, by_hand, target, level, expected_wrong, most, weighted)
+        _check_rest(n_pool, budget, by_hand, target, level, expected_wrong, most)
 
 
 def _check_rest(
@@ -180,7 +179,6 @@ def _check_rest(
     level: float,
     expected_wrong: float,
     most: int,
-    weighted: bool,
 ) -> None:
     """Raise ParameterError where nothing would be left, or its audit could not be planned."""
     if budget >= n_pool:
@@ -188,10 +186,7 @@ def _check_rest(
     left, allowed = n_pool - budget - by_hand, whole_pool.allowed_errors(n_pool, target)
     if left > 0:
         held_to = whole_pool.attempt_level(level, 1)
-        plan = {"level": held_to, "rate": expected_wrong, "most": min(most, left)}
-        plan_audit(left, allowed, **plan)
-        if weighted:
-            plan_weighted_audit(np.ones(left), allowed, **plan)
+        plan_audit(left, allowed, level=held_to, rate=expected_wrong, most=min(most, left))
 
 
 def prepare(*, setting: str = "mnist", letters: str = "rendered", **others: Any) -> dict[str, str]:
@@ -285,7 +280,7 @@ def run(
     how, data = ARMS[arm], source(setting, seed, n_pool, letters)
     n = len(data.labels)
     check_loop(n, batch, budget, first)
-    _check_rest(n, budget, by_hand, target, level, expected_wrong, most, weighted)
+    _check_rest(n, budget, by_hand, target, level, expected_wrong, most)
     oracle = Perfect(data.labels)
     classifier = network(how, data, seed=seed, members=members, steps=steps)
     state = PoolState.start(n, np.random.default_rng([seed, 0]).permutation(n))

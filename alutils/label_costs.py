@@ -62,8 +62,9 @@ def summary(table: pd.DataFrame, timings: pd.DataFrame | None = None) -> pd.Data
     DataFrame: protocol, arm, metric; seeds (that have a value) of all; mean, low, high (95% t
     interval), worst and best. Beside the metrics of `fewest_labels.run`: ``n_human`` trained on,
     ``certified`` and ``broken`` (shares of the seeds: the whole pool certified; certified though
-    more was wrong than promised), ``labels_to_reach`` of the published accuracy, where there is
-    one, ``wall_s`` of a whole cell.
+    more was wrong than promised), ``saved_by_weighting`` (labels that a uniform audit of the same
+    model takes more, where both accept), ``labels_to_reach`` of the published accuracy, where
+    there is one, ``wall_s`` of a whole cell.
     """
     last = _last(table)
     parts = [last[["protocol", "arm", "seed", "metric", "value"]]]
@@ -76,6 +77,11 @@ def summary(table: pd.DataFrame, timings: pd.DataFrame | None = None) -> pd.Data
     ]
     parts.append(left.assign(metric="certified", value=left["value"].notna().astype(float)))
     parts.append(left.assign(metric="broken", value=(left["value"] > allowed).astype(float)))
+    if (last["metric"] == "labels_to_certify_uniform").any():
+        both = last.pivot(index=["protocol", "arm", "seed"], columns="metric", values="value")
+        saved = both["labels_to_certify_uniform"] - both["labels_to_certify"]
+        saved = saved[both["labels_audit_uniform"].notna()]
+        parts.append(saved.rename("value").reset_index().assign(metric="saved_by_weighting"))
     for protocol in TARGETS:
         mine = table[(table["protocol"] == protocol) & (table["metric"] == "accuracy")]
         goal = published(protocol)

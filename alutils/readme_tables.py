@@ -257,17 +257,20 @@ def reached() -> str:
         lines.append(f"- {what}: the published {goal:.2%} is {told}.")
     by = table.set_index(["protocol", "arm", "metric"])
     for row in table[table["metric"] == "labels_to_certify_uniform"].to_dict("records"):
-        ours = by.loc[(row["protocol"], row["arm"], "labels_to_certify")]
-        told = [
-            f"{each['mean']:,.0f} labels in all ({each['seeds']} of {each['of']} accepted)"
-            if each["seeds"]
-            else f"more than it may (none of {each['of']} accepted)"
-            for each in (ours, row)
-        ]
+        ours, saved = (
+            by.loc[(row["protocol"], row["arm"], name)]
+            for name in ("labels_to_certify", "saved_by_weighting")
+        )
+        more = (
+            f"; where both accept, it takes {saved['mean']:,.0f} labels more "
+            f"({saved['least']:,.0f} to {saved['most']:,.0f})"
+            if saved["seeds"]
+            else ""
+        )
         lines.append(
-            f"- {label_costs.TITLES[row['protocol']]}, {label_costs.ARMS[row['arm']]}: an audit "
-            f"that looks where the model is unsure takes {told[0]}, a uniform one of the same "
-            f"models {told[1]}."
+            f"- {label_costs.TITLES[row['protocol']]}, {label_costs.ARMS[row['arm']]}: the audit "
+            f"that looks where the model is unsure accepts {ours['seeds']} of {ours['of']} seeds, "
+            f"a uniform one of the same models {row['seeds']}{more}."
         )
     coverage = rounds[(rounds["metric"] == "auto_coverage") & (rounds["mean"] > 0)]
     for (protocol, arm), rows in coverage.groupby(["protocol", "arm"], sort=False):

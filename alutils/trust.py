@@ -275,14 +275,16 @@ def _whole_pool(
         rest = np.argsort(-np.asarray(margin), kind="stable")[by_hand:]
     wrong = ~right[rest]
     allowed = allowed_errors(len(right) + n_human, target)
-    if doubt is None:
+    weighted = None
+    if doubt is not None:
+        weighted = plan_weighted_audit(
+            doubt[rest], allowed, level=level, rate=expected_wrong, most=most
+        )
+    if weighted is None:
         plan = _plan(len(rest), allowed, level, expected_wrong, most)
         orders = (rng.permutation(len(rest))[: plan.looks[-1]] for _ in range(draws))
         outcomes = [plan.run(~wrong[order]) for order in orders]
     else:
-        weighted = plan_weighted_audit(
-            doubt[rest], allowed, level=level, rate=expected_wrong, most=most
-        )
         outcomes = [weighted.run(wrong, rng) for _ in range(draws)]
     certified = np.array([outcome.decision == CERTIFIED for outcome in outcomes])
     used = np.array([outcome.n_used for outcome in outcomes])

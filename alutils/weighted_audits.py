@@ -42,7 +42,7 @@ STEPS = 60
 """Halvings, when the rates are made to sum to what they must."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class WeightedPlan:
     """How often an audit draws which item, and what it bets; fixed before its first label.
 
@@ -50,7 +50,7 @@ class WeightedPlan:
     ----------
     rates : (n,) float64, how many times as often as in a uniform audit each item is drawn; their
         mean is 1
-    allowed : the certificate says that at most so many of the n items are wrong
+    allowed : the certificate says that at most so many of the n items are wrong; less than n
     level : if more are wrong, the chance of a certificate is ``1 - level`` at most
     bet : above 0, below the least rate
     most : labels after which the audit ends; an item that is drawn again needs none
@@ -68,21 +68,25 @@ class WeightedPlan:
     most: int
 
     def __post_init__(self) -> None:
-        rates = np.asarray(self.rates, float)
+        rates = np.array(self.rates, float)
+        rates.setflags(write=False)
         object.__setattr__(self, "rates", rates)
         check_count("allowed", self.allowed)
         check_count("most", self.most)
         check_open_fraction("level", self.level)
-        if rates.ndim != 1 or not len(rates) or not np.isfinite(rates).all():
-            raise ParameterError("rates", rates.shape, "expected a finite number for each item")
-        if not math.isclose(rates.mean(), 1, rel_tol=1e-9):
-            raise ParameterError("rates", rates.mean(), "expected numbers whose mean is 1")
+        make = "make a plan with plan_weighted_audit"
+        if rates.ndim != 1 or not len(rates):
+            raise ParameterError("rates", rates.shape, "expected a number for each item", make)
+        if not math.isclose(rates.mean(), 1, rel_tol=1e-9):  # nor is NaN
+            raise ParameterError("rates", rates.mean(), "expected numbers whose mean is 1", make)
         if not 0 < self.bet < rates.min():
             raise ParameterError(
-                "bet", self.bet, f"expected from 0 to the least rate, {rates.min()}"
+                "bet", self.bet, f"expected above 0, below the least rate, {rates.min()}", make
             )
-        if self.most > len(rates):
-            raise ParameterError("most", self.most, f"expected at most the {len(rates)} items")
+        for name in ("allowed", "most"):
+            end = len(rates) - (name == "allowed")
+            if getattr(self, name) > end:
+                raise ParameterError(name, getattr(self, name), f"expected at most {end}", make)
 
     @property
     def population(self) -> int:
@@ -92,8 +96,6 @@ class WeightedPlan:
     @property
     def without_error(self) -> float:
         """Draws that certify if none of them finds an error."""
-        if self.allowed >= self.population:  # nothing to prove
-            return 0.0
         return _draws_without_error(self.bet, self.allowed, self.population, self.level)
 
     @property
@@ -141,6 +143,8 @@ class WeightedPlan:
         AuditOutcome: the decision, the labels it used, the different errors among them
         """
         drawn, delays, undecided = np.empty(0, np.int64), self.delays, True
+        if self.decision(0, drawn, 0) == REFUSED:
+            return AuditOutcome(REFUSED, 0, 0)
         while undecided:
             drawn = np.concatenate([drawn, self.draw(2 * self.most + 1, rng)])
             is_new = np.zeros(len(drawn), bool)
@@ -176,7 +180,7 @@ def plan_weighted_audit(
     level: float = 0.95,
     rate: float,
     most: int | None = None,
-) -> WeightedPlan:
+) -> WeightedPlan | None:
     """Plan the audit that proves with few labels that at most ``allowed`` items are wrong.
 
     Parameters
@@ -186,13 +190,20 @@ def plan_weighted_audit(
     allowed, level : as in `WeightedPlan`
     rate : share of the items that is expected to be wrong: `UNSEEN` of it anywhere, the rest in
         proportion to ``doubt``. The plan is good if that is about so, and valid whatever is so
-    most : labels after which the audit ends; `MOST` times what would do without an error if None
+    most : labels after which the audit ends; `MOST` times the draws that would do without an error
+        if None
+
+    Returns
+    -------
+    WeightedPlan with about the fewest labels of those that can certify with ``most`` draws without
+    an error; what a refusal costs is not reckoned with. None where there is no such plan, or none
+    that would ever end if so many are wrong as expected: then audit uniformly
+    (`alutils.audit_plans.plan_audit`), as where there are few items or nothing to prove.
 
     Raises
     ------
     ParameterError
-        For values out of range, a rate at which the promise is expected to be false, ``most`` too
-        small to certify without an error.
+        For values out of range, and a rate at which the promise is expected to be false.
     """
     doubt = np.asarray(doubt, float)
     if doubt.ndim != 1 or not len(doubt):
@@ -205,7 +216,7 @@ def plan_weighted_audit(
     check_fraction("rate", rate)
     n = len(doubt)
     if allowed >= n:
-        return WeightedPlan(np.ones(n), allowed, level, 0.5, min(most or 0, n))
+        return None
     if rate * n >= allowed + 1:
         raise ParameterError(
             "rate",
@@ -216,20 +227,13 @@ def plan_weighted_audit(
         )
     draws = np.ceil([_draws_without_error(bet, allowed, n, level) for bet in BETS]).astype(int)
     bets = BETS[draws <= (n if most is None else min(most, n))]
-    if not len(bets):
-        raise ParameterError(
-            "most",
-            n if most is None else most,
-            f"to certify at most {allowed} wrong of {n} takes {draws.min()} draws even without an "
-            "error",
-            f"allow {draws.min()} labels, or more wrong items"
-            if draws.min() <= n
-            else "audit so few items uniformly, by plan_audit",
-        )
     chances = expected_errors(doubt, rate)
     # Items as good as alike in doubt stand for each other while the bet is chosen.
     few = np.array([group.mean() for group in np.array_split(np.sort(chances), min(n, GROUPS))])
-    bet = float(min(bets, key=lambda b: _labels(_rates(few, b), few, b, allowed, n, level)))
+    cost = {bet: _labels(_rates(few, bet), few, bet, allowed, n, level) for bet in bets.tolist()}
+    bet = min(cost, key=cost.get, default=None)
+    if bet is None or math.isinf(cost[bet]):
+        return None
     if most is None:
         most = MOST * math.ceil(_draws_without_error(bet, allowed, n, level))
     return WeightedPlan(_rates(chances, bet), allowed, level, bet, min(most, n))
@@ -237,7 +241,10 @@ def plan_weighted_audit(
 
 def expected_errors(doubt: np.ndarray, rate: float) -> np.ndarray:
     """Return (n,) float, how likely each item is taken to be wrong; see `plan_weighted_audit`."""
-    spread = doubt / doubt.mean() if doubt.any() else np.ones(len(doubt))
+    spread = np.ones(len(doubt))
+    if doubt.any():
+        spread = doubt / doubt.max()  # whatever the unit, neither the sum nor the mean overflows
+        spread = spread / spread.mean()
     return np.minimum(max(rate, 1e-9) * (UNSEEN + (1 - UNSEEN) * spread), 1)
 
 

@@ -129,16 +129,17 @@ def finish(
     probabilities : (n_unlabelled, n_classes), what the model says of ``state.pool``, in its order
     oracle : gives the human labels, which are taken for right; what it does not answer counts as
         wrong, and joins ``state.declined``
-    rng : of the audit's order; one that neither the model nor its training drew from
+    rng : of the audit's draws; one that neither the model nor its training drew from
     target : share of all labels that is to be right
     level : probability, at least, that no such promise is given where it is false
     by_hand : items labelled by hand before the audit, those with the smallest margin between the
         two likeliest classes first
     expected_wrong : share of the model's labels that is guessed to be wrong then. The plan costs
-        fewest labels if that is so; the promise holds whatever is true
+        about the fewest labels if that is so; the promise holds whatever is true
     most : audit labels at most, before the attempt is given up; chosen by the plan if None
     weighted : whether the audit looks oftener where the model is less sure, by one minus its
-        confidence. Fewer labels if it is wrong there mostly; the promise holds whatever is true
+        confidence. Fewer labels if it is wrong there mostly; the promise holds whatever is true.
+        Where no such plan can be made, as for few items, the audit is uniform
     attempt : which one this is on this pool, from 1 on: every failed one costs some of the risk,
         and so does one that was broken off in its audit
 
@@ -179,13 +180,13 @@ def finish(
             raise ParameterError(
                 "target", target, f"{len(state.declined)} items were not answered, too many for it"
             )
-        end = None if most is None else min(most, len(left))
+        how = {"level": held_to, "rate": expected_wrong}
+        how["most"] = None if most is None else min(most, len(left))
+        found = None
         if weighted and len(left):
-            doubt = 1 - probabilities[left].max(axis=1).astype(float)
-            return plan_weighted_audit(
-                np.maximum(doubt, 0), allowed, level=held_to, rate=expected_wrong, most=end
-            )
-        return _planned(len(left), allowed, level=held_to, rate=expected_wrong, most=end)
+            doubt = np.maximum(1 - probabilities[left].max(axis=1).astype(float), 0)
+            found = plan_weighted_audit(doubt, allowed, **how)
+        return _planned(len(left), allowed, **how) if found is None else found
 
     def ask(places: np.ndarray, rest: np.ndarray) -> np.ndarray:
         """Write the answers down; return which of them the model has wrong."""
@@ -206,7 +207,7 @@ def finish(
     audit = (_Weighted if isinstance(planned, WeightedPlan) else _Uniform)(planned, rng)
     while audit.decision() == GO_ON:
         # In pieces, so that nobody labels on where the audit is refused already.
-        sample = audit.following()
+        sample = audit.draw()
         rest = np.setdiff1d(np.arange(len(left)), np.concatenate([audit.labelled, sample]))
         audit.tell(ask(left[sample], left[rest]))
     certified = audit.decision() == CERTIFIED
@@ -233,13 +234,13 @@ class _Uniform:
     def decision(self) -> str:
         return self.plan.decision(self.n, self.errors)
 
-    def following(self) -> np.ndarray:
-        """Return the places of those that are asked for next."""
+    def draw(self) -> np.ndarray:
+        """Go on; return the places of those that are asked for next."""
         end = min(self.plan.next_look(self.n, self.errors), self.n + PIECE)
         return self.order[self.n : end]
 
     def tell(self, wrong: np.ndarray) -> None:
-        """Take in which of `following` are wrong."""
+        """Take in which of `draw` are wrong."""
         self.n, self.errors = self.n + len(wrong), self.errors + int(wrong.sum())
 
 
@@ -261,15 +262,15 @@ class _Weighted:
     def decision(self) -> str:
         return self.plan.decision(self.n, self.found, len(self.labelled))
 
-    def following(self) -> np.ndarray:
-        """Return the places of those that are asked for next; none if all drawn are known."""
+    def draw(self) -> np.ndarray:
+        """Draw on; return the places that nobody has told of yet, none if all have been told."""
         n = self.plan.draws_left(self.n, self.found)  # no more than may be needed
         self.drawn = self.plan.draw(min(n, PIECE), self.rng)
         self.asked = np.setdiff1d(self.drawn, self.labelled)
         return self.asked
 
     def tell(self, wrong: np.ndarray) -> None:
-        """Take in which of `following` are wrong."""
+        """Take in which of `draw` are wrong."""
         self.labelled = np.concatenate([self.labelled, self.asked])
         self.wrong[self.asked] = wrong
         self.n += len(self.drawn)

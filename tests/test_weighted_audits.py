@@ -61,6 +61,8 @@ def test_a_false_promise_is_rarer_than_the_level_says(where):
     wrong = np.zeros(N)
     wrong[order[: ALLOWED + 1]] = 1
     broken = np.mean([certified(made, wrong, rng) for _ in range(1500)])
+    given = [made.run(wrong == 1, rng).decision == "certified" for _ in range(1500)]
+    assert np.mean(given) < 1 - LEVEL + 4 * math.sqrt(LEVEL * (1 - LEVEL) / 1500)
     assert 0.3 * (1 - LEVEL) < broken < 1 - LEVEL + 4 * math.sqrt(LEVEL * (1 - LEVEL) / 1500)
 
 
@@ -95,7 +97,7 @@ def test_an_audit_ends_at_the_first_draw_that_decides():
     for seed in range(30):
         outcome = made.run(wrong, np.random.default_rng(seed))
         found = made.draw(2 * made.most + 1, np.random.default_rng(seed))
-        for n in range(1, len(found) + 1):
+        for n in range(len(found) + 1):
             hits = found[:n][wrong[found[:n]]]
             n_labels = len(np.unique(found[:n]))
             if (decision := made.decision(n, hits, n_labels)) != "go on":
@@ -168,9 +170,35 @@ def test_without_doubts_all_items_are_alike():
     assert made.rates == pytest.approx(np.ones(50))
 
 
-def test_a_promise_that_cannot_be_broken_needs_no_label():
-    made = plan_weighted_audit(np.ones(5), 5, rate=0.5)
-    assert made.decision(0, np.array([], int), 0) == "certified"
+@pytest.mark.parametrize(
+    ("n", "allowed", "rate", "most"),
+    [
+        (5, 5, 0.5, None),  # nothing to prove
+        (15, 100, 0.5, None),
+        (50, 0, 0.001, None),  # more draws than items
+        (300, 14, 0.02, 3),
+        (300, 14, 0.049, None),  # so many errors that there is no end
+    ],
+)
+def test_where_weighing_does_not_pay_there_is_no_plan(n, allowed, rate, most):
+    assert plan_weighted_audit(np.ones(n), allowed, level=LEVEL, rate=rate, most=most) is None
+
+
+def test_doubts_of_any_size_do():
+    doubt = np.zeros(N)
+    doubt[0] = 5e-324
+    huge = np.full(N, 1e308)
+    for each in (doubt, huge):
+        assert plan_weighted_audit(each, ALLOWED, rate=0.01).rates.mean() == pytest.approx(1)
+
+
+def test_a_plan_stays_as_it_is():
+    rates = np.ones(5)
+    made = WeightedPlan(rates, 0, LEVEL, 0.5, 5)
+    rates[:] = 7
+    assert made.rates.tolist() == [1] * 5
+    with pytest.raises(ValueError, match="read-only"):
+        made.rates[0] = 2
 
 
 def test_it_ends_where_the_labels_cannot_suffice():
@@ -179,6 +207,8 @@ def test_it_ends_where_the_labels_cannot_suffice():
     assert made.decision(10, np.array([], int), 10) == "go on"
     assert made.decision(10, np.full(3, sure), 10) == "refused"
     assert made.decision(10, np.array([], int), 115) == "refused"
+    none = WeightedPlan(np.ones(5), 0, LEVEL, 0.5, 0).run(np.zeros(5, bool), None)
+    assert (none.decision, none.n_used) == ("refused", 0)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +221,6 @@ def test_it_ends_where_the_labels_cannot_suffice():
         ({"level": 1.0}, "level=1.0"),
         ({"rate": 0.5}, r"rate=0.5.*150 are then wrong.*below 0.05"),
         ({"rate": -0.1}, "rate=-0.1"),
-        ({"most": 3}, r"most=3.*takes \d+ draws even without an error"),
     ],
 )
 def test_values_that_make_no_plan_are_named(change, message):
@@ -204,7 +233,9 @@ def test_values_that_make_no_plan_are_named(change, message):
     ("change", "message"),
     [
         ({"rates": np.ones((2, 2))}, "rates"),
-        ({"rates": np.array([1.0, np.inf])}, "rates"),
+        ({"rates": np.array([1.0, np.inf])}, "rates=inf"),
+        ({"rates": np.array([1.0, np.nan])}, "rates=nan"),
+        ({"allowed": 2}, "allowed=2.*at most 1"),
         ({"rates": np.array([1.0, 2.0])}, r"rates=1.5.*mean is 1"),
         ({"bet": 0.0}, "bet=0.0"),
         ({"bet": 1.0}, "bet=1.0"),

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alutils import queries
+from alutils.audit_plans import AuditPlan
 from alutils.labels import Source
 from alutils.oracles import Perfect
 from alutils.parameters import ParameterError
@@ -79,6 +80,18 @@ def test_a_bad_model_labels_nothing_and_the_human_labels_stay(weighted):
     if not weighted:
         assert done.errors >= len(done.plan.looks)  # one more than is ever accepted
     assert "No certificate" in done.sentence()
+
+
+@pytest.mark.parametrize("n_left", [3, 20, 90])
+def test_the_last_few_are_audited_uniformly_where_weighing_does_not_pay(n_left):
+    state, p, truth = setting(3)
+    done_already = state.pool[n_left:]
+    state.book.add(done_already, truth[done_already], Source.HUMAN, 1)
+    state.pool, p = state.pool[:n_left], p[:n_left]
+    done = finish(
+        state, p, Perfect(truth), np.random.default_rng(0), target=0.95, by_hand=2, weighted=True
+    )
+    assert done.certified and isinstance(done.plan, AuditPlan)
 
 
 def test_by_hand_are_the_smallest_margins_and_the_audit_is_of_the_others():

@@ -11,7 +11,9 @@ export class Refused extends Error {
 
 const meta = (name) => document.querySelector(`meta[name="${name}"]`).content;
 
-export async function send(path, body, headers = {}) {
+const PATIENCE_MS = 30000; // for an answer, which is then asked for again; files take their time
+
+export async function send(path, body, headers = {}, signal = undefined) {
   let answer;
   try {
     answer = await fetch(path, {
@@ -25,6 +27,7 @@ export async function send(path, body, headers = {}) {
       },
       credentials: "same-origin",
       redirect: "error",
+      signal,
     });
   } catch (error) {
     throw new Refused(`no answer (${error.message})`, 0);
@@ -41,7 +44,12 @@ export async function send(path, body, headers = {}) {
 }
 
 export const ask = (action, request = {}) =>
-  send(`/api/${action}`, JSON.stringify(request), { "Content-Type": "application/json" });
+  send(
+    `/api/${action}`,
+    JSON.stringify(request),
+    { "Content-Type": "application/json" },
+    AbortSignal.timeout(PATIENCE_MS),
+  );
 
 export const picture = (item, small = false) =>
   `/pictures/${item.id}?v=${item.version}${small ? "&small=1" : ""}`;

@@ -68,7 +68,7 @@ export class Outbox {
 
   // The pictures of what is kept.
   get items() {
-    return this.waiting.map((entry) => entry.request.item);
+    return this.waiting.map((entry) => entry.request.item).filter((item) => item !== undefined);
   }
 
   // `name` is the picture's, to tell by
@@ -134,7 +134,7 @@ export function mountQueue(root, options) {
     urls: new Map(),
     where: null,
     loading: false,
-    answered: new Set(), // pictures that were with the server unanswered when it was last asked
+    answered: new Set(), // what the server may not have heard of yet when it was last asked
     order: 0, // grows when what was asked for before is not wanted any more
     released: Promise.resolve(), // when all that was given back is free
     undoing: 0,
@@ -258,7 +258,7 @@ export function mountQueue(root, options) {
     state.answered = new Set(outbox.items);
     let again = false;
     try {
-      await state.released;
+      for (let waited; waited !== state.released; ) await (waited = state.released);
       const { order } = state;
       const n = Math.min(HOLD + outbox.size, 100);
       const request = state.where ? { n, where: state.where } : { n };
@@ -274,7 +274,8 @@ export function mountQueue(root, options) {
         fresh.forEach(prefetch);
         again = items.length > 0 && !current() && !outbox.size; // what was skipped may come again
       } else {
-        giveBack(fresh);
+        // What is being taken back comes here too: it is kept, and comes again.
+        if (!state.undoing) giveBack(fresh);
         again = true;
       }
     } catch (error) {
@@ -287,13 +288,13 @@ export function mountQueue(root, options) {
   }
 
   // Let others have these; what has been asked for and not come yet is given back as well.
-  function giveBack(items) {
+  function giveBack(items, onError = () => {}) {
     state.order += 1;
     items.forEach(forget);
     const request = { items: items.map((item) => item.id) };
     state.released = state.released
       .then(() => items.length && transport.ask("release", request))
-      .catch((error) => announce(`The pictures ahead are still held: ${error.message}`));
+      .catch(onError); // they stay this person's, and come again
   }
 
   async function prefetch(item) {
@@ -492,7 +493,8 @@ export function mountQueue(root, options) {
     if (predictedSelect.value) state.where.predicted = predictedSelect.value;
     if (highInput.value !== "") state.where.high = Number(highInput.value) / 100;
     if (!Object.keys(state.where).length) state.where = null;
-    giveBack(state.items.splice(0));
+    const held = (error) => announce(`The pictures ahead are still held: ${error.message}`);
+    giveBack(state.items.splice(0), held);
     refill();
     show(); // at once: what is on the screen is this person's no longer
   }
