@@ -11,9 +11,7 @@ export class Refused extends Error {
 
 const meta = (name) => document.querySelector(`meta[name="${name}"]`).content;
 
-const PATIENCE_MS = 30000; // for an answer, which is then asked for again; files take their time
-
-export async function send(path, body, headers = {}, signal = undefined) {
+export async function send(path, body, headers = {}) {
   let answer;
   try {
     answer = await fetch(path, {
@@ -27,7 +25,6 @@ export async function send(path, body, headers = {}, signal = undefined) {
       },
       credentials: "same-origin",
       redirect: "error",
-      signal,
     });
   } catch (error) {
     throw new Refused(`no answer (${error.message})`, 0);
@@ -44,12 +41,7 @@ export async function send(path, body, headers = {}, signal = undefined) {
 }
 
 export const ask = (action, request = {}) =>
-  send(
-    `/api/${action}`,
-    JSON.stringify(request),
-    { "Content-Type": "application/json" },
-    AbortSignal.timeout(PATIENCE_MS),
-  );
+  send(`/api/${action}`, JSON.stringify(request), { "Content-Type": "application/json" });
 
 export const picture = (item, small = false) =>
   `/pictures/${item.id}?v=${item.version}${small ? "&small=1" : ""}`;

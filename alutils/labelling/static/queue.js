@@ -10,6 +10,7 @@ const HOLD = 10; // pictures fetched ahead
 const LOW = 5; // ask for more when fewer are left
 const KEEP = 3; // stay when a new model brings a new order
 const POLL_MS = 4000;
+const RELEASE_MS = 10000; // the queue goes on without an answer: pictures come free by themselves
 const RETRY_MS = [500, 1000, 2000, 5000, 10000];
 const PASSING = (status) => status === 0 || status === 408 || status === 429 || status >= 500;
 
@@ -292,8 +293,9 @@ export function mountQueue(root, options) {
     state.order += 1;
     items.forEach(forget);
     const request = { items: items.map((item) => item.id) };
+    const patience = () => new Promise((resolve) => setTimeout(resolve, RELEASE_MS));
     state.released = state.released
-      .then(() => items.length && transport.ask("release", request))
+      .then(() => items.length && Promise.race([transport.ask("release", request), patience()]))
       .catch(onError); // they stay this person's, and come again
   }
 
