@@ -37,18 +37,14 @@ def setting(n_wrong, seed=0, *, unsure=True):
     return state, p, truth
 
 
+def finished(state, p, oracle, seed=0, target=0.98, **options):
+    return finish(state, p, oracle, np.random.default_rng(seed), target=target, **options)
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 def test_a_good_model_labels_the_rest_and_the_promise_is_kept(weighted):
     state, p, truth = setting(3)
-    done = finish(
-        state,
-        p,
-        Perfect(truth),
-        np.random.default_rng(0),
-        target=0.98,
-        by_hand=50,
-        weighted=weighted,
-    )
+    done = finished(state, p, Perfect(truth), by_hand=50, weighted=weighted)
     assert done.certified
     assert not len(state.pool)
     book = state.book
@@ -63,15 +59,7 @@ def test_a_good_model_labels_the_rest_and_the_promise_is_kept(weighted):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_a_bad_model_labels_nothing_and_the_human_labels_stay(weighted):
     state, p, truth = setting(600)
-    done = finish(
-        state,
-        p,
-        Perfect(truth),
-        np.random.default_rng(0),
-        target=0.98,
-        by_hand=50,
-        weighted=weighted,
-    )
+    done = finished(state, p, Perfect(truth), by_hand=50, weighted=weighted)
     assert not done.certified
     assert state.book.n_auto == 0
     assert state.book.n_human == N_TRAIN + done.n_human
@@ -88,16 +76,14 @@ def test_the_last_few_are_audited_uniformly_where_weighing_does_not_pay(n_left):
     done_already = state.pool[n_left:]
     state.book.add(done_already, truth[done_already], Source.HUMAN, 1)
     state.pool, p = state.pool[:n_left], p[:n_left]
-    done = finish(
-        state, p, Perfect(truth), np.random.default_rng(0), target=0.95, by_hand=2, weighted=True
-    )
+    done = finished(state, p, Perfect(truth), target=0.95, by_hand=2, weighted=True)
     assert done.certified and isinstance(done.plan, AuditPlan)
 
 
 def test_by_hand_are_the_smallest_margins_and_the_audit_is_of_the_others():
     state, p, truth = setting(20)
     before = state.pool.copy()
-    done = finish(state, p, Perfect(truth), np.random.default_rng(0), target=0.98, by_hand=30)
+    done = finished(state, p, Perfect(truth), by_hand=30)
     unsure = np.argsort(-queries.margin(p), kind="stable")
     assert np.array_equal(done.by_hand, before[unsure[:30]])
     assert not set(done.by_hand) & set(done.audited)
@@ -109,7 +95,7 @@ def test_the_audits_order_is_uniform_over_what_is_left():
     counts = np.zeros(N)
     for seed in range(60):
         state, p, truth = setting(3)
-        done = finish(state, p, Perfect(truth), np.random.default_rng(seed), target=0.98)
+        done = finished(state, p, Perfect(truth), seed)
         counts[done.audited] += 1
         size = len(done.audited)
     state, *_ = setting(3)
@@ -170,7 +156,7 @@ def test_unanswered_items_count_as_wrong():
     state, p, truth = setting(3)
     state.declined = state.pool[:10]
     state.pool, p = state.pool[10:], p[10:]
-    done = finish(state, p, Perfect(truth), np.random.default_rng(0), target=0.98)
+    done = finished(state, p, Perfect(truth))
     assert done.plan.allowed == allowed_errors(N, 0.98) - 10
 
 
@@ -182,9 +168,7 @@ def test_items_that_nobody_can_name_count_as_errors_and_no_answer_is_lost(weight
     def silent(items):
         return np.where(np.isin(items, before[:900]), -1, truth[items])
 
-    done = finish(
-        state, p, silent, np.random.default_rng(0), target=0.98, by_hand=20, weighted=weighted
-    )
+    done = finished(state, p, silent, by_hand=20, weighted=weighted)
     assert not done.certified
     assert len(state.declined)
     assert set(state.declined) <= set(before[:900])
@@ -202,9 +186,7 @@ def test_a_few_unanswered_items_do_not_stop_a_good_model(weighted):
     def silent(items):
         return np.where(np.isin(items, before[:10]), -1, truth[items])
 
-    assert finish(
-        state, p, silent, np.random.default_rng(0), target=0.95, weighted=weighted
-    ).certified
+    assert finished(state, p, silent, target=0.95, weighted=weighted).certified
     assert set(state.declined) <= set(before[:10])
 
 
@@ -220,21 +202,11 @@ def test_an_audit_that_is_broken_off_keeps_every_answer_and_can_be_done_again(we
         return truth[items]
 
     with pytest.raises(KeyboardInterrupt):
-        finish(
-            state, p, tired, np.random.default_rng(0), target=0.98, by_hand=30, weighted=weighted
-        )
+        finished(state, p, tired, by_hand=30, weighted=weighted)
     assert set(answered) <= set(state.book.order)
     assert len(state.pool) == n_before - len(answered)
     p = p[np.isin(setting(3)[0].pool, state.pool)]
-    again = finish(
-        state,
-        p,
-        Perfect(truth),
-        np.random.default_rng(1),
-        target=0.98,
-        attempt=2,
-        weighted=weighted,
-    )
+    again = finished(state, p, Perfect(truth), 1, attempt=2, weighted=weighted)
     assert again.certified
     assert again.plan.level > attempt_level(0.95, 1)
 
@@ -246,15 +218,13 @@ def test_items_that_no_audit_would_see_are_refused(how):
         state.book.add(state.pool[:7], truth[state.pool[:7]], Source.AUTO, 1)
     state.pool, p = state.pool[7:], p[7:]
     with pytest.raises(ParameterError, match=r"state=7 of 3000 items.*no audit would see"):
-        finish(state, p, Perfect(truth), np.random.default_rng(0), target=0.98)
+        finished(state, p, Perfect(truth))
 
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_a_refused_audit_ends_soon_after_it_is_refused(weighted):
     state, p, truth = setting(1500, unsure=False)
-    done = finish(
-        state, p, Perfect(truth), np.random.default_rng(0), target=0.98, weighted=weighted
-    )
+    done = finished(state, p, Perfect(truth), weighted=weighted)
     assert not done.certified
     wrong = p.argmax(axis=1) != truth[setting(1500, unsure=False)[0].pool]
     assert wrong.sum() == 1500
@@ -264,7 +234,7 @@ def test_a_refused_audit_ends_soon_after_it_is_refused(weighted):
 @pytest.mark.parametrize(("share", "text"), [(0.995, "99.5%"), (0.9999999, "99.99999%")])
 def test_no_share_is_rounded_up_in_words(share, text):
     state, p, truth = setting(3)
-    done = finish(state, p, Perfect(truth), np.random.default_rng(0), target=0.9, level=0.9)
+    done = finished(state, p, Perfect(truth), target=0.9, level=0.9)
     assert f"At least {text} of" in dataclasses.replace(done, target=share).sentence()
     assert f"confidence {text}" in dataclasses.replace(done, level=share).sentence()
 
