@@ -13,8 +13,9 @@ replacement, finds item i with chance ``rates[i] / n``; the capital is then mult
 ever reaches 1 / risk with probability ``risk`` at most (Ville 1939). In draws: without an error so
 many are needed, and every error adds its own number of them (`WeightedPlan.delays`).
 
-Source: auditing by weighted sampling and betting, Shekhar, Xu, Lipton, Liang and Ramdas (2023);
-bets, Waudby-Smith and Ramdas (2024); chances by what might be wrong, Aslam, Popa and Rivest (2008).
+Source: weighted sampling and betting, Shekhar, Xu, Lipton, Liang and Ramdas (2023), who put no item
+back; bets, Waudby-Smith and Ramdas (2024); chances by what might be wrong, Aslam, Popa and Rivest
+(2008).
 """
 
 from __future__ import annotations
