@@ -269,8 +269,8 @@ def reached() -> str:
         )
         lines.append(
             f"- {label_costs.TITLES[row['protocol']]}, {label_costs.ARMS[row['arm']]}: the audit "
-            f"that looks where the model is unsure accepts {ours['seeds']} of {ours['of']} seeds, "
-            f"a uniform one of the same models {row['seeds']}{more}."
+            f"that looks where the model is unsure accepts {ours['seeds']:.0f} of "
+            f"{ours['of']:.0f} seeds, a uniform one of the same models {row['seeds']:.0f}{more}."
         )
     coverage = rounds[(rounds["metric"] == "auto_coverage") & (rounds["mean"] > 0)]
     for (protocol, arm), rows in coverage.groupby(["protocol", "arm"], sort=False):
