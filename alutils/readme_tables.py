@@ -261,9 +261,12 @@ def reached() -> str:
             by.loc[(row["protocol"], row["arm"], name)]
             for name in ("labels_to_certify", "saved_by_weighting")
         )
+        mean, least, most = (
+            f"{abs(saved[name]):,.0f} {'more' if saved[name] >= 0 else 'fewer'}"
+            for name in ("mean", "least", "most")
+        )
         more = (
-            f"; where both accept, it takes {saved['mean']:,.0f} labels more "
-            f"({saved['least']:,.0f} to {saved['most']:,.0f})"
+            f"; where both accept, it takes {mean} labels ({least} to {most})"
             if saved["seeds"]
             else ""
         )
