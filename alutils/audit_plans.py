@@ -226,14 +226,7 @@ def plan_audit(
     population, allowed, level = int(population), int(allowed), float(level)
     if allowed >= population:  # nothing to prove
         return AuditPlan(population, allowed, level, looks=(0,), most=min(most or 0, population))
-    if rate * population >= allowed + 1:
-        raise ParameterError(
-            "rate",
-            rate,
-            f"of {population} items {rate * population:.6g} are then wrong, and allowed={allowed}: "
-            "expected a rate at which the promise is true",
-            f"give a share below {(allowed + 1) / population:.3g}, or allow more",
-        )
+    check_rate(rate, population, allowed)
     granted = (1 - level) * (1 + TIE)
     needed = _labels_without_error(population, allowed + 1, granted)
     most = min(population, MOST * needed if most is None else int(most))
@@ -253,6 +246,18 @@ def plan_audit(
 
     looks = _best_looks(population, allowed + 1, granted, rate, needed, most, cost)
     return AuditPlan(population, allowed, level, looks, most)
+
+
+def check_rate(rate: float, population: int, allowed: int) -> None:
+    """Raise ParameterError for an expected share of wrong items at which the promise is false."""
+    if rate * population >= allowed + 1:
+        raise ParameterError(
+            "rate",
+            rate,
+            f"of {population} items {rate * population:.6g} are then wrong, and allowed={allowed}: "
+            "expected a rate at which the promise is true",
+            f"give a share below {(allowed + 1) / population:.3g}, or allow more",
+        )
 
 
 def _log_weights(population: int, wrong: int, most: int, n_errors: int) -> np.ndarray:

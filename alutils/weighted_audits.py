@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alutils.audit_plans import CERTIFIED, GO_ON, MOST, REFUSED, AuditOutcome
+from alutils.audit_plans import CERTIFIED, GO_ON, MOST, REFUSED, AuditOutcome, check_rate
 from alutils.audits import check_count, check_fraction, check_open_fraction
 from alutils.parameters import ParameterError
 
@@ -218,14 +218,7 @@ def plan_weighted_audit(
     n = len(doubt)
     if allowed >= n:
         return None
-    if rate * n >= allowed + 1:
-        raise ParameterError(
-            "rate",
-            rate,
-            f"of {n} items {rate * n:.6g} are then wrong, and allowed={allowed}: expected a rate "
-            "at which the promise is true",
-            f"give a share below {(allowed + 1) / n:.3g}, or allow more",
-        )
+    check_rate(rate, n, allowed)
     draws = np.ceil([_draws_without_error(bet, allowed, n, level) for bet in BETS]).astype(int)
     bets = BETS[draws <= (n if most is None else min(most, n))]
     chances = expected_errors(doubt, rate)
