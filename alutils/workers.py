@@ -146,8 +146,7 @@ def connect(address: str | None, n_workers: int | None) -> Iterator[Client]:
         return
     if not re.fullmatch(r"(tcp|tls|ws|wss)://[^/\s]+:\d+", address):
         raise ParameterError("--scheduler", address, "expected an address such as tcp://host:8786")
-    # Its tracebacks of a lost connection, which is told in one line here.
-    logging.getLogger("distributed.client").setLevel(_SILENT)
+    _silence_dask()
     try:
         client = Client(address, timeout=CONNECT_S, set_as_default=False)
     except OSError as error:
@@ -159,6 +158,16 @@ def connect(address: str | None, n_workers: int | None) -> Iterator[Client]:
         yield client
     finally:
         client.close(timeout=CONNECT_S)
+
+
+def _silence_dask() -> None:
+    """Keep back Dask's tracebacks of a lost connection, which is told in one line here.
+
+    Several of its loggers have levels of their own, and any of them may be the one that notices.
+    """
+    for name in ["distributed", *logging.root.manager.loggerDict]:
+        if name.split(".")[0] == "distributed":
+            logging.getLogger(name).setLevel(_SILENT)
 
 
 @contextmanager

@@ -333,6 +333,31 @@ def test_a_killed_dask_scheduler_ends_the_command_and_another_goes_on(undisturbe
     assert (place.out / "table.csv").read_bytes() == undisturbed
 
 
+LOST = """
+import sys, time
+from distributed.comm.core import CommClosedError
+from distributed.comm.tcp import TCP
+from alutils import workers
+
+async def write(self, *arguments, **options):
+    raise CommClosedError()
+
+with workers.connect(sys.argv[1], None) as client:
+    messages = client.scheduler_comm
+    TCP.write = write  # the connection breaks in the middle of a message
+    client.submit(abs, -1)
+    while not messages.stopped.is_set():
+        time.sleep(0.01)
+"""
+
+
+def test_dask_does_not_print_the_traceback_of_a_connection_that_breaks(place):
+    with dask_cluster(place, "broken") as (_, address):
+        command = [sys.executable, "-c", LOST, address]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=180)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(undisturbed, place):
     process = place.start("--jobs", "2", pause=0.1)
     wait_for(lambda: len(place.finished()) >= 4, process)
