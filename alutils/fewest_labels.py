@@ -16,13 +16,14 @@ import numpy as np
 import pandas as pd
 
 from alutils import datasets, promises, queries, rendering, whole_pool
-from alutils.audit_plans import plan_audit
+from alutils.audit_plans import CERTIFIED, AuditPlan, plan_audit
 from alutils.audits import check_count, check_fraction, check_open_fraction, draw_audit
 from alutils.convnet import WIDTH, ConvNet
 from alutils.labels import Source
 from alutils.oracles import Oracle, Perfect
 from alutils.parameters import ParameterError, nearest
 from alutils.scenarios import PoolState, Ranking, View, by_score, check_loop, pool_based
+from alutils.weighted_audits import WeightedPlan
 
 PUBLISHED_BY = "alutils.label_costs"
 
@@ -59,6 +60,8 @@ TEST_SHARE = 0.2
 """Of letters, which have no test images of their own."""
 N_RENDERED = 10_400
 """Rendered letters to learn from first, as many of each class."""
+REPEATS = 200
+"""Of a weighted audit, which tell what it takes on average."""
 RENDERED_SEED = 1_000_000
 """Not a seed of the rendered data sets that are used in place of real letters."""
 
@@ -273,8 +276,10 @@ def run(
         certified, those trained on included; undefined where the audit refuses
     labels_audit (pool) : those of them, or of the refused attempt, that were audited
     wrong_left (pool) : wrong labels in the pool labelled so; undefined where refused
-    labels_to_certify_uniform, labels_audit_uniform, wrong_left_uniform (pool) : the same by a
-        uniform audit, where ``weighted``
+    labels_expected (pool) : human labels in all, on average over all the draws that such an audit
+        of this model might make, refused ones included; of `REPEATS` of them, where ``weighted``
+    accept_chance (pool) : the share of those audits that certify
+    labels_to_certify_uniform, ... (pool) : the same five by a uniform audit, where ``weighted``
     """
     check(**locals())  # nothing else is bound yet
     how, data = ARMS[arm], source(setting, seed, n_pool, letters)
@@ -296,6 +301,7 @@ def run(
         rows = _after(
             state, seen["p"], data, oracle, _audit_chance(seed, number),
             _weighted_chance(seed, number) if weighted else None,
+            np.random.default_rng([seed, 1001, number]),
             by_hand=by_hand, target=target, level=level, audit=audit,
             expected_wrong=expected_wrong, most=most,
         )  # fmt: skip
@@ -335,6 +341,20 @@ def _weighted_chance(seed: int, number: int) -> np.random.Generator:
     return np.random.default_rng([seed, 1000, number])  # no experiment averages so many networks
 
 
+def _expected(
+    plan: AuditPlan | WeightedPlan, wrong: np.ndarray, rng: np.random.Generator
+) -> tuple[float, float]:
+    """Return the labels that an audit of these items takes on average, and how often it accepts.
+
+    One audit is a matter of luck: its labels vary by half from draw to draw.
+    """
+    if isinstance(plan, AuditPlan):
+        return plan.expected_labels(int(wrong.sum())), plan.chance(int(wrong.sum()))
+    audits = [plan.run(wrong, rng) for _ in range(REPEATS)]
+    labels = [audit.n_used for audit in audits]
+    return float(np.mean(labels)), float(np.mean([a.decision == CERTIFIED for a in audits]))
+
+
 def _after(
     state: PoolState,
     probabilities: np.ndarray,
@@ -342,6 +362,7 @@ def _after(
     oracle: Oracle,
     rng: np.random.Generator,
     weighted: np.random.Generator | None,
+    again: np.random.Generator,
     *,
     by_hand: int,
     target: float,
@@ -379,6 +400,11 @@ def _after(
         values["labels_audit" + name] = len(done.audited)
         values["labels_to_certify" + name] = book.n_human if done.certified else np.nan
         values["wrong_left" + name] = wrong if done.certified else np.nan
+        asked = book.n_human - len(done.audited)
+        audited = ~np.isin(state.pool, done.by_hand)
+        labels, accepted = _expected(done.plan, ~right[audited], again)
+        values["labels_expected" + name] = asked + labels
+        values["accept_chance" + name] = accepted
     return [
         {"split": "pool", "metric": metric, "value": float(value), "n_auto": n_auto, "n_eval": n}
         for metric, value in values.items()

@@ -275,6 +275,14 @@ def reached() -> str:
             f"that looks where the model is unsure accepts {ours['seeds']:.0f} of "
             f"{ours['of']:.0f} seeds, a uniform one of the same models {row['seeds']:.0f}{more}."
         )
+    for row in table[table["metric"] == "labels_expected"].to_dict("records"):
+        chance = by.loc[(row["protocol"], row["arm"], "accept_chance")]
+        lines.append(
+            f"- {label_costs.TITLES[row['protocol']]}, {label_costs.ARMS[row['arm']]}: over all "
+            f"draws that the audit of a seed's model might make, {row['mean']:,.0f} labels in all "
+            f"({row['least']:,.0f} to {row['most']:,.0f} from seed to seed); "
+            f"{chance['mean']:.1%} of those audits accept."
+        )
     coverage = rounds[(rounds["metric"] == "auto_coverage") & (rounds["mean"] > 0)]
     for (protocol, arm), rows in coverage.groupby(["protocol", "arm"], sort=False):
         best = rows.loc[rows["mean"].idxmax()]

@@ -32,8 +32,10 @@ METRICS = (
     "n_right", "accuracy", "balanced_accuracy", "precision_macro", "recall_macro", "f1_macro",
     "mcc", "share_unsure", "share_human", "auto_coverage", "auto_precision", "auto_wrong",
     "n_moved", "labels_to_reach", "wall_s",
-    "n_wrong", "labels_to_certify", "labels_audit", "wrong_left",
+    "n_wrong",
+    "labels_to_certify", "labels_audit", "wrong_left", "labels_expected", "accept_chance",
     "labels_to_certify_uniform", "labels_audit_uniform", "wrong_left_uniform",
+    "labels_expected_uniform", "accept_chance_uniform",
     # `alutils.noisy_humans`: wrong human labels, the search for them, audits at targets in per cent
     "wrong_labels_first", "wrong_labels", "n_suspects", "n_suspects_wrong", "suspects_precision",
     "suspects_recall", "human_answers", "certified_99", "auto_coverage_99", "broken_99",

@@ -20,6 +20,7 @@ back; bets, Waudby-Smith and Ramdas (2024); chances by what might be wrong, Asla
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -99,7 +100,7 @@ class WeightedPlan:
         """Draws that certify if none of them finds an error."""
         return _draws_without_error(self.bet, self.allowed, self.population, self.level)
 
-    @property
+    @functools.cached_property
     def delays(self) -> np.ndarray:
         """(n,) float64, the draws that are needed more if a draw finds this item wrong."""
         return -np.log1p(-self.bet / self.rates) / _growth(self.bet, self.allowed, self.population)

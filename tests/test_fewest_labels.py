@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 
 from alutils import datasets, fewest_labels, label_costs, tables
+from alutils.audit_plans import CERTIFIED, AuditPlan, plan_audit
 from alutils.fewest_labels import ARMS, check, run
 from alutils.parameters import ParameterError
+from alutils.weighted_audits import plan_weighted_audit
 from alutils.whole_pool import allowed_errors
 
 TINY = {
@@ -18,6 +20,9 @@ TINY = {
 
 KINDS = {"random": ("",), "active_unlabelled": ("", "_uniform")}
 """Of audits: a weighted one comes with a uniform one to compare it with."""
+OF_AN_AUDIT = (
+    "labels_to_certify", "labels_audit", "wrong_left", "labels_expected", "accept_chance",
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -48,13 +53,8 @@ def test_rows_are_of_the_long_table_and_every_round_is_there(rows):
         assert sorted(tidy["round"].unique()) == [0, 1, 2]
         assert list(tidy.groupby("round")["n_human"].first()) == [60, 120, 180]
         assert set(tidy["metric"]) == {
-            "accuracy", "n_wrong", "auto_coverage", "auto_precision", "labels_to_certify",
-            "labels_audit", "wrong_left",
-        } | {
-            name + "_uniform"
-            for name in ("labels_to_certify", "labels_audit", "wrong_left")
-            if len(KINDS[arm]) > 1
-        }  # fmt: skip
+            "accuracy", "n_wrong", "auto_coverage", "auto_precision",
+        } | {name + kind for name in OF_AN_AUDIT for kind in KINDS[arm]}  # fmt: skip
 
 
 def test_the_cost_is_what_was_trained_on_by_hand_and_audited(rows):
@@ -67,11 +67,36 @@ def test_the_cost_is_what_was_trained_on_by_hand_and_audited(rows):
                 for name in ("labels_to_certify", "labels_audit", "wrong_left")
             )
             assert np.isnan(cost) == np.isnan(left)
+            expected, chance = (
+                value(table, name + kind, number) for name in ("labels_expected", "accept_chance")
+            )
+            assert expected >= n_human + TINY["by_hand"]
+            assert 0 <= chance <= 1
             if not np.isnan(cost):
                 certified += 1
                 assert cost == n_human + TINY["by_hand"] + audited
                 assert left <= value(table, "n_wrong", number)
     assert certified
+
+
+def test_what_is_expected_of_an_audit_is_what_audits_of_the_same_model_come_to():
+    rng = np.random.default_rng(0)
+    doubt = rng.uniform(0, 0.02, 2000) ** 2 / 0.02
+    wrong = rng.random(2000) < doubt
+    plans = [
+        plan_audit(2000, 40, rate=0.004, most=400),
+        plan_weighted_audit(doubt, 40, rate=0.004, most=400),
+    ]
+    for plan in plans:
+        labels, accepted = fewest_labels._expected(plan, wrong, np.random.default_rng(1))
+        if isinstance(plan, AuditPlan):
+            audits = [plan.run(~rng.permutation(wrong)) for _ in range(2000)]
+        else:
+            audits = [plan.run(wrong, rng) for _ in range(2000)]
+        assert labels == pytest.approx(np.mean([audit.n_used for audit in audits]), rel=0.1)
+        certified = np.mean([audit.decision == CERTIFIED for audit in audits])
+        assert accepted == pytest.approx(certified, abs=0.1)
+        assert certified > 0.3
 
 
 def test_the_same_seed_gives_the_same_rows_and_the_same_first_labels_for_all_arms(rows):
