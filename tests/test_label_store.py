@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from alutils.labelling import names
+from alutils.labelling.database import Database
 from alutils.labelling.files import Files
 from alutils.labelling.records import (
     ConflictError,
@@ -937,6 +938,16 @@ def test_several_processes_may_share_a_project_if_asked_to(tmp_path):
     first, second = (set(out.split()) for out, _ in said)
     assert len(first) == len(second) == 75
     assert not first & second
+
+
+def test_a_project_that_another_process_is_making_is_waited_for(tmp_path):
+    other = sqlite3.connect(tmp_path / "new.sqlite", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    ends = threading.Timer(0.3, other.execute, ["COMMIT"])
+    ends.start()
+    Database(tmp_path / "new.sqlite").close()
+    ends.join()
+    other.close()
 
 
 @pytest.mark.slow

@@ -179,7 +179,7 @@ class Database:
             self._open.add(found)
             found.row_factory = sqlite3.Row
             try:
-                found.execute("PRAGMA journal_mode = WAL")
+                _write_ahead(found)
                 found.execute("PRAGMA synchronous = FULL")
                 found.execute("PRAGMA foreign_keys = ON")
             except sqlite3.Error:
@@ -234,6 +234,23 @@ class Database:
         for connection in list(self._open):
             connection.close()
         self._of_thread = threading.local()
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Let readers and a writer not wait for each other.
+
+    Where another process is just making the file, SQLite refuses this at once, whatever timeout the
+    connection has; so it is asked for again.
+    """
+    end = time.monotonic() + BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+        time.sleep(0.01)
 
 
 def _statements(script: str) -> Iterator[str]:
