@@ -1,7 +1,8 @@
 """An experiment of some milliseconds, for the tests of sweeps.
 
-WITNESS names a file that gets a line ``pid seed shape`` for every cell that begins; PAUSE makes a
-cell last, so that there is time to kill it; TOY_FAILS=1 makes some cells fail.
+WITNESS names a file that gets a line ``pid seed shape`` for every cell that begins; HOLD names one
+with a number: while it is there, the cells that begin after so many others wait, so that there is
+time to kill them; TOY_FAILS=1 makes some cells fail.
 """
 
 import os
@@ -26,8 +27,9 @@ def prepare(*, data: str = "toy", **others: object) -> dict[str, str]:
 def run(
     *, shape: str = "round", size: int = 8, rate: float = 0.5, data: str = "toy", seed: int = 0
 ) -> list[dict]:
-    _note("WITNESS", f"{os.getpid()} {seed} {shape}")
-    time.sleep(float(os.environ.get("PAUSE", "0")))
+    number = _note("WITNESS", f"{os.getpid()} {seed} {shape}")
+    while number > _let_through():
+        time.sleep(0.01)
     if os.environ.get("TOY_FAILS") == "1" and shape == "square" and seed == 1:
         raise KeyError(f"no corner in {__file__}")
     if shape == "deadly":
@@ -44,7 +46,19 @@ def run(
     ]  # fmt: skip
 
 
-def _note(variable: str, line: str) -> None:
-    if variable in os.environ:
-        with Path(os.environ[variable]).open("a") as file:
-            file.write(f"{line}\n")
+def _note(variable: str, line: str) -> int:
+    """Add a line to the file; return which one it has become."""
+    if variable not in os.environ:
+        return 0
+    with Path(os.environ[variable]).open("a+b", buffering=0) as file:
+        file.write(f"{line}\n".encode())
+        end = file.tell()  # others may have added theirs behind it
+        file.seek(0)
+        return file.read(end).count(b"\n")
+
+
+def _let_through() -> float:
+    try:
+        return int(Path(os.environ["HOLD"]).read_text())
+    except (KeyError, FileNotFoundError):
+        return np.inf
