@@ -179,6 +179,7 @@ def load(folder, say, seed):
 def child(order):
     """Work until the end, or until killed by itself at a step or by the parent."""
     out = os.open(order["acknowledged"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.write(out, b"\n")  # else the first line would go on with one that the last kill cut
     n = 0
 
     def step(name):
@@ -197,10 +198,11 @@ def child(order):
         session(Path(order["folder"]), step, say)
 
 
-def is_ready(path, seed):
-    """Tell whether the child has begun to label, or has failed."""
+def is_at_work(path, seed):
+    """Tell whether the child has had ten labels and skips acknowledged, or has failed."""
     lines = read(Path(path))
-    return {"ready": seed} in lines or any("failed" in line for line in lines)
+    since = lines[lines.index({"ready": seed}) :] if {"ready": seed} in lines else []
+    return sum("event" in line for line in since) >= 10 or any("failed" in line for line in lines)
 
 
 def serve():
@@ -219,7 +221,7 @@ def serve():
                 traceback.print_exc()
                 os._exit(1)
         if "after" in order:
-            while order["ready"] and not is_ready(order["acknowledged"], order["seed"]):
+            while order["at_work"] and not is_at_work(order["acknowledged"], order["seed"]):
                 time.sleep(0.005)
             time.sleep(order["after"])
             os.kill(pid, signal.SIGKILL)
@@ -257,7 +259,7 @@ def server():
     running = Server()
     yield running
     running.process.stdin.close()
-    running.process.wait(10)
+    running.process.wait(120)
     running.process.stdout.close()
 
 
@@ -374,7 +376,7 @@ def random_kills(server, disk, number, draw=5):
             folder=str(folder),
             acknowledged=str(said),
             seed=seed,
-            ready=rng.random() < 0.8,  # else it may be killed while it starts, or mends
+            at_work=rng.random() < 0.8,  # else it may be killed while it starts, or mends
             after=rng.uniform(0, 0.3),
         )
         assert end == -signal.SIGKILL
