@@ -144,7 +144,7 @@ def notebook(widget):
     with playwright.sync_playwright() as running:
         browser = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(60_000)
         page.expose_function("kernel", kernel)
         page.set_content(PAGE)
         page.add_style_tag(content=widget._css)
