@@ -8,9 +8,11 @@ import pytest
 
 from alutils import datasets
 
-# A first call may compile, and the machine may be busy: no test is about how long an example takes.
-hypothesis.settings.register_profile("no_deadline", deadline=None)
-hypothesis.settings.load_profile("no_deadline")
+# A first call may compile, and the machine may be busy: no test is about how long an example takes,
+# or the making of one.
+slow = hypothesis.HealthCheck.too_slow
+hypothesis.settings.register_profile("unhurried", deadline=None, suppress_health_check=[slow])
+hypothesis.settings.load_profile("unhurried")
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

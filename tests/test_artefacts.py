@@ -156,10 +156,11 @@ def deaf_port():
 
 
 @pytest.fixture
-def closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def closed_port():
+    """Give a port that refuses connections; it is held, so that nobody else listens there."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
 
 
 # --- web servers ----------------------------------------------------------------------------------
@@ -220,7 +221,7 @@ def test_a_faulty_source_is_named_in_one_line_and_nothing_stays(
     start = time.monotonic()
     with pytest.raises(ArtefactError) as caught:
         artefact(source).load()
-    assert time.monotonic() - start < downloads.PATIENCE + 1
+    assert time.monotonic() - start < downloads.PATIENCE + 10
     (line,) = said(caplog)
     assert line.startswith(f"thing: {source.url}: ")
     assert_nothing_left_behind(cache)
@@ -248,7 +249,7 @@ def test_a_server_that_never_answers_is_given_up_within_five_seconds(server, cac
     start = time.monotonic()
     with pytest.raises(ArtefactError, match="no answer within 5 s"):
         artefact(Url(server.url("/silent"), read_npz)).load()
-    assert 4 < time.monotonic() - start < 7
+    assert 4 < time.monotonic() - start < 15  # the server would stay silent for 30
     assert_nothing_left_behind(cache)
 
 
@@ -257,21 +258,21 @@ def test_a_server_that_takes_no_connection_is_given_up(cache, monkeypatch, deaf_
     start = time.monotonic()
     with pytest.raises(ArtefactError, match="no answer within 1 s"):
         artefact(Url(f"http://127.0.0.1:{deaf_port}/x.npz", read_npz)).load()
-    assert 0.9 < time.monotonic() - start < 3
+    assert 0.9 < time.monotonic() - start < 15  # a connection is tried for minutes
     assert_nothing_left_behind(cache)
 
 
 def test_a_slow_download_is_waited_for(server, monkeypatch):
-    monkeypatch.setattr(downloads, "PATIENCE", 1.0)
+    monkeypatch.setattr(downloads, "PATIENCE", 3.0)
     server.files["/slow.npz"] = npz(**GOOD)
-    server.slow["/slow.npz"] = 1.8
+    server.slow["/slow.npz"] = 4.0
     start = time.monotonic()
     assert_good(artefact(Url(server.url("/slow.npz"), read_npz)).load())
-    assert time.monotonic() - start > 1.5
+    assert time.monotonic() - start > 3.5
 
 
 def test_a_download_that_stops_for_good_is_given_up(server, cache, monkeypatch):
-    monkeypatch.setattr(downloads, "STALL", 0.3)
+    monkeypatch.setattr(downloads, "STALL", 2.0)  # and a piece comes every 5 s
     server.files["/stalls.npz"] = npz(**GOOD)
     server.slow["/stalls.npz"] = 100.0
     with pytest.raises(ArtefactError, match=r"stalls\.npz: Read timed out"):
@@ -432,17 +433,18 @@ def test_a_faulty_package_source_says_why_and_leaves_nothing(
 def test_an_index_that_takes_no_connection_is_given_up(index, cache, monkeypatch, deaf_port):
     monkeypatch.setattr(downloads, "PATIENCE", 1.0)
     monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{deaf_port}/simple/")
+    monkeypatch.setenv("PIP_DEFAULT_TIMEOUT", "100")
     start = time.monotonic()
     with pytest.raises(ArtefactError, match="no connection to a package index within 1 s"):
         artefact(member()).load()
-    assert time.monotonic() - start < 10  # pip's own start included, its own patience is 15
+    assert time.monotonic() - start < 60  # pip's own start included
     assert_nothing_left_behind(cache)
 
 
 def test_a_slow_index_is_waited_for_and_progress_is_shown(index, monkeypatch, capfd):
-    monkeypatch.setattr(downloads, "PATIENCE", 1.5)
+    monkeypatch.setattr(downloads, "PATIENCE", 4.0)  # from pip's first word to its first connection
     content = npz(**GOOD)
-    index.slow[offer(index, {"thing/data/good.npz": content})] = 2.5
+    index.slow[offer(index, {"thing/data/good.npz": content})] = 5.0
     assert_good(artefact(member(content)).load())
     assert "thing-wheel==1.0:" in capfd.readouterr().err
 
@@ -554,7 +556,9 @@ def test_artefacts_do_not_import_tensorflow_or_torch():
         "import sys; from alutils import artefacts;"
         "print(sorted({'tensorflow', 'keras', 'torch', 'pandas'} & set(sys.modules)))"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300
+    )
     assert found.stdout == "[]\n", found.stderr
 
 
@@ -596,7 +600,7 @@ def test_an_unreachable_kaggle_is_given_up_within_seconds(kaggle, monkeypatch, c
     start = time.monotonic()
     with pytest.raises(ArtefactError, match=r"cannot be reached.*refused.*give its path"):
         artefacts.az_kaggle()
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 10
 
 
 def test_a_missing_kagglehub_is_said_before_anything_is_asked(server, monkeypatch):

@@ -3,9 +3,9 @@
 import csv
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -280,17 +280,17 @@ def test_a_table_of_published_values_is_checked(tmp_path, exact, capsys):
     assert "lacks protocol" in capsys.readouterr().err
 
 
-def test_the_command_answers_in_two_seconds_and_without_tensorflow(tmp_path):
+def test_the_command_takes_two_seconds_of_a_processor_at_most_and_no_tensorflow(tmp_path):
     runs = []
     for number in range(2):
         rows = [r for s in range(5) for r in rows_of({"a": 300 + s, "b": 320 - s}, seed=s)]
         runs.append(run_of(tmp_path / f"run{number}", rows))
     command = [sys.executable, "-X", "importtime", "-m", "alutils", "compare", *map(str, runs)]
     seconds = []
-    for _ in range(3):  # the best of three: other work may share the machine
-        began = time.perf_counter()
+    for _ in range(3):  # the best of three: the first may find nothing in the disk's cache
+        before = processor_time_of_children()
         done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=os.environ)
-        seconds.append(time.perf_counter() - began)
+        seconds.append(processor_time_of_children() - before)
         if seconds[-1] < 2:
             break
     assert done.returncode == 1, done.stderr[-2000:]  # arms of the article are not there
@@ -298,4 +298,10 @@ def test_the_command_answers_in_two_seconds_and_without_tensorflow(tmp_path):
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "pandas" in imported
     assert not imported & {"tensorflow", "keras", "papermill", "sklearn", "matplotlib", "nbformat"}
-    assert min(seconds) < 2
+    assert 0 < min(seconds) < 2
+
+
+def processor_time_of_children() -> float:
+    """Return seconds that say the same however busy the machine is."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

@@ -186,7 +186,7 @@ def test_damaged_embedded_digits_are_an_error_that_says_what_to_do(tmp_path, mon
 def test_the_embedded_digits_are_found_from_any_working_directory(tmp_path):
     code = "from alutils.datasets import mnist_article; print(len(mnist_article()[0]))"
     found = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300
     )
     assert found.stdout == "4000\n", found.stderr
 
@@ -207,5 +207,7 @@ def test_data_sets_are_read_without_tensorflow():
         "import sys; from alutils import datasets; datasets.mnist_article();"
         "print(sorted({'tensorflow', 'keras', 'torch'} & set(sys.modules)))"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300
+    )
     assert found.stdout == "[]\n", found.stderr

@@ -90,16 +90,15 @@ def test_ten_epochs_read_as_well_as_keras_fit(keras):
     assert abs(np.mean(ours) - np.mean(theirs)) < 0.02
 
 
-def test_ten_epochs_on_3640_features_take_less_than_a_second():
+def test_ten_epochs_on_3640_features_take_less_than_a_second_of_a_processor():
     x, y = blobs(3640)
     DenseHead(26, epochs=1).fit(x[:64], y[:64])  # warm-up: compiles
 
     def seconds():
-        began = time.perf_counter()
+        began = time.process_time()  # what else the machine does is not what is measured
         DenseHead(26).fit(x, y)
-        return time.perf_counter() - began
+        return time.process_time() - began
 
-    # The best of a few: what else the machine does is not what is measured.
     assert min(seconds() for _ in range(4)) < 1
 
 

@@ -106,6 +106,13 @@ def begin(folder):
     store.close()
 
 
+def until(condition, seconds=300):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.05)
+
+
 # --- bad input ------------------------------------------------------------------------------------
 
 
@@ -698,12 +705,12 @@ def test_people_label_on_where_the_model_has_a_fault_and_are_told(tmp_path, faul
         browser = Browser(app.test_client()).sign_in()
         loop.start()
         try:
-            for _ in range(200):
-                told = browser.client.get("/api/status").json["model_text"]
-                if told[0]["kind"] == "bad":
-                    break
-                time.sleep(0.05)
-            assert told[0]["kind"] == "bad" and told[0]["text"]
+
+            def is_told():
+                first = browser.client.get("/api/status").json["model_text"][0]
+                return first["kind"] == "bad" and first["text"]
+
+            until(is_told)
             answer = browser.ask("label", item=items[0], label="A", key="k")
             assert answer.status_code == 200 and len(browser.ask("next", n=3).json["items"]) == 3
         finally:
@@ -913,12 +920,8 @@ def test_few_pictures_are_decoded_at_a_time_wherever_they_come_from(tmp_path):
         assert store.progress().total == 0
         decoders.release()
         upload.join()
-        for _ in range(100):
-            if store.progress().total == 2:
-                break
-            time.sleep(0.05)
+        until(lambda: store.progress().total == 2)
         watcher.stop()
-        assert store.progress().total == 2
 
 
 def test_one_strange_file_does_not_end_the_watching(tmp_path, monkeypatch, caplog):
@@ -970,10 +973,7 @@ def test_a_fault_while_watching_is_told_and_tried_again(tmp_path, monkeypatch):
             watcher._stop, "wait", lambda s: told.append(watcher.status()["error"]) or wait(s)
         )
         watcher.start()
-        for _ in range(200):
-            if store.progress().total:
-                break
-            time.sleep(0.05)
+        until(lambda: store.progress().total)
         watcher.stop()
         assert told[0] == "a fault in the tool (ZeroDivisionError: once)"
         assert store.progress().total == 1 and told[-1] == ""
@@ -999,17 +999,17 @@ def test_the_command_serves_until_it_is_interrupted(tmp_path, number):
     try:
         url = next(m[0] for line in process.stdout if (m := re.search(r"http://\S+", line)))
         assert url.startswith("http://127.0.0.1:") and "token" not in url
-        for _ in range(200):
+
+        def status():
             with urllib.request.urlopen(f"{url}api/status") as answer:
-                status = json.load(answer)
-            if status["progress"]["total"]:
-                break
-            time.sleep(0.1)
-        assert status["progress"]["total"] == 1
-        assert [c["name"] for c in status["classes"]] == ["cat", "dog"]
+                return json.load(answer)
+
+        until(lambda: status()["progress"]["total"])
+        assert status()["progress"]["total"] == 1
+        assert [c["name"] for c in status()["classes"]] == ["cat", "dog"]
     finally:
         process.send_signal(number)
-        rest, errors = process.communicate(timeout=60)
+        rest, errors = process.communicate(timeout=300)
     assert process.returncode == 0 and "every label is on the disk" in rest
     assert "Traceback" not in errors
     with Store.open(tmp_path) as store:  # it has been given free

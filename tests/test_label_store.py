@@ -933,7 +933,7 @@ def test_several_processes_may_share_a_project_if_asked_to(tmp_path):
         )
         for name in ("p0", "p1")
     ]
-    said = [process.communicate(timeout=60) for process in run]
+    said = [process.communicate(timeout=300) for process in run]
     assert [err for _, err in said] == ["", ""]
     first, second = (set(out.split()) for out, _ in said)
     assert len(first) == len(second) == 75
