@@ -22,7 +22,7 @@ import pytest
 from flask.testing import FlaskClient
 from label_helpers import BAD, TinyFeatures, encoded, fill, letter, png, scores, state
 
-from alutils.labelling import pages, pictures, security, serve
+from alutils.labelling import pages, pictures, security, serve, watch
 from alutils.labelling.app import create_app
 from alutils.labelling.loop import LabellingLoop
 from alutils.labelling.records import LabellingError
@@ -857,6 +857,13 @@ def test_the_secret_is_random_for_each_project_private_and_kept(tmp_path):
 # --- the watched folder ---------------------------------------------------------------------------
 
 
+@pytest.fixture
+def fresh(monkeypatch):
+    """Take every file for one that was changed just now, however long ago that was."""
+    monkeypatch.setattr(watch, "SETTLED_S", 1e6)
+
+
+@pytest.mark.usefixtures("fresh")
 def test_pictures_in_the_folder_are_taken_in_and_bad_ones_told_once(tmp_path):
     folder = tmp_path / "p"
     (folder / "sub").mkdir(parents=True)
@@ -888,6 +895,7 @@ def test_pictures_in_the_folder_are_taken_in_and_bad_ones_told_once(tmp_path):
         assert browser.sign_in().client.get("/add").status_code == 200
 
 
+@pytest.mark.usefixtures("fresh")
 def test_a_file_that_is_still_written_is_not_taken(tmp_path):
     folder = tmp_path / "p"
     folder.mkdir()
