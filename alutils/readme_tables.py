@@ -278,10 +278,10 @@ def reached() -> str:
     for row in table[table["metric"] == "labels_expected"].to_dict("records"):
         chance = by.loc[(row["protocol"], row["arm"], "accept_chance")]
         lines.append(
-            f"- {label_costs.TITLES[row['protocol']]}, {label_costs.ARMS[row['arm']]}: over all "
-            f"draws that the audit of a seed's model might make, {row['mean']:,.0f} labels in all "
-            f"({row['least']:,.0f} to {row['most']:,.0f} from seed to seed); "
-            f"{chance['mean']:.1%} of those audits accept."
+            f"- {label_costs.TITLES[row['protocol']]}, {label_costs.ARMS[row['arm']]}: one "
+            f"audit is a matter of luck; over many draws for each seed's model it takes "
+            f"{row['mean']:,.0f} labels in all ({row['least']:,.0f} to {row['most']:,.0f} from "
+            f"seed to seed), and {chance['mean']:.1%} of the audits accept."
         )
     coverage = rounds[(rounds["metric"] == "auto_coverage") & (rounds["mean"] > 0)]
     for (protocol, arm), rows in coverage.groupby(["protocol", "arm"], sort=False):
