@@ -1,5 +1,6 @@
 """What several test files need: real digits, found where they are."""
 
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -13,6 +14,11 @@ from alutils import datasets
 slow = hypothesis.HealthCheck.too_slow
 hypothesis.settings.register_profile("unhurried", deadline=None, suppress_health_check=[slow])
 hypothesis.settings.load_profile("unhurried")
+
+# Programs that are started ignore Ctrl-C where this one does, as behind a shell's "&": those under
+# test are to end by it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
