@@ -276,12 +276,19 @@ def reached() -> str:
             f"{ours['of']:.0f} seeds, a uniform one of the same models {row['seeds']:.0f}{more}."
         )
     for row in table[table["metric"] == "labels_expected"].to_dict("records"):
-        chance = by.loc[(row["protocol"], row["arm"], "accept_chance")]
+        mine = by.loc[(row["protocol"], row["arm"])]
+        uniform = ""
+        if "labels_expected_uniform" in mine.index:
+            uniform = (
+                f"; a uniform one takes {mine.loc['labels_expected_uniform', 'mean']:,.0f}, and "
+                f"{mine.loc['accept_chance_uniform', 'mean']:.1%} accept"
+            )
         lines.append(
             f"- {label_costs.TITLES[row['protocol']]}, {label_costs.ARMS[row['arm']]}: one "
             f"audit is a matter of luck; over many draws for each seed's model it takes "
             f"{row['mean']:,.0f} labels in all ({row['least']:,.0f} to {row['most']:,.0f} from "
-            f"seed to seed), and {chance['mean']:.1%} of the audits accept."
+            f"seed to seed), those of refused ones included, and "
+            f"{mine.loc['accept_chance', 'mean']:.1%} of the audits accept{uniform}."
         )
     coverage = rounds[(rounds["metric"] == "auto_coverage") & (rounds["mean"] > 0)]
     for (protocol, arm), rows in coverage.groupby(["protocol", "arm"], sort=False):
