@@ -255,7 +255,7 @@ def reached() -> str:
                 "rounds)"
             )
         lines.append(f"- {what}: the published {goal:.2%} is {told}.")
-    by = table.set_index(["protocol", "arm", "metric"])
+    by = table.set_index(["protocol", "arm", "metric"]).sort_index()
     for row in table[table["metric"] == "labels_to_certify_uniform"].to_dict("records"):
         ours, saved = (
             by.loc[(row["protocol"], row["arm"], name)]
