@@ -62,6 +62,9 @@ N_RENDERED = 10_400
 """Rendered letters to learn from first, as many of each class."""
 REPEATS = 200
 """Of a weighted audit, which tell what it takes on average."""
+WEIGHTED, AGAIN = 1000, 1001
+"""Of the generators of a round's weighted audit, and of its repeats; the networks' own go by their
+numbers, and no experiment averages so many."""
 RENDERED_SEED = 1_000_000
 """Not a seed of the rendered data sets that are used in place of real letters."""
 
@@ -300,8 +303,8 @@ def run(
     def look(number: int, model: ConvNet) -> list[dict[str, Any]]:
         rows = _after(
             state, seen["p"], data, oracle, _audit_chance(seed, number),
-            _weighted_chance(seed, number) if weighted else None,
-            np.random.default_rng([seed, 1001, number]),
+            np.random.default_rng([seed, WEIGHTED, number]) if weighted else None,
+            np.random.default_rng([seed, AGAIN, number]),
             by_hand=by_hand, target=target, level=level, audit=audit,
             expected_wrong=expected_wrong, most=most,
         )  # fmt: skip
@@ -334,11 +337,6 @@ def _audit_chance(seed: int, number: int) -> np.random.Generator:
     """Return the generator of a round's audits, which no network has drawn from."""
     # NumPy fills keys up with zeros: [seed, 1, 0] and [seed, 1, 1] are the second network's own.
     return np.random.default_rng([seed, 1, number] if number > 1 else [seed, 2, 2 + number])
-
-
-def _weighted_chance(seed: int, number: int) -> np.random.Generator:
-    """Return the generator of a round's weighted audit."""
-    return np.random.default_rng([seed, 1000, number])  # no experiment averages so many networks
 
 
 def _expected(

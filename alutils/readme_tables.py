@@ -241,9 +241,12 @@ def reached() -> str:
     rounds = pd.read_csv(results / "label_costs_rounds.csv")
     first = rounds.groupby(["protocol", "arm"])["n_human"]
     lines = []
+
+    def what(protocol: str, arm: str) -> str:
+        return f"{label_costs.TITLES[protocol]}, {label_costs.ARMS[arm]}"
+
     for row in table[table["metric"] == "labels_to_reach"].to_dict("records"):
         goal = label_costs.published(row["protocol"])
-        what = f"{label_costs.TITLES[row['protocol']]}, {label_costs.ARMS[row['arm']]}"
         if not row["seeds"]:
             told = f"not reached in any of {row['of']} seeds"
         elif row["most"] <= first.min()[(row["protocol"], row["arm"])]:
@@ -254,7 +257,7 @@ def reached() -> str:
                 f"{row['most']:,.0f}; {row['seeds']} of {row['of']} seeds, straight lines between "
                 "rounds)"
             )
-        lines.append(f"- {what}: the published {goal:.2%} is {told}.")
+        lines.append(f"- {what(row['protocol'], row['arm'])}: the published {goal:.2%} is {told}.")
     by = table.set_index(["protocol", "arm", "metric"]).sort_index()
     for row in table[table["metric"] == "labels_to_certify_uniform"].to_dict("records"):
         ours, saved = (
@@ -271,8 +274,8 @@ def reached() -> str:
             else ""
         )
         lines.append(
-            f"- {label_costs.TITLES[row['protocol']]}, {label_costs.ARMS[row['arm']]}: the audit "
-            f"that looks where the model is unsure accepts {ours['seeds']:.0f} of "
+            f"- {what(row['protocol'], row['arm'])}: the audit that looks where the model is "
+            f"unsure accepts {ours['seeds']:.0f} of "
             f"{ours['of']:.0f} seeds, a uniform one of the same models {row['seeds']:.0f}{more}."
         )
     for row in table[table["metric"] == "labels_expected"].to_dict("records"):
@@ -284,8 +287,8 @@ def reached() -> str:
                 f"{mine.loc['accept_chance_uniform', 'mean']:.1%} accept"
             )
         lines.append(
-            f"- {label_costs.TITLES[row['protocol']]}, {label_costs.ARMS[row['arm']]}: one "
-            f"audit is a matter of luck; over many draws for each seed's model it takes "
+            f"- {what(row['protocol'], row['arm'])}: one audit is a matter of luck; over "
+            f"many draws for each seed's model it takes "
             f"{row['mean']:,.0f} labels in all ({row['least']:,.0f} to {row['most']:,.0f} from "
             f"seed to seed), those of refused ones included, and "
             f"{mine.loc['accept_chance', 'mean']:.1%} of the audits accept{uniform}."
@@ -296,7 +299,7 @@ def reached() -> str:
         target = label_costs.TARGETS[protocol]
         n_human = f"{best['n_human']:,.0f}"
         lines.append(
-            f"- {label_costs.TITLES[protocol]}, {label_costs.ARMS[arm]}: the largest share "
+            f"- {what(protocol, arm)}: the largest share "
             f"labelled automatically with a certificate for {target:.0%} is {best['mean']:.1%} of "
             f"the pool ({best['least']:.1%} to {best['most']:.1%}), after {n_human} labels "
             "to train on and the audit's."

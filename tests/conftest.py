@@ -11,8 +11,9 @@ from alutils import datasets
 
 # A first call may compile, and the machine may be busy: no test is about how long an example takes,
 # or the making of one.
-slow = hypothesis.HealthCheck.too_slow
-hypothesis.settings.register_profile("unhurried", deadline=None, suppress_health_check=[slow])
+hypothesis.settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("unhurried")
 
 # Programs that are started ignore Ctrl-C where this one does, as behind a shell's "&": those under

@@ -4,6 +4,7 @@ import hashlib
 import io
 import sqlite3
 import struct
+import time
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -232,3 +233,11 @@ def state(folder: Path) -> tuple[dict[str, str], dict[str, list]]:
         for (name,) in connection.execute(query).fetchall():
             rows[name] = connection.execute(f"SELECT * FROM {name}").fetchall()
     return files, rows
+
+
+def until(condition: Callable[[], object], seconds: float = 300) -> None:
+    """Wait until something has happened in another thread or process."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.02)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from flask.testing import FlaskClient
-from label_helpers import BAD, TinyFeatures, encoded, fill, letter, png, scores, state
+from label_helpers import BAD, TinyFeatures, encoded, fill, letter, png, scores, state, until
 
 from alutils.labelling import pages, pictures, security, serve, watch
 from alutils.labelling.app import create_app
@@ -104,13 +104,6 @@ def begin(folder):
     store.claim("Bob", items[3])
     yield Project(store, browser, other, items)
     store.close()
-
-
-def until(condition, seconds=300):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.05)
 
 
 # --- bad input ------------------------------------------------------------------------------------
@@ -930,6 +923,7 @@ def test_few_pictures_are_decoded_at_a_time_wherever_they_come_from(tmp_path):
         upload.join()
         until(lambda: store.progress().total == 2)
         watcher.stop()
+        assert store.progress().total == 2
 
 
 def test_one_strange_file_does_not_end_the_watching(tmp_path, monkeypatch, caplog):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from label_helpers import until
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
@@ -215,9 +216,7 @@ def test_it_works_in_the_background_and_labels_do_not_wait(begun):
     assert store.model() is None
     slow.set()
     loop.poke()
-    deadline = time.monotonic() + 300
-    while store.model() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(lambda: store.model() is not None)
     assert store.model() is not None
     assert loop.stop()
     assert loop.status().state == "off"
@@ -232,9 +231,7 @@ def test_what_goes_wrong_in_the_background_is_shown_and_tried_again(begun, caplo
 
     loop._given_extractor = Broken()
     loop.start()
-    deadline = time.monotonic() + 300
-    while not loop.status().problem and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(lambda: loop.status().problem)
     assert "not finite" in loop.status().problem
     label(store, truth, 5)
     assert store.progress().human == 5
