@@ -30,7 +30,7 @@ def add_run(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run a notebook; the last line of stdout is the run's folder."""
-    from alutils import headless
+    from alutils.runs.notebook import headless
 
     overrides = headless.read_yaml(options.file) if options.file else {}
     folder = headless.execute(options.name, options.profile, overrides | dict(options.parameter))
@@ -52,8 +52,8 @@ def add_compare(commands: Any) -> None:
 
 def compare(options: argparse.Namespace) -> int:
     """Print the comparison; 1 where a number that is claimed as exact was missed."""
-    from alutils import compare as comparison
-    from alutils.paths import repository_root
+    from alutils.base.files import repository_root
+    from alutils.stats import compare as comparison
 
     published = options.published or repository_root() / "results" / "published.csv"
     frame = comparison.compare(options.paths, published, curves=options.curves)
@@ -93,8 +93,8 @@ def add_data(commands: Any) -> None:
 
 def data(options: argparse.Namespace) -> int:
     """Fetch, make or convert a data set; the last line of stdout is where it is."""
-    from alutils.headless import shown
-    from alutils.parameters import ParameterError
+    from alutils.base.errors import ParameterError
+    from alutils.runs.notebook.headless import shown
 
     if options.table is not None and options.name != "az_png":
         raise ParameterError("--from", options.table, f"{options.name} is not made from a table")
@@ -104,30 +104,31 @@ def data(options: argparse.Namespace) -> int:
 
 def _az(options: argparse.Namespace) -> Path:
     """Kaggle's handwritten letters, downloaded and kept in the cache."""
-    from alutils import datasets
+    from alutils.data import dataset
 
     _refuse_out(options)
-    _print_counts(datasets.load("az", on_bad=options.on_bad).class_counts())
-    return datasets.az_path() if datasets.az_path().is_file() else datasets.artefacts.az_kaggle()
+    _print_counts(dataset.load("az", on_bad=options.on_bad).class_counts())
+    return dataset.az_path() if dataset.az_path().is_file() else dataset.artefacts.az_kaggle()
 
 
 def _az_png(options: argparse.Namespace) -> Path:
     """OUT/A ... OUT/Z: a PNG file a letter, from Kaggle's table or another (--from)."""
-    from alutils import artefacts, png_folders
-    from alutils.parameters import ParameterError
+    from alutils.base import artefacts
+    from alutils.base.errors import ParameterError
+    from alutils.data.png import csv_to_png
 
     if options.out is None:
         expected = "expected a folder to be made"
         raise ParameterError("out", "", expected, "python -m alutils data az_png FOLDER")
     table = options.table or artefacts.az_kaggle()
     provenance = None if options.table else "kaggle"
-    _print_counts(png_folders.csv_to_png(table, options.out, options.on_bad, provenance=provenance))
+    _print_counts(csv_to_png(table, options.out, options.on_bad, provenance=provenance))
     return options.out
 
 
 def _mnist(options: argparse.Namespace) -> Path:
     """All 70,000 digits, downloaded and kept in the cache."""
-    from alutils import artefacts
+    from alutils.base import artefacts
 
     _refuse_out(options)
     artefacts.mnist()
@@ -136,25 +137,26 @@ def _mnist(options: argparse.Namespace) -> Path:
 
 def _mnist_article(options: argparse.Namespace) -> Path:
     """Make the article's 4,000 + 400 digits again: the repository's file, or OUT.npz."""
-    from alutils import datasets
+    from alutils.data import dataset
 
-    return datasets.make_mnist_article(options.out)
+    return dataset.make_mnist_article(options.out)
 
 
 def _rendered(options: argparse.Namespace) -> Path:
     """Letters rendered from handwriting fonts, kept in the cache or in OUT.npz."""
-    from alutils import artefacts, datasets, npz_files
-    from alutils.parameters import ParameterError
+    from alutils.base import artefacts
+    from alutils.base.errors import ParameterError
+    from alutils.data import dataset, npz
 
     if options.seed < 0:
         raise ParameterError("--seed", options.seed, "expected 0 or more")
-    letters = datasets.load("rendered", seed=options.seed)
+    letters = dataset.load("rendered", seed=options.seed)
     _print_counts(letters.class_counts())
-    return npz_files.write_npz(letters, options.out) if options.out else artefacts.cache_folder()
+    return npz.write_npz(letters, options.out) if options.out else artefacts.cache_folder()
 
 
 def _refuse_out(options: argparse.Namespace) -> None:
-    from alutils.parameters import ParameterError
+    from alutils.base.errors import ParameterError
 
     if options.out is not None:
         expected = f"{options.name} is kept in the cache and takes no file"
@@ -185,8 +187,8 @@ def add_reproduce(commands: Any) -> None:
 
 def reproduce(options: argparse.Namespace) -> int:
     """Run the notebooks that are there, in their order, and print published against ours."""
-    from alutils import headless, runs
-    from alutils.paths import repository_root
+    from alutils.base.files import repository_root
+    from alutils.runs.notebook import headless, runs
 
     root = repository_root()
     there = [n for n, file in runs.NOTEBOOKS.items() if (root / "notebooks" / file).is_file()]
@@ -218,8 +220,8 @@ def add_reference(commands: Any) -> None:
 
 def reference(options: argparse.Namespace) -> int:
     """Publish reference results; with no names and no runs, only renew the README's tables."""
-    from alutils import reference as references
-    from alutils.headless import shown
+    from alutils.runs.notebook.headless import shown
+    from alutils.runs.publish import reference as references
 
     for path in references.run(options.names, options.run, options.stem, options.sweep):
         print(shown(path))
@@ -228,7 +230,9 @@ def reference(options: argparse.Namespace) -> int:
 
 def add_sweep(commands: Any) -> None:
     parser = commands.add_parser("sweep", help="run every combination of a grid, with many seeds")
-    parser.add_argument("grid", type=Path, metavar="GRID.yaml", help="see alutils/grids.py")
+    parser.add_argument(
+        "grid", type=Path, metavar="GRID.yaml", help="see alutils/runs/sweeps/grids.py"
+    )
     parser.add_argument(
         "-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
         help="set a parameter; goes before the file's 'fixed'",
@@ -248,8 +252,9 @@ def add_sweep(commands: Any) -> None:
 
 def sweep(options: argparse.Namespace) -> int:
     """Run a sweep; the last line of stdout is its folder. 1 where cells failed."""
-    from alutils import grids, sweeps
-    from alutils.headless import shown
+    from alutils.runs.notebook.headless import shown
+    from alutils.runs.sweeps import grids
+    from alutils.runs.sweeps import sweep as sweeps
 
     done = sweeps.run(
         grids.read(options.grid, dict(options.parameter)),
@@ -305,7 +310,7 @@ def add_label(commands: Any) -> None:
 
 def label(options: argparse.Namespace) -> int:
     """Serve the labelling tool until it is interrupted."""
-    from alutils.labelling import serve
+    from alutils.labelling.web import serve
 
     serve.run(
         serve.Options(

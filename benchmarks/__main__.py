@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 
-from alutils.paths import repository_root
+from alutils.base.files import repository_root
 from benchmarks.timing import Began, report, save
 
 NAMES = ("mnist", "az", "queries", "pool_stream", "labelling", "convnet")

@@ -9,7 +9,8 @@ import time
 
 import numpy as np
 
-from alutils import embeddings, report_splits
+from alutils.experiments.report import splits
+from alutils.models import embeddings
 from benchmarks.timing import Row, alternately, in_fresh_process, machine_rates
 
 # A seventh of the report's size: its own way goes through the convolutions every epoch, and takes
@@ -28,20 +29,20 @@ _IMAGE_OPERATIONS = 2 * sum(
 )
 
 
-def letters(n_start: int, n_pool: int) -> tuple[np.ndarray, np.ndarray, report_splits.Split]:
+def letters(n_start: int, n_pool: int) -> tuple[np.ndarray, np.ndarray, splits.Split]:
     """Return rendered letters, every class as frequent, and which of them are labelled first."""
-    from alutils.rendering import rendered_dataset
+    from alutils.data.rendering import rendered_dataset
 
     whole = rendered_dataset(n_start + n_pool, 0, balanced=True)
-    start = report_splits.stratified(whole.labels, n_start, np.random.default_rng(0))
+    start = splits.stratified(whole.labels, n_start, np.random.default_rng(0))
     pool = np.random.default_rng(1).permutation(np.setdiff1d(np.arange(len(whole)), start))
     nothing = np.empty(0, np.int64)
-    return whole.images, whole.labels, report_splits.Split(start, pool, nothing, True, "")
+    return whole.images, whole.labels, splits.Split(start, pool, nothing, True, "")
 
 
 def published_way(n_start: int, n_pool: int, rounds: int) -> tuple[float, list[dict[str, float]]]:
     """Return the seconds of the report's own procedure, and what each round did and took."""
-    from alutils import artefacts
+    from alutils.base import artefacts
     from benchmarks import report_keras
 
     images, labels, parts = letters(n_start, n_pool)
@@ -60,8 +61,9 @@ def our_way(n_start: int, n_pool: int, rounds: int, cached: bool) -> tuple[float
     Cold, features are computed and not kept; cached, they are read and checked. Compiled code is
     warm in both, as Keras' own is.
     """
-    from alutils import artefacts, report
-    from alutils.heads import DenseHead
+    from alutils.base import artefacts
+    from alutils.experiments.report import loops
+    from alutils.models.dense_head import DenseHead
 
     images, labels, parts = letters(n_start, n_pool)
     artefacts.vgg16_convolutions()
@@ -71,7 +73,7 @@ def our_way(n_start: int, n_pool: int, rounds: int, cached: bool) -> tuple[float
     began = time.perf_counter()
     options = {} if cached else {"cache": False}
     features = embeddings.features(images, progress=False, **options)
-    done = report.run_loop(
+    done = loops.run_loop(
         "as_published", features, labels, parts, DenseHead(26), min_rounds=rounds - 1,
         max_rounds=rounds - 1,
     )  # fmt: skip

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from alutils import datasets, queries
-from alutils.convnet import BATCH, CHUNK, ConvNet
+from alutils.active.strategies import uncertainty
+from alutils.data import dataset
+from alutils.models.convnet import BATCH, CHUNK, ConvNet
 from benchmarks.timing import Row, alternately, in_fresh_process
 
 STEPS = 150
@@ -22,9 +23,9 @@ FORWARD_MFLOP = 2 * (14 * 14 * 25 * 16 + 14 * 14 * 9 * 16 * 32 + 7 * 7 * 9 * 32 
 
 def _keras(xla: bool) -> float:
     """Return seconds a step of the same network by Keras' layers and ``train_on_batch``."""
-    from alutils import quiet
+    from alutils.base import tensorflow
 
-    quiet.tensorflow()
+    tensorflow.tensorflow()
     import keras
 
     layers = keras.layers
@@ -77,7 +78,7 @@ def _ours() -> float:
 
 def _round() -> dict[str, float]:
     """Return the seconds of a round over 60,000 digits, compiling included."""
-    train, _ = datasets.mnist()
+    train, _ = dataset.mnist()
     images = np.ascontiguousarray(train.images)
     labelled = np.random.default_rng(0).permutation(len(images))[:500]
     began = time.perf_counter()
@@ -85,13 +86,13 @@ def _round() -> dict[str, float]:
     trained = time.perf_counter()
     p = net.predict_proba(images)
     scored = time.perf_counter()
-    np.argpartition(-queries.margin(p), 100)[:100]
+    np.argpartition(-uncertainty.margin(p), 100)[:100]
     end = time.perf_counter()
     return {"train": trained - began, "score": scored - trained, "all": end - began}
 
 
 def _images() -> tuple[np.ndarray, np.ndarray]:
-    train, _ = datasets.mnist_article()
+    train, _ = dataset.mnist_article()
     return np.ascontiguousarray(train.images[:2100]), train.labels[:2100]
 
 

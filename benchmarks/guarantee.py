@@ -20,10 +20,10 @@ import pandas as pd
 from scipy import stats
 from tqdm import tqdm
 
-from alutils import manifest, paths
-from alutils.certificates import HIGHER, THRESHOLDS, lower_bound
-from alutils.promises import most_audited
-from alutils.sequential import log_evidence
+from alutils.base import files, manifest
+from alutils.guarantee.anytime import log_evidence
+from alutils.guarantee.promises import most_audited
+from alutils.guarantee.thresholds import HIGHER, THRESHOLDS, lower_bound
 from benchmarks.timing import Began
 
 TARGET, LEVEL = 0.98, 0.95
@@ -357,7 +357,7 @@ def measure(audits: int, seed: int) -> pd.DataFrame:
 def save(table: pd.DataFrame, folder: Path, audits: int, seed: int, began: Began) -> Path:
     """Write guarantee.csv and its manifest."""
     path = folder / "guarantee.csv"
-    paths.write_atomically(path, table.round(4).to_csv(index=False, lineterminator="\n"))
+    files.write_atomically(path, table.round(4).to_csv(index=False, lineterminator="\n"))
     about = {
         "status": "complete",
         "command": f"python -m benchmarks.guarantee --audits {audits} --seed {seed}",
@@ -385,7 +385,7 @@ def main() -> None:
     table = measure(options.audits, options.seed)
     shown = ["model", "noise", "rule", "broken", "broken_low", "broken_high", "coverage", "refused"]
     print(table[shown].round(3).to_string(index=False))
-    save(table, paths.repository_root() / "results", options.audits, options.seed, began)
+    save(table, files.repository_root() / "results", options.audits, options.seed, began)
 
 
 if __name__ == "__main__":

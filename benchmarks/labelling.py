@@ -33,9 +33,9 @@ import psutil
 from PIL import Image
 from tqdm import tqdm
 
-from alutils.datasets import load
-from alutils.labelling.records import Model
-from alutils.labelling.store import Store
+from alutils.data.dataset import load
+from alutils.labelling.store.records import Model
+from alutils.labelling.store.store import Store
 from benchmarks.timing import Row, report, seconds
 
 N_ITEMS, N_CLIENTS, FIRST = 10_000, 4, 60

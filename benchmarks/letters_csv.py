@@ -15,15 +15,15 @@ from pathlib import Path
 
 import numpy as np
 
-from alutils.manifest import peak_memory_mib
-from alutils.paths import repository_root
+from alutils.base.files import repository_root
+from alutils.base.manifest import peak_memory_mib
 from benchmarks import made_up_csv
 
 ROWS = made_up_csv.KAGGLE_ROWS // 10  # the speed is that of the whole; --rows 372450 for its memory
 
 
 def _read(folder: Path) -> int:
-    from alutils.csv_letters import read_csv
+    from alutils.data.csv_letters import read_csv
 
     return len(read_csv(folder / "letters.csv"))
 
@@ -35,7 +35,7 @@ def _usual_read(folder: Path) -> int:
 
 
 def _to_png(folder: Path) -> int:
-    from alutils.png_folders import csv_to_png
+    from alutils.data.png import csv_to_png
 
     return sum(csv_to_png(folder / "letters.csv", folder / "png", progress=False).values())
 
@@ -53,7 +53,7 @@ def _usual_to_png(folder: Path) -> int:
 
 
 def _read_png(folder: Path) -> int:
-    from alutils.image_folders import read_folder
+    from alutils.data.folders import read_folder
 
     return len(read_folder(folder / "png", at_least=0))
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from alutils.paths import atomic_file
-from alutils.rendering import class_counts, render_letters
+from alutils.base.files import atomic_file
+from alutils.data.rendering import class_counts, render_letters
 
 KAGGLE_ROWS = 372_450
 STOCK = 40  # different letters of each class

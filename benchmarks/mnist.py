@@ -13,10 +13,10 @@ REPLICATES = 32
 
 
 def _baseline() -> dict:
-    from alutils import datasets
+    from alutils.data import dataset
     from benchmarks import article_tf1
 
-    train, test = datasets.mnist_article()
+    train, test = dataset.mnist_article()
     start = time.perf_counter()
     counts, steps = article_tf1.run(train.images, train.labels, test.images, test.labels)
     took = time.perf_counter() - start
@@ -24,26 +24,29 @@ def _baseline() -> dict:
 
 
 def _exact() -> dict:
-    from alutils import article, datasets, quiet
+    from alutils.base import tensorflow
+    from alutils.data import dataset
+    from alutils.experiments.article import procedure
 
-    train, test = datasets.mnist_article()
-    quiet.tensorflow()  # the baseline's import is not in its time either
-    x, x_test = datasets.as_float(train.images), datasets.as_float(test.images)
+    train, test = dataset.mnist_article()
+    tensorflow.tensorflow()  # the baseline's import is not in its time either
+    x, x_test = dataset.as_float(train.images), dataset.as_float(test.images)
     start = time.perf_counter()
-    outcome = article.exact(x, train.labels, x_test, test.labels)
+    outcome = procedure.exact(x, train.labels, x_test, test.labels)
     took = time.perf_counter() - start
     passes = [(s.round.steps, s.round.n_human + s.round.n_auto) for s in outcome.steps]
     return {"s": took, "counts": outcome.n_right(), "passes": passes}
 
 
 def _replicates() -> dict:
-    from alutils import datasets, replication
+    from alutils.data import dataset
+    from alutils.experiments.article import replication
 
-    train, test = datasets.mnist_article()
+    train, test = dataset.mnist_article()
     digits = replication.Digits(
-        datasets.as_float(train.images),
+        dataset.as_float(train.images),
         train.labels,
-        datasets.as_float(test.images),
+        dataset.as_float(test.images),
         test.labels,
         n_train=4000,
         n_stop=400,

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from alutils import partitions, queries
+from alutils.active import partitions
+from alutils.active.strategies import uncertainty
 from benchmarks.timing import Row, in_fresh_process, seconds
 
 N, N_CLASSES, K = 10_000_000, 64, 1000
@@ -42,18 +43,18 @@ def _peak_mib() -> float:
 
 def _streamed(path: str) -> dict[str, Any]:
     rows = _map(path)
-    queries.margin(np.asarray(rows[:10]))  # compiles, or reads what was compiled
+    uncertainty.margin(np.asarray(rows[:10]))  # compiles, or reads what was compiled
     before, start = _peak_mib(), time.perf_counter()
-    found = partitions.streamed_top(rows, queries.margin, K)
+    found = partitions.streamed_top(rows, uncertainty.margin, K)
     took = time.perf_counter() - start
     return {"s": took, "before_mib": before, "peak_mib": _peak_mib(), "items": found.items}
 
 
 def _whole(path: str) -> dict[str, Any]:
     """Do what one does who has memory for all: read, score, partition; then sort to be sure."""
-    queries.margin(np.asarray(_map(path)[:10]))
+    uncertainty.margin(np.asarray(_map(path)[:10]))
     start = time.perf_counter()
-    scores = queries.margin(np.fromfile(path, np.float32).reshape(N, N_CLASSES))
+    scores = uncertainty.margin(np.fromfile(path, np.float32).reshape(N, N_CLASSES))
     np.argpartition(scores, N - K)
     took, peak = time.perf_counter() - start, _peak_mib()
     items = np.lexsort((np.arange(N), -scores))[:K]

@@ -54,7 +54,7 @@ def _scores() -> dict[str, float]:
     """Return seconds of every score, ours and theirs, and of the passes that the bars speak of."""
     from skactiveml.pool import uncertainty_scores
 
-    from alutils import queries
+    from alutils.active.strategies import uncertainty
 
     p = _probabilities(N_SCORED, N_CLASSES)
     modal = _modal(p)
@@ -67,7 +67,7 @@ def _scores() -> dict[str, float]:
         ("margin", "margin_sampling"),
         ("entropy", "entropy"),
     ):
-        ours = getattr(queries, name)
+        ours = getattr(uncertainty, name)
         theirs = uncertainty_scores(p[:1000], method=theirs_name) - (name == "margin")
         if not np.allclose(ours(p[:1000]), theirs, atol=1e-5):
             raise AssertionError(f"{name}: not what scikit-activeml gives; its time says nothing")
@@ -102,13 +102,13 @@ def _timed(work: Callable[[], Any], x: np.ndarray) -> dict[str, Any]:
 
 
 def _ours(name: str, n_classes: int) -> dict[str, Any]:
-    from alutils import strategies
+    from alutils.active.strategies import registry
 
     x, labelled = _features(), np.arange(N_POOL) < N_LABELLED
-    few = strategies.Context(labelled[:200], _probabilities(200, n_classes), x[:200])
-    strategy = strategies.get(name)
+    few = registry.Context(labelled[:200], _probabilities(200, n_classes), x[:200])
+    strategy = registry.get(name)
     strategy.select(few, 10, np.random.default_rng(0))  # compiles, or reads it; imports
-    context = strategies.Context(labelled, _probabilities(N_POOL, n_classes), x)
+    context = registry.Context(labelled, _probabilities(N_POOL, n_classes), x)
     return _timed(lambda: strategy.select(context, BATCH, np.random.default_rng(0)), x)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from alutils import manifest, paths
+from alutils.base import files, manifest
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Began:
 
     @classmethod
     def now(cls) -> Began:
-        return cls(manifest.git_state(paths.repository_root()), time.perf_counter())
+        return cls(manifest.git_state(files.repository_root()), time.perf_counter())
 
     def about(self) -> dict[str, Any]:
         """Return what a manifest holds of the code, the environment and the time taken."""
@@ -125,7 +125,7 @@ def save(rows: list[Row], folder: Path, parameters: dict[str, Any], began: Began
         old = pd.read_csv(path, dtype=str)
         new = pd.concat([old[~old["benchmark"].isin(new["benchmark"])], new.astype(str)])
     text = new.sort_values("benchmark", kind="stable").to_csv(index=False, lineterminator="\n")
-    paths.write_atomically(path, text)
+    files.write_atomically(path, text)
     about = {
         "status": "complete",
         "command": "make bench",

@@ -7,7 +7,7 @@ import hypothesis
 import numpy as np
 import pytest
 
-from alutils import datasets
+from alutils.data import dataset
 
 # A first call may compile, and the machine may be busy: no test is about how long an example takes,
 # or the making of one.
@@ -32,8 +32,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def digits():
     """Return the article's digits as (x, y, x_test, y_test)."""
-    train, test = datasets.mnist_article()
-    as_float = datasets.as_float
+    train, test = dataset.mnist_article()
+    as_float = dataset.as_float
     return as_float(train.images), train.labels, as_float(test.images), test.labels
 
 
@@ -45,8 +45,8 @@ def all_digits():
         pytest.skip("all of MNIST is not beside the repository (../shared/data/mnist.npz)")
     with np.load(path) as arrays:
         return (
-            datasets.as_float(arrays["x_train"]),
+            dataset.as_float(arrays["x_train"]),
             arrays["y_train"].astype(np.int64),
-            datasets.as_float(arrays["x_test"]),
+            dataset.as_float(arrays["x_test"]),
             arrays["y_test"].astype(np.int64),
         )

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from alutils.labelling import pictures
-from alutils.labelling.records import Model
-from alutils.labelling.store import Store
+from alutils.labelling.store.records import Model
+from alutils.labelling.store.store import Store
+from alutils.labelling.web import pictures
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:

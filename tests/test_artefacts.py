@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alutils import artefacts, downloads, paths
-from alutils.artefacts import Artefact, ArtefactError
-from alutils.downloads import Content, PackageMember, SourceError, Url, read_npz
+from alutils.base import artefacts, downloads, files
+from alutils.base.artefacts import Artefact, ArtefactError
+from alutils.base.downloads import Content, PackageMember, SourceError, Url, read_npz
 
 GOOD = {"a": np.arange(6, dtype=np.uint8).reshape(2, 3), "b": np.arange(4000, dtype=np.uint8)}
 CONTENT = Content(
@@ -341,9 +341,9 @@ def test_a_cache_that_cannot_be_written_does_not_cost_the_download(server, cache
 
 def test_a_write_that_breaks_off_leaves_the_old_file_and_no_other(tmp_path):
     path = tmp_path / "folder" / "kept"
-    with paths.atomic_file(path) as handle:
+    with files.atomic_file(path) as handle:
         handle.write(b"old")
-    with pytest.raises(RuntimeError, match="midway"), paths.atomic_file(path) as handle:
+    with pytest.raises(RuntimeError, match="midway"), files.atomic_file(path) as handle:
         handle.write(b"ne")
         raise RuntimeError("midway")
     assert path.read_bytes() == b"old"
@@ -354,7 +354,7 @@ def test_the_cache_lies_in_the_repository_unless_the_environment_names_another(m
     monkeypatch.setenv("ALUTILS_CACHE", "~/elsewhere")
     assert artefacts.cache_folder() == Path.home() / "elsewhere"
     monkeypatch.delenv("ALUTILS_CACHE")
-    assert artefacts.cache_folder() == paths.repository_root() / "data" / "cache"
+    assert artefacts.cache_folder() == files.repository_root() / "data" / "cache"
 
 
 # --- package indexes ------------------------------------------------------------------------------

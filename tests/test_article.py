@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
-from alutils import article, compare, datasets
-from alutils.classifiers import Rows, SoftmaxRegression
-from alutils.parameters import ParameterError
-from alutils.paths import repository_root
-from alutils.sparse_softmax import SparseImages, SparseSoftmax
+from alutils.base.errors import ParameterError
+from alutils.base.files import repository_root
+from alutils.data import dataset
+from alutils.experiments.article import procedure
+from alutils.models.softmax_exact import Rows, SoftmaxRegression
+from alutils.models.softmax_fast import SparseImages, SparseSoftmax
+from alutils.stats import compare
 
 
 def published_counts() -> dict[str, int]:
@@ -21,17 +23,17 @@ def published_counts() -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def outcome(digits):
-    return article.exact(*digits)
+    return procedure.exact(*digits)
 
 
 def test_the_six_published_counts_come_out_to_the_digit(outcome):
     assert outcome.n_right() == published_counts()
-    assert set(outcome.n_right()) == set(article.ARMS)
+    assert set(outcome.n_right()) == set(procedure.ARMS)
 
 
 def test_every_arm_gives_the_labels_that_it_says(outcome):
-    n_human = {arm: outcome.last(arm).round.n_human for arm in article.ARMS}
-    n_auto = {arm: outcome.last(arm).round.n_auto for arm in article.ARMS}
+    n_human = {arm: outcome.last(arm).round.n_human for arm in procedure.ARMS}
+    n_auto = {arm: outcome.last(arm).round.n_auto for arm in procedure.ARMS}
     assert n_human == {
         "all": 4000, "random": 400, "first": 10,
         "active": 400, "auto_at_once": 400, "auto_confident_first": 400,
@@ -52,7 +54,7 @@ def test_no_item_is_labelled_twice_and_all_are_labelled_in_the_end(outcome):
 
 def test_the_last_weights_are_those_that_the_count_was_made_with(outcome, digits):
     _, _, x_test, y_test = digits
-    for arm in article.ARMS:
+    for arm in procedure.ARMS:
         step = outcome.last(arm)
         n_right = int((step.weights.logits(x_test).argmax(axis=1) == y_test).sum())
         assert n_right == step.n_right
@@ -60,11 +62,11 @@ def test_the_last_weights_are_those_that_the_count_was_made_with(outcome, digits
 
 def test_the_table_and_the_metrics_say_what_the_rounds_did(outcome, digits):
     _, _, x_test, y_test = digits
-    table = article.table(outcome, x_test, y_test)
+    table = procedure.table(outcome, x_test, y_test)
     counted = table.dropna(subset="n_right_test")
     assert (counted["n_right_test"] == counted["n_right"]).all()  # the same images here
     assert table.groupby("arm")["round"].count()["auto_confident_first"] == 360
-    long = article.metrics(table, protocol="published", seed=0, stop_split="test", n_stop=400)
+    long = procedure.metrics(table, protocol="published", seed=0, stop_split="test", n_stop=400)
     right = {row["arm"]: row["value"] for row in long if row["metric"] == "n_right"}
     assert right == outcome.n_right()
     wrong = outcome.last("auto_at_once").n_auto_wrong
@@ -89,7 +91,7 @@ def both(digits, train_start, n_train, test_start, n_test, batch, budget):
     cut = slice(train_start, train_start + n_train)
     cut_test = slice(test_start, test_start + n_test)
     x, y, x_test, y_test = x[cut], y[cut], x_test[cut_test], y_test[cut_test]
-    ours = article.exact(x, y, x_test, y_test, batch=batch, budget=budget).n_right()
+    ours = procedure.exact(x, y, x_test, y_test, batch=batch, budget=budget).n_right()
     # The transcription divides by 255 itself, in float64, and takes 28 by 28 images.
     pixels, test_pixels = (np.rint(a * 255).reshape(-1, 28, 28) for a in (x, x_test))
     theirs, _ = article_tf1.run(pixels, y, test_pixels, y_test, batch, budget)
@@ -114,14 +116,14 @@ def test_the_engine_agrees_on_other_four_thousand(all_digits, cut):
 def test_the_sparse_engine_finds_the_published_counts_too(digits):
     x, y, x_test, y_test = digits
     stop = SparseImages.from_dense(x_test)
-    run = article.run(lambda: SparseSoftmax(stop, y_test), SparseImages.from_dense(x), y)
+    run = procedure.run(lambda: SparseSoftmax(stop, y_test), SparseImages.from_dense(x), y)
     assert run.n_right() == published_counts()
 
 
 def test_a_budget_that_labels_everything_leaves_nothing_to_label_automatically(digits):
     x, y, x_test, y_test = (part[:60] for part in digits)
-    done = article.exact(x, y, x_test, y_test, batch=20, budget=60)
-    assert {done.last(arm).round.n_auto for arm in article.ARMS} == {0}
+    done = procedure.exact(x, y, x_test, y_test, batch=20, budget=60)
+    assert {done.last(arm).round.n_auto for arm in procedure.ARMS} == {0}
     assert done.n_right()["auto_at_once"] == done.n_right()["active"]
 
 
@@ -129,7 +131,7 @@ def test_one_image_and_one_class_are_enough(digits):
     x, y, x_test, y_test = digits
     same = np.flatnonzero(y == 3)[:5]
     stop = np.flatnonzero(y_test == 3)[:1]
-    done = article.exact(x[same], y[same], x_test[stop], y_test[stop], batch=1, budget=2)
+    done = procedure.exact(x[same], y[same], x_test[stop], y_test[stop], batch=1, budget=2)
     assert done.last("auto_confident_first").n_auto_wrong == 0
 
 
@@ -153,7 +155,7 @@ def test_a_slice_that_does_not_fit_is_refused_with_what_there_is(change, message
         "batch": 10, "budget": 400,
     }  # fmt: skip
     with pytest.raises(ParameterError) as error:
-        article.slices(*datasets.mnist_article(), **{**good, **change})
+        procedure.slices(*dataset.mnist_article(), **{**good, **change})
     assert message in str(error.value)
 
 
@@ -170,24 +172,24 @@ def test_a_loop_that_cannot_run_is_refused_before_any_work(digits, batch, budget
         return made[-1]
 
     with pytest.raises(ValueError, match=message):
-        article.run(make, Rows.of(x[:100]), y[:100], batch=batch, budget=budget)
+        procedure.run(make, Rows.of(x[:100]), y[:100], batch=batch, budget=budget)
     assert not made
 
 
 def test_the_experiments_own_test_digits_come_first_and_all_are_there():
-    train, test = datasets.mnist_article()
-    cut = article.slices(
+    train, test = dataset.mnist_article()
+    cut = procedure.slices(
         train, test, train_start=0, test_start=200, n_train=300, n_test=150, batch=10, budget=20
     )
     x, y = cut.test_own_first()
     np.testing.assert_array_equal(x[:150], cut.x_test)
     np.testing.assert_array_equal(y[:150], cut.y_test)
     np.testing.assert_array_equal(y[:150], test.labels[200:350])
-    as_float = datasets.as_float(test.images)
+    as_float = dataset.as_float(test.images)
     assert len(x) == len(test)
     np.testing.assert_array_equal(np.sort(x.sum(axis=1)), np.sort(as_float.sum(axis=1)))
     # What the article's own setting gives stays as it is.
-    own = article.slices(
+    own = procedure.slices(
         train, test, train_start=0, test_start=0, n_train=300, n_test=400, batch=10, budget=20
     )
     np.testing.assert_array_equal(own.test_own_first()[0], as_float)

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from alutils import audit_plans
-from alutils.audit_plans import AuditOutcome, AuditPlan, plan_audit
-from alutils.parameters import ParameterError
-from alutils.promises import wrong_at_most
-from alutils.sequential import anytime_wrong_at_most
+from alutils.base.errors import ParameterError
+from alutils.guarantee import plans
+from alutils.guarantee.anytime import anytime_wrong_at_most
+from alutils.guarantee.plans import AuditOutcome, AuditPlan, plan_audit
+from alutils.guarantee.promises import wrong_at_most
 
 POOL, ALLOWED, END = 60_000, 600, 1500
 SMALL = [(9, 1, 0.8, 0.05), (10, 2, 0.9, 0.1), (11, 3, 0.6, 0.02), (12, 2, 0.7, 0.0)]
@@ -136,7 +136,7 @@ def test_the_first_look_is_not_before_one_look_alone_could_certify(plan):
     assert 290 < needed < 299 <= plan.looks[0]
     at_rate_zero = plan_audit(POOL, ALLOWED, rate=0.0)
     assert at_rate_zero.looks[0] == needed
-    assert at_rate_zero.most == audit_plans.MOST * needed
+    assert at_rate_zero.most == plans.MOST * needed
 
 
 def first_anytime(errors):
@@ -166,10 +166,10 @@ def test_a_plan_takes_fewer_labels_than_the_anytime_bound():
 
 def cost(looks, most, rate):
     """Return the labels that a plan takes on average and what its refusals count for."""
-    weights = audit_plans._log_weights_at(rate, most, len(looks))
-    refused = 1 - audit_plans._chance(looks, weights)
-    labels = audit_plans._expected_labels(looks, lambda n: rate)
-    return labels + audit_plans.REFUSAL * most * refused
+    weights = plans._log_weights_at(rate, most, len(looks))
+    refused = 1 - plans._chance(looks, weights)
+    labels = plans._expected_labels(looks, lambda n: rate)
+    return labels + plans.REFUSAL * most * refused
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_no_other_plan_is_much_cheaper(population, allowed, most, rate, near):
     """Against every plan there is: none of these may accept three errors."""
     plan = plan_audit(population, allowed, rate=rate, most=most)
     assert stats.hypergeom.cdf(3, population, allowed + 1, most) > 0.05
-    weights = audit_plans._log_weights(population, allowed + 1, most, 3)
+    weights = plans._log_weights(population, allowed + 1, most, 3)
     best = math.inf
     for count in (1, 2, 3):
         for looks in itertools.combinations(range(1, most + 1), count - 1):
@@ -188,7 +188,7 @@ def test_no_other_plan_is_much_cheaper(population, allowed, most, rate, near):
             start = looks[-1] + 1 if looks else 1
             last = next(
                 (n for n in range(start, most + 1)
-                 if audit_plans._chance((*looks, n), weights) <= 0.05 * (1 + 1e-12)),
+                 if plans._chance((*looks, n), weights) <= 0.05 * (1 + 1e-12)),
                 None,
             )  # fmt: skip
             if last is not None:
@@ -200,12 +200,12 @@ def test_a_pool_without_end_is_the_binomial_case():
     plan = plan_audit(POOL, ALLOWED, rate=0.002, most=END)
     endless = AuditPlan(10**8, 10**6 + 10**4, 0.95, plan.looks, END)
     for rate in (0.0005, 0.002, 0.01, 0.03):
-        weights = audit_plans._log_weights_at(rate, END, len(plan.looks))
+        weights = plans._log_weights_at(rate, END, len(plan.looks))
         assert endless.chance(round(rate * 10**8)) == pytest.approx(
-            audit_plans._chance(plan.looks, weights), rel=1e-4
+            plans._chance(plan.looks, weights), rel=1e-4
         )
         assert endless.expected_labels(round(rate * 10**8)) == pytest.approx(
-            audit_plans._expected_labels(plan.looks, lambda n, rate=rate: rate), rel=1e-4
+            plans._expected_labels(plan.looks, lambda n, rate=rate: rate), rel=1e-4
         )
 
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from alutils.augmentation import KNOTS, NONE, USUAL, Distortion, distort
-from alutils.parameters import ParameterError
+from alutils.base.errors import ParameterError
+from alutils.data.augmentation import KNOTS, NONE, USUAL, Distortion, distort
 
 
 @pytest.fixture(scope="module")

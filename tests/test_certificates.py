@@ -9,10 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from alutils import certificates
-from alutils.audits import check_thresholds, reachable
-from alutils.certificates import Certificate, certify, draw_audit, labels_needed, lower_bound
-from alutils.parameters import ParameterError
+from alutils.base.errors import ParameterError
+from alutils.guarantee import thresholds
+from alutils.guarantee.audits import check_thresholds, reachable
+from alutils.guarantee.thresholds import (
+    Certificate,
+    certify,
+    draw_audit,
+    labels_needed,
+    lower_bound,
+)
 
 MODEL = {"model": "m1", "data": "d1"}
 
@@ -276,4 +282,4 @@ def test_the_promise_is_broken_no_more_often_than_it_says():
 
 
 def test_the_list_of_thresholds_is_in_order():
-    assert check_thresholds(certificates.THRESHOLDS) == certificates.THRESHOLDS
+    assert check_thresholds(thresholds.THRESHOLDS) == thresholds.THRESHOLDS

@@ -8,8 +8,8 @@ from skactiveml.pool import average_kl_divergence, batch_bald
 from skactiveml.pool import vote_entropy as vote_entropy_theirs
 from sklearn.linear_model import LogisticRegression
 
-from alutils import committees
-from alutils.heads import DenseHead
+from alutils.active.strategies import committees
+from alutils.models.dense_head import DenseHead
 
 SCORES = {
     "vote_entropy": committees.vote_entropy,

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from alutils import compare, tables
 from alutils.__main__ import main
+from alutils.stats import compare, tables
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = ROOT / "results" / "published.csv"

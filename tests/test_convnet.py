@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 
-from alutils import convnet, datasets
-from alutils.convnet import ConvNet
-from alutils.parameters import ParameterError
+from alutils.base.errors import ParameterError
+from alutils.data import dataset
+from alutils.models import convnet
+from alutils.models.convnet import ConvNet
 
 
 @pytest.fixture(scope="module")
 def digits():
-    return datasets.mnist_article()
+    return dataset.mnist_article()
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,13 @@ import cv2
 import numpy as np
 import pytest
 
-from alutils import artefacts, datasets
 from alutils.__main__ import main
-from alutils.csv_letters import read_csv
-from alutils.datasets import LETTERS, Dataset, load, repository_root
-from alutils.npz_files import read_npz, write_npz
-from alutils.skips import BadInput
+from alutils.base import artefacts
+from alutils.base.errors import BadInput
+from alutils.data import dataset as datasets
+from alutils.data.csv_letters import read_csv
+from alutils.data.dataset import LETTERS, Dataset, load, repository_root
+from alutils.data.npz import read_npz, write_npz
 from benchmarks import made_up_csv
 
 ROOT = repository_root()
@@ -48,7 +49,7 @@ def kaggle(monkeypatch, table) -> list:
 
 
 def test_the_rendered_default_is_uneven_with_the_real_sets_smallest_class():
-    from alutils.rendering import class_counts
+    from alutils.data.rendering import class_counts
 
     counts = class_counts(datasets.RENDERED_N, at_least=datasets.RENDERED_AT_LEAST)
     assert counts.sum() == 41_600

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alutils import artefacts, datasets, paths
-from alutils.datasets import Dataset, as_float
+from alutils.base import artefacts, files
+from alutils.data import dataset as datasets
+from alutils.data.dataset import Dataset, as_float
 
 ROOT = datasets.repository_root()
 SHARED_MNIST = ROOT.parent / "shared" / "data" / "mnist.npz"
@@ -184,7 +185,7 @@ def test_damaged_embedded_digits_are_an_error_that_says_what_to_do(tmp_path, mon
 
 
 def test_the_embedded_digits_are_found_from_any_working_directory(tmp_path):
-    code = "from alutils.datasets import mnist_article; print(len(mnist_article()[0]))"
+    code = "from alutils.data.dataset import mnist_article; print(len(mnist_article()[0]))"
     found = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300
     )
@@ -194,12 +195,12 @@ def test_the_embedded_digits_are_found_from_any_working_directory(tmp_path):
 def test_the_root_is_found_from_inside_a_clone_when_the_package_lies_elsewhere(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(paths, "__file__", str(tmp_path / "site" / "alutils" / "artefacts.py"))
+    monkeypatch.setattr(files, "__file__", str(tmp_path / "site" / "alutils" / "artefacts.py"))
     monkeypatch.chdir(ROOT / "data")
-    assert paths.repository_root() == Path(os.path.realpath(ROOT))
+    assert files.repository_root() == Path(os.path.realpath(ROOT))
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"pip install -e \."):
-        paths.repository_root()
+        files.repository_root()
 
 
 def test_data_sets_are_read_without_tensorflow():

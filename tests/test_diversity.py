@@ -11,7 +11,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import NearestNeighbors
 
-from alutils import diversity, queries, typicality
+from alutils.active.strategies import diversity, typicality, uncertainty
 
 
 def rng(seed=0):
@@ -36,7 +36,7 @@ def test_density_is_the_mean_cosine_with_all(dtype):
 @pytest.mark.parametrize("beta", [0, 0.5, 1, 2])
 def test_density_weighs_scores_and_nothing_counts_below_zero(beta):
     x, p, _ = linear_pool()
-    scores = queries.entropy(p)
+    scores = uncertainty.entropy(p)
     likeness = np.maximum(cosine_similarity(x).mean(axis=1), 0)
     ours = diversity.density_weighted(scores, x, beta)
     assert ours == pytest.approx(scores * likeness**beta, abs=1e-6)

@@ -6,20 +6,23 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from alutils import compare, manifest, readme_tables, reference, runs, tables
+from alutils.base import manifest
+from alutils.runs.notebook import runs
+from alutils.runs.publish import readme, reference
+from alutils.stats import compare, tables
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_readmes_tables_are_what_the_results_say():
-    assert readme_tables.refreshed(README) == README
+    assert readme.refreshed(README) == README
     assert "<!-- table: mnist -->" in README
 
 
 def test_an_unknown_table_in_the_readme_is_refused():
     with pytest.raises(runs.RunError, match="table nmist"):
-        readme_tables.refreshed("<!-- table: nmist -->\n<!-- end -->")
+        readme.refreshed("<!-- table: nmist -->\n<!-- end -->")
 
 
 def test_every_file_that_the_readme_links_to_is_there():
@@ -204,7 +207,7 @@ def test_what_is_no_reference_result_is_not_published(finished, tmp_path, made, 
 
 
 def test_rendered_letters_are_refused_before_the_run(monkeypatch):
-    from alutils import headless
+    from alutils.runs.notebook import headless
 
     monkeypatch.setattr(headless, "execute", lambda *_: pytest.fail("the run was begun"))
     with pytest.raises(runs.RunError, match="these letters are rendered"):
@@ -233,12 +236,12 @@ def test_claims_say_on_how_many_images_as_their_own_table_has_it(tmp_path, monke
     path = tmp_path / "results" / "x.csv"
     row = {"claim": "a", "mean": 0.1, "low": 0.05, "high": 0.2, "p": 0.01, "p_signed_rank": 0.01}
     pd.DataFrame([row | {"n": 5, "n_test": 4200}]).to_csv(path, index=False)
-    assert "the same 4,200 test images" in readme_tables.claims("x")
+    assert "the same 4,200 test images" in readme.claims("x")
     pd.DataFrame([row | {"n": 5, "n_test": 4200, "test_to_train": 0.4}]).to_csv(path, index=False)
-    assert "5 re-splits of one data set, 4,200 test images" in readme_tables.claims("x")
+    assert "5 re-splits of one data set, 4,200 test images" in readme.claims("x")
     pd.DataFrame([row | {"n": 5}]).to_csv(path, index=False)
     with pytest.raises(runs.RunError, match="n_test"):
-        readme_tables.claims("x")
+        readme.claims("x")
 
 
 @pytest.mark.parametrize(("provenance", "word"), [("rendered", "rendered"), ("kaggle", "real")])
@@ -252,4 +255,4 @@ def test_letters_are_called_real_only_where_the_manifest_does(
     manifest.write_json(results / "az.manifest.json", about)
     row = {"inputs": "pixels", "classifier": "head", "n_human": 100, "accuracy": 0.8}
     pd.DataFrame([row]).to_csv(results / "az_classifiers.csv", index=False)
-    assert readme_tables.worries().startswith(f"| 100 {word} letters labelled |")
+    assert readme.worries().startswith(f"| 100 {word} letters labelled |")

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alutils import artefacts, embeddings, vgg16
-from alutils.embeddings import features, plan
-from alutils.pixels import prepare
+from alutils.base import artefacts
+from alutils.data.pixels import prepare
+from alutils.models import embeddings
+from alutils.models.backbones import vgg16
+from alutils.models.embeddings import features, plan
 
 WIDTHS = [4, 4, 6, 6, 8, 8, 8, 10, 10, 10, 12, 12, 12]
 needs_openvino = pytest.mark.skipif(
@@ -166,7 +168,7 @@ def test_numbers_of_any_type_are_the_same_images(letters):
 
 
 def test_a_large_picture_is_prepared_in_parts_that_give_the_whole(monkeypatch):
-    from alutils import pixels
+    from alutils.data import pixels
 
     images = np.random.default_rng(4).integers(0, 256, (7, 40, 50, 3), dtype=np.uint8)
     whole = prepare(images)
@@ -281,7 +283,7 @@ def test_weights_that_do_not_fit_are_named(weights, spoil, message):
 
 
 def test_the_import_loads_no_runtime():
-    code = """import sys, alutils.embeddings
+    code = """import sys, alutils.models.embeddings
     loaded = {"tensorflow", "keras", "openvino"} & set(sys.modules)
     sys.exit(f"loaded: {loaded}" if loaded else 0)"""
     subprocess.run([sys.executable, "-c", code.replace("    ", "")], check=True)
@@ -490,7 +492,7 @@ RUN = """
 import os, signal, sys, time
 from pathlib import Path
 import numpy as np
-from alutils.row_cache import CachedRows
+from alutils.base.row_cache import CachedRows
 folder, delay, dies_after = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
 if int(sys.argv[4]) >= 0:
     import resource
@@ -642,7 +644,7 @@ def test_images_that_cannot_be_taken_are_named(
 def test_a_backend_that_gives_something_else_leaves_no_file(
     compute, monkeypatch, letters, tmp_path
 ):
-    from alutils.row_cache import CachedRows
+    from alutils.base.row_cache import CachedRows
 
     rows = CachedRows(tmp_path, {}, (11, 4), np.dtype(np.float32), 4)
     with pytest.raises(ValueError, match=r"rows 0 to 4 came as float64 \(4, 4\), expected float32"):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from alutils.classifiers import BETA1, BETA2, EPSILON, Rows, SoftmaxRegression, Weights
-from alutils.sparse_softmax import SparseImages, SparseSoftmax
+from alutils.models.softmax_exact import BETA1, BETA2, EPSILON, Rows, SoftmaxRegression, Weights
+from alutils.models.softmax_fast import SparseImages, SparseSoftmax
 
 
 def data(n=60, d=30, k=4, seed=0):

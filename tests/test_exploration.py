@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from alutils import exploration, tables
-from alutils.datasets import Dataset
-from alutils.metrics import classification_metrics
-from alutils.rendering import class_counts
+from alutils.data.dataset import Dataset
+from alutils.data.rendering import class_counts
+from alutils.experiments.report import exploration
+from alutils.stats import tables
+from alutils.stats.metrics import classification_metrics
 
 
 def blobs(counts, spread, rng, d=8):

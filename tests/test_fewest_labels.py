@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alutils import datasets, fewest_labels, label_costs, tables
-from alutils.audit_plans import CERTIFIED, AuditPlan, plan_audit
-from alutils.fewest_labels import ARMS, check, run
-from alutils.parameters import ParameterError
-from alutils.weighted_audits import plan_weighted_audit
-from alutils.whole_pool import allowed_errors
+from alutils.base.errors import ParameterError
+from alutils.data import dataset
+from alutils.experiments.label_costs import fewest_labels, results
+from alutils.experiments.label_costs.fewest_labels import ARMS, check, run
+from alutils.guarantee.plans import CERTIFIED, AuditPlan, plan_audit
+from alutils.guarantee.pool import allowed_errors
+from alutils.guarantee.weighted import plan_weighted_audit
+from alutils.stats import tables
 
 TINY = {
     "setting": "letters", "first": 60, "batch": 60, "budget": 180, "members": 1, "steps": 30,
@@ -28,15 +30,15 @@ OF_AN_AUDIT = (
 @pytest.fixture(autouse=True)
 def few_letters(monkeypatch):
     """Put the article's digits in the place of letters: they are in the repository."""
-    train, _ = datasets.mnist_article()
-    monkeypatch.setattr(datasets, "load", lambda spec: train.take(np.arange(1000)))
+    train, _ = dataset.mnist_article()
+    monkeypatch.setattr(dataset, "load", lambda spec: train.take(np.arange(1000)))
 
 
 @pytest.fixture(scope="module")
 def rows():
     with pytest.MonkeyPatch.context() as patch:
-        train, _ = datasets.mnist_article()
-        patch.setattr(datasets, "load", lambda spec: train.take(np.arange(1000)))
+        train, _ = dataset.mnist_article()
+        patch.setattr(dataset, "load", lambda spec: train.take(np.arange(1000)))
         return {arm: run(arm=arm, weighted=len(kinds) > 1, **TINY) for arm, kinds in KINDS.items()}
 
 
@@ -187,8 +189,8 @@ def made_up(protocol="mnist", n_eval=60_000):
 def test_the_summary_counts_what_was_certified_and_what_was_broken():
     table = made_up()
     timings = pd.DataFrame({"run_id": table["run_id"].unique(), "wall_s": 60.0})
-    summary = label_costs.summary(table, timings).set_index(["arm", "metric"])
-    assert allowed_errors(60_000, label_costs.TARGETS["mnist"]) == 600
+    summary = results.summary(table, timings).set_index(["arm", "metric"])
+    assert allowed_errors(60_000, results.TARGETS["mnist"]) == 600
     assert summary.loc[("random", "certified"), "mean"] == pytest.approx(2 / 3)
     assert summary.loc[("random", "broken"), "mean"] == pytest.approx(
         1 / 3
@@ -202,15 +204,15 @@ def test_the_summary_counts_what_was_certified_and_what_was_broken():
 
 def test_labels_to_reach_stand_beside_what_was_published():
     table = made_up("letters", 4000)
-    goal = label_costs.published("letters")
+    goal = results.published("letters")
     assert 0.83 < goal < 0.84
-    summary = label_costs.summary(table).set_index(["arm", "metric"])
+    summary = results.summary(table).set_index(["arm", "metric"])
     assert 350 < summary.loc[("active_unlabelled", "labels_to_reach"), "mean"] < 700
-    assert label_costs.published("mnist") is None
+    assert results.published("mnist") is None
 
 
 def test_the_figures_show_every_seed_and_their_findings_come_from_the_table():
-    figures = label_costs.figures(pd.concat([made_up(), made_up("letters", 4000)]))
+    figures = results.figures(pd.concat([made_up(), made_up("letters", 4000)]))
     assert set(figures) == {"cost", "curves"}
     cost, _, finding = figures["cost"]
     marks = [len(line.get_xdata()) for line in cost.axes[0].lines if line.get_linestyle() == "None"]
@@ -236,5 +238,5 @@ def test_audits_draw_from_no_stream_of_a_network():
 
 def test_every_arm_has_a_name_and_rendered_characters_are_told_apart():
     for arm in ARMS:
-        assert arm in label_costs.ARMS
+        assert arm in results.ARMS
     assert [arm for arm, how in ARMS.items() if how.rendered] == ["active_rendered"]

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from alutils import promises, sequential
-from alutils.certificates import THRESHOLDS, certify
+from alutils.guarantee import anytime, promises
+from alutils.guarantee.thresholds import THRESHOLDS, certify
 from benchmarks import guarantee
 from benchmarks.guarantee import LEVEL, LOOKS, MODELS, N_AUDIT, TARGET
 
@@ -42,7 +42,7 @@ def test_the_benchmarks_rules_are_those_of_the_package():
         assert same(guarantee.rescued(audit)[-1], rescued)
         looks = guarantee.anytime(audit)
         for look, end in zip(looks, np.linspace(100, N_AUDIT, LOOKS).astype(int), strict=True):
-            asked = sequential.certify_anytime(confidence[:end], right[:end], target=TARGET)
+            asked = anytime.certify_anytime(confidence[:end], right[:end], target=TARGET)
             assert same(look, asked)
         for promise in ("above", "auto"):
             pool = promises.certify_pool(

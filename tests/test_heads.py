@@ -6,9 +6,11 @@ import time
 import numpy as np
 import pytest
 
-from alutils import heads, quiet, saved_models
-from alutils.heads import DenseHead
-from alutils.saved_models import SavedModelError
+from alutils.base import tensorflow
+from alutils.models import dense_head
+from alutils.models import saved as saved_models
+from alutils.models.dense_head import DenseHead
+from alutils.models.saved import SavedModelError
 
 
 def blobs(n, n_features=512, n_classes=26, seed=0):
@@ -24,7 +26,7 @@ def blobs(n, n_features=512, n_classes=26, seed=0):
 
 @pytest.fixture(scope="module")
 def keras():
-    quiet.tensorflow()
+    tensorflow.tensorflow()
     import keras
 
     return keras
@@ -47,7 +49,7 @@ def keras_head(keras, weights):
 
 def test_training_follows_keras_weight_for_weight_on_the_same_batches(keras):
     x, y = blobs(300)
-    start = heads.initial_weights(512, 128, 26, np.random.default_rng(3))
+    start = dense_head.initial_weights(512, 128, 26, np.random.default_rng(3))
     order = np.random.default_rng(4).permutation(len(x))[None]
     model = keras_head(keras, start)
     onehot = keras.utils.to_categorical(y, 26)
@@ -55,7 +57,7 @@ def test_training_follows_keras_weight_for_weight_on_the_same_batches(keras):
     for first in range(0, 300, 32):  # the last batch holds 12
         items = order[0, first : first + 32]
         logged += np.array(model.train_on_batch(x[items], onehot[items])) * len(items) / 300
-    ours, history = heads.train(start, x, y, order)
+    ours, history = dense_head.train(start, x, y, order)
     for mine, theirs, before in zip(ours, model.get_weights(), start, strict=True):
         assert np.abs(theirs - before).max() > 1e-3  # it did move
         np.testing.assert_allclose(mine, theirs, atol=2e-5)
@@ -64,7 +66,7 @@ def test_training_follows_keras_weight_for_weight_on_the_same_batches(keras):
 
 
 def test_starting_weights_are_distributed_as_keras_draws_them(keras):
-    ours = heads.initial_weights(512, 128, 26, np.random.default_rng(0))
+    ours = dense_head.initial_weights(512, 128, 26, np.random.default_rng(0))
     layer = keras.layers.Dense(128)
     layer.build((None, 512))
     theirs = layer.get_weights()[0]
@@ -82,7 +84,7 @@ def test_ten_epochs_read_as_well_as_keras_fit(keras):
         head.fit(x, y)
         ours.append((head.predict_proba(x_new).argmax(1) == y_new).mean())
         keras.utils.set_random_seed(seed)
-        start = heads.initial_weights(512, 128, 26, np.random.default_rng(100 + seed))
+        start = dense_head.initial_weights(512, 128, 26, np.random.default_rng(100 + seed))
         model = keras_head(keras, start)
         model.fit(x, keras.utils.to_categorical(y, 26), epochs=4, shuffle=True, verbose=0)
         theirs.append((model.predict(x_new, verbose=0).argmax(1) == y_new).mean())
@@ -108,7 +110,7 @@ def test_a_fading_moment_becomes_zero_before_it_becomes_subnormal():
     smallest = 1.0
     for _ in range(1200):
         arguments = (weights, nothing, m, v, *map(np.float32, (1e-3, 0.1, 1e-3, 1e-7)))
-        heads._adam(*arguments)
+        dense_head._adam(*arguments)
         smallest = min(smallest, float(m[0])) if m[0] else smallest
     assert m[0] == 0
     assert np.finfo(np.float32).tiny < smallest < 1e-29
@@ -133,7 +135,7 @@ def test_probabilities_are_the_same_in_blocks_and_from_a_memory_map(tmp_path, mo
     whole = head.predict_proba(x)
     np.testing.assert_allclose(whole.sum(1), 1, atol=1e-5)
     np.save(tmp_path / "x.npy", x)
-    monkeypatch.setattr(heads, "_ROWS", 64)
+    monkeypatch.setattr(dense_head, "_ROWS", 64)
     np.testing.assert_allclose(
         head.predict_proba(np.load(tmp_path / "x.npy", mmap_mode="r")), whole, atol=1e-6
     )
@@ -200,7 +202,7 @@ def letters():
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory, vgg_weights, letters):
     """Return the folder of a saved model, its head, and the features of `letters`."""
-    from alutils import embeddings
+    from alutils.models import embeddings
 
     features = embeddings.features(
         letters, weights=vgg_weights, cache=False, backend="keras", progress=False
@@ -226,7 +228,7 @@ def test_a_saved_model_reads_images_as_the_head_reads_their_features(saved, lett
 
 
 def test_a_saved_model_loads_in_plain_keras_as_the_report_loads_it(saved, letters, keras):
-    from alutils.pixels import prepare
+    from alutils.data.pixels import prepare
 
     folder, head, features = saved
     loaded = keras.models.model_from_json((folder / "model_structure.json").read_text())

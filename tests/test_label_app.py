@@ -22,14 +22,14 @@ import pytest
 from flask.testing import FlaskClient
 from label_helpers import BAD, TinyFeatures, encoded, fill, letter, png, scores, state, until
 
-from alutils.labelling import pages, pictures, security, serve, watch
-from alutils.labelling.app import create_app
-from alutils.labelling.loop import LabellingLoop
-from alutils.labelling.records import LabellingError
-from alutils.labelling.security import access, project_secret
-from alutils.labelling.store import Store
-from alutils.labelling.watch import Watcher
-from alutils.parameters import ParameterError
+from alutils.base.errors import ParameterError
+from alutils.labelling.model.loop import LabellingLoop
+from alutils.labelling.store.records import LabellingError
+from alutils.labelling.store.store import Store
+from alutils.labelling.web import pages, pictures, security, serve, watch
+from alutils.labelling.web.app import create_app
+from alutils.labelling.web.security import access, project_secret
+from alutils.labelling.web.watch import Watcher
 
 CLASSES = ("A", "B", "C")
 

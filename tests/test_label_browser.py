@@ -13,12 +13,12 @@ import pytest
 from label_helpers import TinyFeatures, encoded, fill, scores, stripes
 from waitress import create_server
 
-from alutils.labelling import pictures
-from alutils.labelling.app import create_app
-from alutils.labelling.loop import LabellingLoop
-from alutils.labelling.records import Filter, Model, UnavailableError
-from alutils.labelling.security import access
-from alutils.labelling.store import Store
+from alutils.labelling.model.loop import LabellingLoop
+from alutils.labelling.store.records import Filter, Model, UnavailableError
+from alutils.labelling.store.store import Store
+from alutils.labelling.web import pictures
+from alutils.labelling.web.app import create_app
+from alutils.labelling.web.security import access
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = next(

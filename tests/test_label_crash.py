@@ -24,9 +24,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alutils.labelling.names import file_name
-from alutils.labelling.records import ConflictError, Model
-from alutils.labelling.store import Store
+from alutils.labelling.store.names import file_name
+from alutils.labelling.store.records import ConflictError, Model
+from alutils.labelling.store.store import Store
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL and no fork")
 CLASSES = ["A", "b", "c/d"]

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import KNeighborsClassifier
 
-from alutils.label_errors import (
+from alutils.base.errors import ParameterError
+from alutils.guarantee.label_errors import (
     calibrated_joint,
     confident_joint,
     find_label_errors,
@@ -16,7 +17,6 @@ from alutils.label_errors import (
     out_of_fold,
     self_confidence,
 )
-from alutils.parameters import ParameterError
 
 
 def random_labels(n_items, n_classes, seed):

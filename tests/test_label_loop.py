@@ -14,15 +14,15 @@ from label_helpers import until
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
-from alutils.certificates import Certificate
-from alutils.labelling import features, learner
-from alutils.labelling.auditing import Auditor
-from alutils.labelling.desk import Desk, model_text
-from alutils.labelling.features import FeatureCache
-from alutils.labelling.learner import Head
-from alutils.labelling.loop import LabellingLoop
-from alutils.labelling.records import ConflictError, Filter, LabellingError, Model
-from alutils.labelling.store import Store
+from alutils.guarantee.thresholds import Certificate
+from alutils.labelling.model import features, learner
+from alutils.labelling.model.auditing import Auditor
+from alutils.labelling.model.desk import Desk, model_text
+from alutils.labelling.model.features import FeatureCache
+from alutils.labelling.model.learner import Head
+from alutils.labelling.model.loop import LabellingLoop
+from alutils.labelling.store.records import ConflictError, Filter, LabellingError, Model
+from alutils.labelling.store.store import Store
 
 CLASSES = ("dark", "light", "mid")
 LEVELS = {"dark": 40, "light": 220, "mid": 130}
@@ -331,16 +331,17 @@ def test_a_model_that_is_missing_or_cannot_be_loaded_is_said(tmp_path):
 
 @pytest.mark.slow
 def test_a_model_saved_by_notebook_03_is_taken_over_whole(tmp_path):
-    from alutils import artefacts, saved_models
-    from alutils.heads import DenseHead
+    from alutils.base import artefacts
+    from alutils.models import saved
+    from alutils.models.dense_head import DenseHead
 
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (20, 28, 28), np.uint8)
     head = DenseHead(3, rng=0)
     head.fit(rng.random((30, 512), np.float32), np.arange(30) % 3)
     weights = artefacts.vgg16_convolutions()
-    saved_models.save_model(tmp_path / "run" / "model", head, weights, classes=CLASSES)
-    model = saved_models.load_model(tmp_path / "run" / "model")
+    saved.save_model(tmp_path / "run" / "model", head, weights, classes=CLASSES)
+    model = saved.load_model(tmp_path / "run" / "model")
     assert learner.classes_of(tmp_path / "run") == CLASSES
     taken, extractor = learner.bring(tmp_path / "run")
     assert (taken.sha256, taken.classes) == (model.sha256, CLASSES)

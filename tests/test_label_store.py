@@ -15,10 +15,10 @@ import numpy as np
 import psutil
 import pytest
 
-from alutils.labelling import names
-from alutils.labelling.database import Database
-from alutils.labelling.files import Files
-from alutils.labelling.records import (
+from alutils.labelling.store import names
+from alutils.labelling.store.database import Database
+from alutils.labelling.store.files import Files
+from alutils.labelling.store.records import (
     ConflictError,
     Filter,
     LabellingError,
@@ -26,7 +26,7 @@ from alutils.labelling.records import (
     UnavailableError,
     UnknownError,
 )
-from alutils.labelling.store import Store
+from alutils.labelling.store.store import Store
 
 HEAD = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x05\0\0\0\x06"  # as much of a PNG file as is looked at
 
@@ -804,7 +804,7 @@ def test_a_newer_version_is_refused(tmp_path):
 
 
 def test_a_second_process_is_refused_until_the_first_has_ended(tmp_path):
-    program = f"""from alutils.labelling.store import Store
+    program = f"""from alutils.labelling.store.store import Store
 import pathlib
 store = Store.open(pathlib.Path({str(tmp_path)!r}))
 print("open", flush=True)
@@ -911,7 +911,7 @@ def test_four_people_label_without_a_picture_handed_out_twice(tmp_path_factory):
 
 PROCESS = """
 import sys
-from alutils.labelling.store import Store
+from alutils.labelling.store.store import Store
 folder, name = sys.argv[1:]
 with Store.open(folder, alone=False) as store:
     for _ in range(15):

@@ -6,9 +6,9 @@ import shutil
 import pytest
 from label_helpers import TinyFeatures, fill, scores
 
-from alutils.labelling.loop import LabellingLoop
-from alutils.labelling.records import LabellingError, UnavailableError
-from alutils.labelling.store import Store
+from alutils.labelling.model.loop import LabellingLoop
+from alutils.labelling.store.records import LabellingError, UnavailableError
+from alutils.labelling.store.store import Store
 from alutils.labelling.widget import LabelWidget, label
 
 CHROMIUM = next(

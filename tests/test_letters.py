@@ -13,14 +13,15 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from alutils import csv_letters
-from alutils.csv_letters import COLUMNS, csv_chunks, read_csv
-from alutils.datasets import LETTERS, Dataset, repository_root
-from alutils.image_folders import read_folder
-from alutils.manifest import read_json
-from alutils.npz_files import read_npz, write_npz
-from alutils.png_folders import NOTE, csv_to_png
-from alutils.skips import BadInput, Skips
+from alutils.base.errors import BadInput
+from alutils.base.manifest import read_json
+from alutils.data import csv_letters
+from alutils.data.csv_letters import COLUMNS, csv_chunks, read_csv
+from alutils.data.dataset import LETTERS, Dataset, repository_root
+from alutils.data.folders import read_folder
+from alutils.data.npz import read_npz, write_npz
+from alutils.data.png import NOTE, csv_to_png
+from alutils.data.skips import Skips
 from benchmarks import made_up_csv
 
 ROOT = repository_root()
@@ -315,7 +316,7 @@ def test_a_full_disk_leaves_what_can_be_gone_on_with(tmp_path, monkeypatch, dama
 def test_two_processes_do_not_write_the_same_folder(tmp_path):
     path = write(tmp_path / "t.csv", text(table()))
     holder = (
-        "import sys, time\nfrom pathlib import Path\nfrom alutils.png_folders import _locked\n"
+        "import sys, time\nfrom pathlib import Path\nfrom alutils.data.png import _locked\n"
         f"with _locked(Path({str(tmp_path / 'png.partial')!r})):\n"
         "    print('held', flush=True)\n    time.sleep(60)\n"
     )
@@ -430,7 +431,7 @@ BAD_FILES = {  # content of dog/4.png, the reason, what the message says
 def test_a_bad_file_is_named_or_skipped_and_counted(folder, case, monkeypatch, caplog):
     content, reason, message = BAD_FILES[case]
     if case == "bomb":
-        monkeypatch.setattr("alutils.image_folders.MOST_PIXELS", 40)
+        monkeypatch.setattr("alutils.data.folders.MOST_PIXELS", 40)
         for file in folder.rglob("*.png"):
             write(file, encoded(np.full((5, 8), int(file.stem), np.uint8)))
     write(folder / "dog" / "4.png", content)

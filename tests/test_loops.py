@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alutils import autolabel, queries
-from alutils.labels import LabelBook, Source
-from alutils.scenarios import PoolState, by_score, pool_based
+from alutils.active.labels import LabelBook, Source
+from alutils.active.loops import autolabel
+from alutils.active.loops.pool import PoolState, by_score, pool_based
+from alutils.active.strategies import uncertainty
 
 
 class Nearest:
@@ -56,7 +57,7 @@ def test_the_loop_spends_its_budget_exactly_and_asks_for_no_item_twice(n, batch,
             x,
             oracle,
             Nearest(),
-            by_score(queries.least_confident),
+            by_score(uncertainty.least_confident),
             state,
             batch=batch,
             budget=budget,
@@ -76,7 +77,7 @@ def test_the_next_batch_is_what_the_classifier_is_least_sure_of():
         x,
         labels.__getitem__,
         classifier,
-        by_score(queries.least_confident),
+        by_score(uncertainty.least_confident),
         state,
         batch=5,
         budget=15,
@@ -103,7 +104,7 @@ def test_training_sees_the_labels_in_the_order_in_which_they_came():
         x,
         labels.__getitem__,
         classifier,
-        by_score(queries.least_confident),
+        by_score(uncertainty.least_confident),
         state,
         batch=4,
         budget=12,
@@ -190,7 +191,7 @@ def test_a_copy_of_a_book_is_a_book_of_its_own():
 def test_least_confident_orders_float32_probabilities_exactly(seed):
     rng = np.random.default_rng(seed)
     p = rng.dirichlet(np.full(10, 0.3), 50).astype(np.float32)
-    utility = queries.least_confident(p)
+    utility = uncertainty.least_confident(p)
     assert utility.dtype == np.float64
     assert np.array_equal(
         np.argsort(-utility, kind="stable"), np.argsort(p.max(axis=1), kind="stable")

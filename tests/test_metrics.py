@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from alutils.metrics import classification_metrics, confusion
-from alutils.tables import METRICS
+from alutils.stats.metrics import classification_metrics, confusion
+from alutils.stats.tables import METRICS
 
 
 def scikit_learn(y_true, y_pred):

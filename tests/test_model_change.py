@@ -8,7 +8,7 @@ from skactiveml.classifier import SklearnClassifier
 from skactiveml.pool import MonteCarloEER
 from sklearn.naive_bayes import GaussianNB
 
-from alutils import model_change, queries
+from alutils.active.strategies import model_change, uncertainty
 
 RIDGE = 0.3
 
@@ -297,4 +297,4 @@ def test_a_retrained_model_that_gives_no_probabilities_is_named():
             np.array([[0.0, 1.0]]), lambda i, label: np.array([[1.0, 2.0]])
         )
     with pytest.raises(ValueError, match="the pool is empty"):
-        model_change.expected_error_reduction(np.empty((0, 2)), queries.checked)
+        model_change.expected_error_reduction(np.empty((0, 2)), uncertainty.checked)

@@ -5,11 +5,15 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from alutils import datasets, grids, noisy_humans, paths, tables
-from alutils.certificates import THRESHOLDS, certify
-from alutils.noisy_humans import ARMS, MEASURED, TARGETS, Model
-from alutils.oracles import Costly, Noisy, Perfect
-from alutils.parameters import ParameterError
+from alutils.active.oracles import Costly, Noisy, Perfect
+from alutils.base import files
+from alutils.base.errors import ParameterError
+from alutils.data import dataset
+from alutils.experiments.label_costs import noisy_humans
+from alutils.experiments.label_costs.noisy_humans import ARMS, MEASURED, TARGETS, Model
+from alutils.guarantee.thresholds import THRESHOLDS, certify
+from alutils.runs.sweeps import grids
+from alutils.stats import tables
 
 TINY = {
     "n_pool": 300, "batch": 30, "budget": 60, "steps": 20, "folds": 2, "fold_steps": 20,
@@ -167,7 +171,7 @@ def test_what_each_arm_asks_and_sees_is_what_chance_says():
 def few_digits():
     """Let cells draw from the article's digits: no download."""
     patch = pytest.MonkeyPatch()
-    article = datasets.mnist_article()
+    article = dataset.mnist_article()
     patch.setattr(noisy_humans, "digits", lambda: article)
     yield article
     patch.undo()
@@ -220,7 +224,7 @@ def test_only_suspects_are_asked_again_and_their_third_answers_are_trained_on(
     few_digits, monkeypatch
 ):
     """Suspects are the first ten labels, whatever they are, and every answer is wrong."""
-    from alutils import label_errors
+    from alutils.guarantee import label_errors
 
     seen = {}
 
@@ -278,7 +282,7 @@ def test_a_cell_that_cannot_be_is_refused_at_once(bad, message, monkeypatch):
 
 
 def test_the_sweep_file_has_every_arm_and_three_seeds():
-    grid = grids.read(paths.repository_root() / "notebooks" / "sweeps" / "noisy_humans.yaml")
+    grid = grids.read(files.repository_root() / "notebooks" / "sweeps" / "noisy_humans.yaml")
     parameters = [cell.parameters for cell in grid.cells]
     assert {(p["arm"], p["seed"]) for p in parameters} == {(a, s) for a in ARMS for s in range(3)}
     assert {p["audits"] for p in parameters} == {1000} and {p["wrong"] for p in parameters} == {

@@ -43,7 +43,7 @@ def test_a_committed_notebook_is_small_and_names_no_machine(path):
 
 @named
 def test_a_notebook_has_one_parameters_cell_that_can_be_read(path):
-    from alutils.parameters import read_parameters
+    from alutils.runs.notebook.parameters import read_parameters
 
     assert read_parameters(path)
 
@@ -89,7 +89,7 @@ def test_what_notebook_01_says_of_clusters_is_so(digits):
 
 
 def test_what_notebook_01_says_of_the_band_is_so():
-    from alutils import compare
+    from alutils.stats import compare
 
     said = re.search(
         r"The band is ([\d.]+)% wide at the end: wider than (\d+) of the (\d+) differences",

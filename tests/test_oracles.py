@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from alutils.oracles import ABSTAINED, Abstaining, Costly, Noisy, Perfect, checked
+from alutils.active.oracles import ABSTAINED, Abstaining, Costly, Noisy, Perfect, checked
 
 LABELS = np.random.default_rng(5).integers(0, 4, 20_000)
 ITEMS = np.arange(len(LABELS))

@@ -9,9 +9,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alutils.parameters import (
+from alutils.base.errors import ParameterError
+from alutils.runs.notebook.parameters import (
     NotebookError,
-    ParameterError,
     check,
     from_namespace,
     parse_cell,

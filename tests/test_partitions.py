@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alutils import embeddings, partitions, queries
+from alutils.active import partitions
+from alutils.active.strategies import uncertainty
+from alutils.models import embeddings
 
 
 def brute_force(scores, k):
@@ -64,7 +66,9 @@ def test_a_tree_of_partitions_gives_the_top_of_the_whole(values, data):
     assert found.items.tolist() == partitions.top(np.array(values), k).items.tolist()
 
 
-@pytest.mark.parametrize("score", [queries.margin, queries.least_confident, queries.entropy])
+@pytest.mark.parametrize(
+    "score", [uncertainty.margin, uncertainty.least_confident, uncertainty.entropy]
+)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_scores_by_partition_are_the_local_ones(score, dtype):
     p = some_probabilities(1000, dtype=dtype)
@@ -84,9 +88,9 @@ def test_a_classifier_scores_a_stream():
     x = np.random.default_rng(0).random((500, 3))
     classifier = Classifier()
     found = partitions.streamed_top(
-        x, lambda rows: queries.margin(classifier.predict_proba(rows)), 20, rows_at_once=64
+        x, lambda rows: uncertainty.margin(classifier.predict_proba(rows)), 20, rows_at_once=64
     )
-    whole = queries.margin(classifier.predict_proba(x))
+    whole = uncertainty.margin(classifier.predict_proba(x))
     assert found.items.tolist() == brute_force(whole, 20)
 
 
@@ -100,11 +104,11 @@ def test_a_cluster_gives_the_local_answer():
         Client(cluster, set_as_default=False) as client,
     ):
         pool = da.from_array(p, chunks=(300, 5))
-        found = partitions.top_of(partitions.scores(pool, queries.margin), 100, client)
+        found = partitions.top_of(partitions.scores(pool, uncertainty.margin), 100, client)
         with pytest.raises(ValueError, match="row 700 is NaN"):
             values = np.where(np.arange(2000) == 700, np.nan, 0.0)
             partitions.top_of(da.from_array(values, chunks=300), 1, client)
-    assert found.items.tolist() == brute_force(queries.margin(p), 100)
+    assert found.items.tolist() == brute_force(uncertainty.margin(p), 100)
 
 
 # Files
@@ -129,8 +133,8 @@ def test_every_kind_of_memory_map_is_read_right(tmp_path, mode):
         rows, expected = rows[100:], p[100:]
     if mode == "turned":
         rows, expected = rows[::-1], p[::-1]
-    found = partitions.streamed_top(rows, queries.margin, 30, rows_at_once=64)
-    assert found.items.tolist() == brute_force(queries.margin(expected), 30)
+    found = partitions.streamed_top(rows, uncertainty.margin, 30, rows_at_once=64)
+    assert found.items.tolist() == brute_force(uncertainty.margin(expected), 30)
 
 
 def test_a_memory_map_is_read_without_its_pages(tmp_path):
@@ -141,7 +145,7 @@ def test_a_memory_map_is_read_without_its_pages(tmp_path):
     rows.flush()
     del rows
     rows = np.memmap(tmp_path / "pool", np.float32, "r", shape=(n, 64))
-    found = partitions.streamed_top(rows, queries.margin, 3, rows_at_once=1 << 14)
+    found = partitions.streamed_top(rows, uncertainty.margin, 3, rows_at_once=1 << 14)
     assert found.items.tolist() == [0, 1, 2]
     assert isinstance(rows.base, mmap.mmap)
     assert resident_kib(tmp_path / "pool") < n * 64 * 4 / 1024 / 10
@@ -203,9 +207,9 @@ def test_what_a_score_refuses_is_told_with_its_place():
     p[55, 0] = np.nan
     where = r"rows 50 to 60 of the pool, counted from 50: probabilities: row 5 holds NaN"
     with pytest.raises(ValueError, match=where):
-        partitions.streamed_top(p, queries.margin, 5, rows_at_once=10)
+        partitions.streamed_top(p, uncertainty.margin, 5, rows_at_once=10)
     with pytest.raises(ValueError, match=where):
-        partitions.scores(da.from_array(p, chunks=(10, 5)), queries.margin).compute()
+        partitions.scores(da.from_array(p, chunks=(10, 5)), uncertainty.margin).compute()
 
 
 @pytest.mark.parametrize("k", [0, -1, 11, 1.5, True])
@@ -223,9 +227,9 @@ def test_a_k_that_cannot_be_is_refused(k):
 def test_other_wrong_arguments_are_refused():
     p = some_probabilities(10)
     with pytest.raises(ValueError, match="the pool is empty"):
-        partitions.streamed_top(p[:0], queries.margin, 1)
+        partitions.streamed_top(p[:0], uncertainty.margin, 1)
     with pytest.raises(ValueError, match="rows_at_once=0: expected 1 or more"):
-        partitions.streamed_top(p, queries.margin, 1, rows_at_once=0)
+        partitions.streamed_top(p, uncertainty.margin, 1, rows_at_once=0)
     with pytest.raises(ValueError, match=r"came with shape \(10, 5\); expected \(10,\)"):
         partitions.streamed_top(p, lambda rows: rows, 1)
     with pytest.raises(ValueError, match=r"shape \(10, 5\); expected \(n,\)"):

@@ -22,8 +22,8 @@ from label_helpers import (
 )
 from PIL import Image
 
-from alutils.labelling import pictures
-from alutils.labelling.pictures import PictureError, decode, display_name, read
+from alutils.labelling.web import pictures
+from alutils.labelling.web.pictures import PictureError, decode, display_name, read
 
 
 def pixels(picture):

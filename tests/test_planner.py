@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alutils.parameters import ParameterError
-from alutils.planner import (
+from alutils.base.errors import ParameterError
+from alutils.guarantee.anytime import anytime_labels_needed, anytime_lower_bound, log_evidence
+from alutils.guarantee.planner import (
     Forecast,
     boundary,
     fit_power_law,
     more_audit_labels,
     more_training_labels,
 )
-from alutils.sequential import anytime_labels_needed, anytime_lower_bound, log_evidence
 
 
 @given(st.sampled_from([0.9, 0.98, 0.99]), st.sampled_from([0.8, 0.95]), st.integers(200, 4000))

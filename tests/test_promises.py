@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from alutils.certificates import Certificate, certify, labels_needed, lower_bound
-from alutils.parameters import ParameterError
-from alutils.promises import (
+from alutils.base.errors import ParameterError
+from alutils.guarantee.promises import (
     ClassCertificates,
     certify_per_class,
     certify_pool,
     most_audited,
     wrong_at_most,
 )
+from alutils.guarantee.thresholds import Certificate, certify, labels_needed, lower_bound
 
 
 def chance_of_at_most(errors, population, wrong, n):

@@ -7,8 +7,13 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from alutils import grids, manifest, published_sweeps, runs, sweeps, tables
 from alutils.__main__ import main
+from alutils.base import manifest
+from alutils.runs.notebook import runs
+from alutils.runs.publish import from_sweeps
+from alutils.runs.sweeps import grids
+from alutils.runs.sweeps import sweep as sweeps
+from alutils.stats import tables
 
 RUN = """
     PROTOCOL = "better"
@@ -86,7 +91,7 @@ def test_an_experiment_that_says_nothing_is_published_with_means_over_seeds(
 ):
     made_up(RUN)
     folder = sweep(seeds=4)
-    written = published_sweeps.publish(folder)
+    written = from_sweeps.publish(folder)
     assert names(written) == ["few.csv", "few.manifest.json", "few_summary.csv"]
     rows = tables.read(tmp_path / "results" / "few.csv")
     whole = tables.read(folder / "table.csv")
@@ -110,19 +115,19 @@ def test_each_seed_counts_once_with_its_last_round_and_undefined_values_do_not()
         }  # fmt: skip
 
     rows = [row(0, 2, 0.5), row(0, 1, 0.9), row(1, 1, 0.7), row(2, 1, np.nan)]
-    out = published_sweeps.summary(pd.DataFrame(rows)).iloc[0]
+    out = from_sweeps.summary(pd.DataFrame(rows)).iloc[0]
     low, high = stats.t.interval(0.95, 1, 0.6, stats.sem([0.5, 0.7]))
     assert out["seeds"] == 2 and out["mean"] == pytest.approx(0.6)
     assert [out["low"], out["high"]] == pytest.approx([low, high])
-    alone = published_sweeps.summary(pd.DataFrame(rows[:2])).iloc[0]
+    alone = from_sweeps.summary(pd.DataFrame(rows[:2])).iloc[0]
     assert alone["mean"] == 0.5 and np.isnan(alone["low"]) and np.isnan(alone["high"])
-    assert np.isnan(published_sweeps.summary(pd.DataFrame(rows[3:])).iloc[0]["mean"])
+    assert np.isnan(from_sweeps.summary(pd.DataFrame(rows[3:])).iloc[0]["mean"])
 
 
 def test_an_experiments_own_tables_and_figures_are_published(made_up, sweep, tmp_path):
     made_up(RUN, HOOKS)
     folder = sweep()
-    written = published_sweeps.publish(folder, "mine")
+    written = from_sweeps.publish(folder, "mine")
     assert names(written) == [
         "mine.csv", "mine.manifest.json", "mine_all.png", "mine_cells.csv", "mine_thirds.csv",
     ]  # fmt: skip
@@ -143,7 +148,7 @@ def test_what_another_module_publishes_does_not_make_cells_due_again(made_up, sw
     made_up(HOOKS, experiment="shows")
     module = made_up(RUN, f'\nPUBLISHED_BY = "shows_{tmp_path.name}"\n')
     folder = sweep()
-    assert "few_thirds.csv" in names(published_sweeps.publish(folder))
+    assert "few_thirds.csv" in names(from_sweeps.publish(folder))
     code = grids.code(module)
     grids.code.cache_clear()
     (tmp_path / f"shows_{tmp_path.name}.py").write_text("# other colours\n")
@@ -154,14 +159,14 @@ def test_what_is_published_no_more_goes_and_what_is_anothers_stays(made_up, swee
     made_up(RUN, HOOKS)
     folder = sweep()
     for name in (None, "few_rendered"):
-        published_sweeps.publish(folder, name)
+        from_sweeps.publish(folder, name)
     made_up(RUN, experiment="silent")
     results = tmp_path / "results"
     for file in ("few.manifest.json", "few_rendered.manifest.json"):
         manifest.write_json(
             results / file, manifest.read_json(results / file) | {"experiment": "silent"}
         )
-    published_sweeps.publish(sweep("second", experiment="silent"), "few")
+    from_sweeps.publish(sweep("second", experiment="silent"), "few")
     assert names(results.glob("*.csv")) == [
         "few.csv", "few_rendered.csv", "few_rendered_cells.csv", "few_rendered_thirds.csv",
         "few_summary.csv",
@@ -176,7 +181,7 @@ def test_the_arms_of_a_later_sweep_stand_in_the_place_of_the_first_ones(made_up,
     later = sweep("later", grid={"way": ["b", "c"]}, seeds=2)
     table = pd.read_csv(later / "table.csv").query("arm != 'b2'").assign(value=0.5)
     table.to_csv(later / "table.csv", index=False)
-    published_sweeps.publish(first, "both", [later])
+    from_sweeps.publish(first, "both", [later])
     results = tmp_path / "results"
     old, both = tables.read(first / "table.csv"), tables.read(results / "both.csv")
     seeds = both.groupby("arm")["seed"].nunique().to_dict()
@@ -198,7 +203,7 @@ def test_the_arms_of_a_later_sweep_stand_in_the_place_of_the_first_ones(made_up,
 def test_times_are_of_the_cells_whose_rows_are_published(made_up, sweep, tmp_path):
     made_up(RUN, '\ndef publish(table, timings):\n    return {"cells": timings[["run_id"]]}\n')
     later = sweep("later", grid={"way": ["b"]}, fixed={"size": 2})  # cells by other names
-    published_sweeps.publish(sweep(), None, [later])
+    from_sweeps.publish(sweep(), None, [later])
     results = tmp_path / "results"
     runs_published = tables.read(results / "few.csv")["run_id"].unique()
     assert sorted(pd.read_csv(results / "few_cells.csv")["run_id"]) == sorted(runs_published)
@@ -211,7 +216,7 @@ def test_the_same_arm_of_another_protocol_is_not_replaced(made_up, sweep, tmp_pa
     later = sweep("later")
     table = pd.read_csv(later / "table.csv").assign(protocol="sound")
     table.to_csv(later / "table.csv", index=False)
-    published_sweeps.publish(first, None, [later])
+    from_sweeps.publish(first, None, [later])
     both = tables.read(tmp_path / "results" / "few.csv")
     assert both.groupby("protocol").size().to_dict() == {"better": 48, "sound": 48}
 
@@ -219,7 +224,7 @@ def test_the_same_arm_of_another_protocol_is_not_replaced(made_up, sweep, tmp_pa
 def test_parameters_that_no_arm_tells_stay_beside_the_rows(made_up, sweep, tmp_path):
     made_up(RUN)
     folder = sweep(grid={"way": ["a", "b"], "size": [10, 2]})
-    published_sweeps.publish(folder)
+    from_sweeps.publish(folder)
     header = (tmp_path / "results" / "few.csv").read_text().splitlines()[0]
     assert header == ",".join([*tables.COLUMNS, "size"])
     out = pd.read_csv(tmp_path / "results" / "few_summary.csv")
@@ -227,7 +232,7 @@ def test_parameters_that_no_arm_tells_stay_beside_the_rows(made_up, sweep, tmp_p
     assert gap == pytest.approx([8000 / 1e5 / 3] * 8, 1e-4) and (out["seeds"] == 3).all()
     before = files(tmp_path)
     with pytest.raises(runs.RunError, match="size: it tells rows of an arm apart"):
-        published_sweeps.publish(folder, None, [sweep("later", grid={"way": ["b"]})])
+        from_sweeps.publish(folder, None, [sweep("later", grid={"way": ["b"]})])
     assert files(tmp_path) == before
 
 
@@ -237,7 +242,7 @@ def test_names_that_look_like_nothing_or_a_number_are_kept_as_texts(made_up, swe
     table = pd.read_csv(folder / "table.csv")
     table["arm"] = table["arm"].map({"a1": "None", "a2": "010"})
     table.to_csv(folder / "table.csv", index=False)
-    published_sweeps.publish(folder)
+    from_sweeps.publish(folder)
     for file in ("few.csv", "few_summary.csv"):
         published = pd.read_csv(tmp_path / "results" / file, dtype=str, keep_default_na=False)
         assert set(published["arm"]) == {"None", "010"}
@@ -261,7 +266,7 @@ def test_a_sweep_that_cannot_be_published_changes_nothing(
     manifest.write_json(tmp_path / "results" / "strategies.manifest.json", {"experiment": "curve"})
     before = files(tmp_path)
     with pytest.raises(runs.RunError, match=says):
-        published_sweeps.publish(folder, name)
+        from_sweeps.publish(folder, name)
     assert files(tmp_path) == before
 
 
@@ -269,14 +274,14 @@ def test_later_sweeps_are_of_the_same_experiment(made_up, sweep, tmp_path):
     made_up(RUN)
     made_up(RUN, experiment="other")
     with pytest.raises(runs.RunError, match="later: other swept; expected made_up"):
-        published_sweeps.publish(sweep(), None, [sweep("later", experiment="other")])
+        from_sweeps.publish(sweep(), None, [sweep("later", experiment="other")])
     assert files(tmp_path) == {}
 
 
 def test_a_figure_that_fails_leaves_what_was_published(made_up, sweep, tmp_path):
     made_up(RUN, HOOKS, '\ndef figures(table):\n    raise ValueError("no colours")\n')
     with pytest.raises(ValueError, match="no colours"):
-        published_sweeps.publish(sweep())
+        from_sweeps.publish(sweep())
     assert files(tmp_path) == {}
 
 
@@ -302,6 +307,6 @@ def test_rendered_letters_are_published_under_a_name_that_says_so(made_up, sweep
     about = manifest.read_json(folder / "manifest.json")
     manifest.write_json(folder / "manifest.json", about | {"inputs": [{"images": "rendered"}]})
     with pytest.raises(runs.RunError, match=r"few: these letters are rendered.*--as few_rendered"):
-        published_sweeps.publish(folder)
+        from_sweeps.publish(folder)
     assert not list((tmp_path / "results").rglob("few*"))
-    assert names(published_sweeps.publish(folder, "few_rendered"))[0] == "few_rendered.csv"
+    assert names(from_sweeps.publish(folder, "few_rendered"))[0] == "few_rendered.csv"

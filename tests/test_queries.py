@@ -10,12 +10,12 @@ from hypothesis.extra import numpy as arrays
 from pools import DTYPES, PROBABILITIES, probabilities, tolerance
 from skactiveml.pool import uncertainty_scores
 
-from alutils import queries
+from alutils.active.strategies import uncertainty
 
 SCORES = {
-    "least_confident": queries.least_confident,
-    "margin": queries.margin,
-    "entropy": queries.entropy,
+    "least_confident": uncertainty.least_confident,
+    "margin": uncertainty.margin,
+    "entropy": uncertainty.entropy,
 }
 
 
@@ -106,7 +106,7 @@ def test_a_score_is_the_same_to_the_bit_wherever_the_sample_lies(name, dtype, mo
             parts = [SCORES[name](p[i : i + part]) for i in range(0, len(p), part)]
             assert np.array_equal(np.concatenate(parts), whole)
         with monkeypatch.context() as patch:
-            patch.setattr(queries, "_ROWS", 10)
+            patch.setattr(uncertainty, "_ROWS", 10)
             assert np.array_equal(SCORES[name](p), whole)
 
 
@@ -129,9 +129,9 @@ def test_scores_take_slices_columns_first_read_only_and_memory_maps(name, tmp_pa
 )
 def test_float32_probabilities_are_not_copied_to_float64(name, dtype):
     p = probabilities("sharp", "float32")
-    assert queries.checked(p) is p
+    assert uncertainty.checked(p) is p
     assert SCORES[name](p).dtype == dtype
-    assert queries.checked(p.astype(np.float16)).dtype == np.float32
+    assert uncertainty.checked(p.astype(np.float16)).dtype == np.float32
 
 
 def _with(value, row=3, column=1):
@@ -174,13 +174,13 @@ def test_probabilities_that_are_none_are_refused_with_the_row_and_the_reason(nam
 )
 def test_features_that_do_not_fit_are_refused(x, message):
     with pytest.raises(ValueError, match=message):
-        queries.checked_features(x, 4)
+        uncertainty.checked_features(x, 4)
 
 
 def test_features_are_not_copied_and_whole_numbers_become_float32():
     x = np.ones((3, 2), np.float32)
-    assert queries.checked_features(x, 3) is x
-    assert queries.checked_features(np.ones((3, 2), np.uint8)).dtype == np.float32
+    assert uncertainty.checked_features(x, 3) is x
+    assert uncertainty.checked_features(np.ones((3, 2), np.uint8)).dtype == np.float32
 
 
 @settings(max_examples=100, deadline=None)
@@ -194,16 +194,16 @@ def test_features_are_not_copied_and_whole_numbers_become_float32():
 def test_the_top_are_the_highest_in_order_and_nobody_twice(scores, share, seed):
     k = max(1, round(share * len(scores)))
     before = scores.copy()
-    chosen = queries.top(scores, k, np.random.default_rng(seed))
+    chosen = uncertainty.top(scores, k, np.random.default_rng(seed))
     assert len(set(chosen)) == k
     assert np.array_equal(scores[chosen], np.sort(scores)[::-1][:k])
-    assert np.array_equal(chosen, queries.top(scores, k, np.random.default_rng(seed)))
+    assert np.array_equal(chosen, uncertainty.top(scores, k, np.random.default_rng(seed)))
     assert np.array_equal(scores, before)
 
 
 def test_who_wins_among_equals_is_drawn_evenly_and_so_is_their_order():
     scores, rng, n = np.array([5, 1, 1, 1, 0, 5]), np.random.default_rng(0), 6000
-    draws = np.array([queries.top(scores, 3, rng) for _ in range(n)])
+    draws = np.array([uncertainty.top(scores, 3, rng) for _ in range(n)])
     assert set(draws[:, 0]) == set(draws[:, 1]) == {0, 5}
     counts = np.bincount(draws[:, 2], minlength=6)
     assert counts[[0, 4, 5]].sum() == 0
@@ -227,4 +227,4 @@ def test_who_wins_among_equals_is_drawn_evenly_and_so_is_their_order():
 )
 def test_a_top_that_cannot_be_is_refused(scores, k, message):
     with pytest.raises(ValueError, match=message):
-        queries.top(scores, k, np.random.default_rng(0))
+        uncertainty.top(scores, k, np.random.default_rng(0))

@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from alutils import glyphs, rendering
-from alutils.glyphs import LETTERS, pen_paths, smoothed, thinned
-from alutils.rendering import Hand, class_counts, render_letters, rendered_dataset
+from alutils.data import glyphs, rendering
+from alutils.data.glyphs import LETTERS, pen_paths, smoothed, thinned
+from alutils.data.rendering import Hand, class_counts, render_letters, rendered_dataset
 
 REAL = Path(__file__).parents[1] / ".." / "shared" / "data" / "az_sample.npz"
 needs_real_letters = pytest.mark.skipif(

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from alutils import article, evaluation, replication
+from alutils.experiments.article import procedure, replication
+from alutils.stats import intervals
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def test_the_first_replicates_do_not_depend_on_how_many_follow(few, kind):
 def test_each_replicate_has_all_arms_and_all_rounds(few):
     table = replication.run("draws", few, n=2, seed=0, **OPTIONS)
     one = table[table["replicate"] == 1]
-    assert set(one["arm"]) == set(article.ARMS)
+    assert set(one["arm"]) == set(procedure.ARMS)
     last = one.groupby("arm").last()
     assert last.loc["auto_at_once", "n_auto"] == 120
     assert last.loc["all", "n_human"] == 150
@@ -116,7 +117,7 @@ def test_an_unknown_kind_is_refused(few):
 def test_paired_differences_are_the_textbooks():
     rng = np.random.default_rng(0)
     a, b = rng.normal(0.5, 1, 30), rng.normal(0, 1, 30)
-    result = evaluation.paired(a, b)
+    result = intervals.paired(a, b)
     difference = a - b
     half = 2.045229642132703 * difference.std(ddof=1) / np.sqrt(30)  # t quantile, 29 degrees
     assert result.mean == pytest.approx(difference.mean())
@@ -131,7 +132,7 @@ def test_paired_differences_are_the_textbooks():
 )
 def test_a_claim_holds_only_where_the_whole_interval_is_on_its_side(shift, verdict):
     noise = np.tile([0.1, -0.1], 10)
-    result = evaluation.paired(noise + shift, np.zeros(20))
+    result = intervals.paired(noise + shift, np.zeros(20))
     assert result.verdict == verdict
     assert verdict in result.sentence("a beats b", 10_000)
 
@@ -145,7 +146,7 @@ def test_re_splits_of_one_sample_do_not_make_a_claim_of_nothing():
         who_is_right = rng.choice([-1.0, 0.0, 1.0], n, p=[0.05, 0.9, 0.05])
         splits = rng.permuted(np.tile(who_is_right, (30, 1)), axis=1)[:, :n_test].mean(axis=1)
         for ratio in held:
-            held[ratio] += evaluation.paired(splits, np.zeros(30), ratio).verdict != "is open"
+            held[ratio] += intervals.paired(splits, np.zeros(30), ratio).verdict != "is open"
     uncorrected, corrected = held.values()
     assert uncorrected > 0.4 * 400
     assert corrected <= 0.08 * 400
@@ -153,13 +154,13 @@ def test_re_splits_of_one_sample_do_not_make_a_claim_of_nothing():
 
 def test_the_correction_for_re_splits_is_nadeau_and_bengios():
     ours = np.random.default_rng(1).normal(0.02, 0.02, 10)
-    result = evaluation.paired(ours, np.zeros(10), test_to_train=0.5)
+    result = intervals.paired(ours, np.zeros(10), test_to_train=0.5)
     error = np.sqrt((1 / 10 + 0.5) * ours.var(ddof=1))
     half = 2.262157162740992 * error  # t quantile, 9 degrees
     assert (result.low, result.high) == pytest.approx((ours.mean() - half, ours.mean() + half))
     assert (result.p < 0.05) == (result.low > 0 or result.high < 0)
     assert np.isnan(result.p_signed_rank) and result.test_to_train == 0.5
-    plain = evaluation.paired(ours, np.zeros(10))
+    plain = intervals.paired(ours, np.zeros(10))
     test = stats.ttest_1samp(ours, 0)
     assert plain.p == pytest.approx(test.pvalue)
     assert plain.p_signed_rank == stats.wilcoxon(ours).pvalue
@@ -167,20 +168,20 @@ def test_the_correction_for_re_splits_is_nadeau_and_bengios():
 
 def test_a_sentence_says_what_its_interval_is_for():
     ours = np.array([0.1, 0.2, 0.15])
-    assert "on the same 1,000 test images" in evaluation.paired(ours, 0 * ours).sentence("a", 1000)
-    again = evaluation.paired(ours, 0 * ours, 0.4).sentence("a", 1000)
+    assert "on the same 1,000 test images" in intervals.paired(ours, 0 * ours).sentence("a", 1000)
+    again = intervals.paired(ours, 0 * ours, 0.4).sentence("a", 1000)
     assert "for other images of the kind: 3 re-splits of one data set, 1,000 test images" in again
 
 
 @pytest.mark.parametrize("ratio", [-0.1, np.nan, np.inf])
 def test_a_ratio_that_is_none_is_refused(ratio):
     with pytest.raises(ValueError, match="test_to_train="):
-        evaluation.paired(np.arange(3), np.zeros(3), ratio)
+        intervals.paired(np.arange(3), np.zeros(3), ratio)
 
 
 def test_equal_arms_differ_by_nothing():
     same = np.array([0.5, 0.7, 0.6])
-    result = evaluation.paired(same, same)
+    result = intervals.paired(same, same)
     assert (result.mean, result.low, result.high, result.p) == (0, 0, 0, 1)
     assert result.verdict == "is open"
 
@@ -188,9 +189,9 @@ def test_equal_arms_differ_by_nothing():
 @pytest.mark.parametrize("n", [0, 1])
 def test_a_pair_of_one_seed_is_no_comparison(n):
     with pytest.raises(ValueError, match="at least 2"):
-        evaluation.paired(np.zeros(n), np.zeros(n))
+        intervals.paired(np.zeros(n), np.zeros(n))
 
 
 def test_percentiles_count_ties_half():
-    assert evaluation.percentile_of(2, np.array([1, 2, 2, 3])) == 50
-    assert evaluation.percentile_of(9, np.array([1, 2])) == 100
+    assert intervals.percentile_of(2, np.array([1, 2, 2, 3])) == 50
+    assert intervals.percentile_of(9, np.array([1, 2])) == 100

@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 from conftest import SHARED
 
-from alutils import report, report_numbers, report_splits
-from alutils.heads import DenseHead
-from alutils.labels import Source
-from alutils.rendering import class_counts
+from alutils.active.labels import Source
+from alutils.data.rendering import class_counts
+from alutils.experiments.report import loops, splits
+from alutils.experiments.report import published as report_numbers
+from alutils.models.dense_head import DenseHead
 
 # --- the faulty loop ------------------------------------------------------------------------------
 
@@ -38,7 +39,7 @@ def test_the_loop_moves_what_the_reports_own_code_moves():
         confidence = np.where(low, 0.5, 0.7)[:, None]
         x = np.arange(n)[:, None]
         moved_x, moved_y, left, count = literal_loop(confidence, x, x + 100)
-        ours = report.moved_as_published(low)
+        ours = loops.moved_as_published(low)
         np.testing.assert_array_equal(ours, moved_x, err_msg=f"trial {trial}")
         np.testing.assert_array_equal(ours + 100, moved_y)
         np.testing.assert_array_equal(np.delete(np.arange(n), ours), left)
@@ -47,15 +48,15 @@ def test_the_loop_moves_what_the_reports_own_code_moves():
 
 def test_the_first_is_moved_rightly_and_the_next_is_a_neighbour():
     low = np.array([0, 1, 0, 1, 0, 0, 0, 1], bool)
-    assert report.moved_as_published(low).tolist() == [1, 4]  # not 3, and 7 + 2 is past the end
-    assert report.moved_as_published(np.zeros(5, bool)).tolist() == []
-    assert report.moved_as_published(np.ones(5, bool)).tolist() == [0, 2, 4]
+    assert loops.moved_as_published(low).tolist() == [1, 4]  # not 3, and 7 + 2 is past the end
+    assert loops.moved_as_published(np.zeros(5, bool)).tolist() == []
+    assert loops.moved_as_published(np.ones(5, bool)).tolist() == [0, 2, 4]
 
 
 @pytest.mark.parametrize("share", [0.02, 0.1, 0.3, 0.9])
 def test_the_loop_counts_f_over_one_plus_f(share):
     low = np.random.default_rng(1).random(200_000) < share
-    counted = len(report.moved_as_published(low)) / len(low)
+    counted = len(loops.moved_as_published(low)) / len(low)
     assert counted == pytest.approx(report_numbers.counted_share(low.mean()), abs=0.002)
     assert report_numbers.true_share(counted) == pytest.approx(low.mean(), abs=0.004)
 
@@ -95,7 +96,7 @@ def test_a_ratio_is_found_among_fractions_and_a_wrong_digit_is_not():
 
 def test_the_share_of_unsure_ones_was_over_the_stopping_rule():
     share = report_numbers.true_share(0.09211145996860283)
-    assert share == pytest.approx(0.10146, abs=5e-6) and share > report.STOP_SHARE
+    assert share == pytest.approx(0.10146, abs=5e-6) and share > loops.STOP_SHARE
     # 10% or fewer would hardly have been counted as so many
     assert report_numbers.chance_of_count(2_347, 25_480, 2_548) < 0.01
 
@@ -106,7 +107,7 @@ def test_the_chance_of_a_count_is_what_simulation_finds():
     for _ in range(20_000):
         low = np.zeros(n, bool)
         low[rng.choice(n, unsure, replace=False)] = True
-        counts.append(len(report.moved_as_published(low)))
+        counts.append(len(loops.moved_as_published(low)))
     counts = np.array(counts)
     for k in range(15, 25):
         expected = report_numbers.chance_of_count(k, n, unsure)
@@ -142,36 +143,36 @@ def test_the_whole_data_set_is_split_into_the_published_numbers():
     # 372,450 letters with a smallest class of 1,120, as the published data
     labels = labels_of(372_450, at_least=1_120)
     assert np.bincount(labels).min() == 1_120
-    logged = report_splits.split(labels, "as_logged", 0)
+    logged = splits.split(labels, "as_logged", 0)
     check_split(labels, logged)
     assert (len(logged.start), len(logged.pool), len(logged.test)) == (3_640, 25_480, 111_735)
     assert set(np.bincount(labels[logged.start])) == {140}
     assert set(np.bincount(labels[logged.pool])) == {980}
     assert "scaled" not in logged.note and "of them among the former" in logged.note
-    stated = report_splits.split(labels, "as_stated", 0)
+    stated = splits.split(labels, "as_stated", 0)
     check_split(labels, stated)
     assert len(stated.start) == 2_038 and len(stated.pool) == 26 * 784 - 2_038
     assert not np.isin(stated.test, np.concatenate([stated.start, stated.pool])).any()
     assert "scaled" not in stated.note
 
 
-@pytest.mark.parametrize("setting", list(report_splits.SETTINGS))
+@pytest.mark.parametrize("setting", list(splits.SETTINGS))
 @pytest.mark.parametrize(
     ("n", "at_least", "balanced", "kept"),
     [(14_000, 370, True, True), (5_284, 85, False, True), (700, 10, True, False)],
 )
 def test_a_smaller_data_set_is_scaled_down_and_told_so(setting, n, at_least, balanced, kept):
     labels = labels_of(n, at_least)
-    parts = report_splits.split(labels, setting, 3)
+    parts = splits.split(labels, setting, 3)
     check_split(labels, parts)
     assert "scaled down" in parts.note and parts.balanced == balanced
-    assert (len(parts.start) == report_splits.SETTINGS[setting].n_start) == kept
+    assert (len(parts.start) == splits.SETTINGS[setting].n_start) == kept
     assert len(parts.pool) > 0.2 * len(parts.start)
     if balanced:
         sizes = np.bincount(labels[np.concatenate([parts.start, parts.pool])], minlength=26)
         assert len(set(sizes)) == 1
-    again = report_splits.split(labels, setting, 3)
-    other = report_splits.split(labels, setting, 4)
+    again = splits.split(labels, setting, 3)
+    other = splits.split(labels, setting, 4)
     np.testing.assert_array_equal(parts.start, again.start)
     np.testing.assert_array_equal(parts.pool, again.pool)
     assert not np.array_equal(np.sort(parts.start), np.sort(other.start))
@@ -179,14 +180,14 @@ def test_a_smaller_data_set_is_scaled_down_and_told_so(setting, n, at_least, bal
 
 def test_the_pool_is_in_no_order_of_classes():
     labels = np.sort(labels_of(5_000, 100))
-    pool = labels[report_splits.split(labels, "as_stated", 0).pool]
+    pool = labels[splits.split(labels, "as_stated", 0).pool]
     assert np.mean(np.diff(pool) >= 0) < 0.7
 
 
 def test_a_data_set_without_some_letters_is_split_all_the_same():
     labels = labels_of(14_000, 370)
     labels = labels[labels > 3]
-    parts = report_splits.split(labels, "as_logged", 0)
+    parts = splits.split(labels, "as_logged", 0)
     assert set(np.unique(labels[parts.start])) == set(range(4, 26))
 
 
@@ -201,17 +202,17 @@ def test_a_data_set_without_some_letters_is_split_all_the_same():
 )
 def test_what_cannot_be_split_is_refused(labels, setting, says):
     with pytest.raises(ValueError, match=says):
-        report_splits.split(labels, setting, 0)
+        splits.split(labels, setting, 0)
 
 
 def test_a_stratified_draw_holds_every_class_in_proportion():
     labels = np.repeat([0, 1, 2], [500, 300, 7])
-    drawn = report_splits.stratified(labels, 81, np.random.default_rng(0))
+    drawn = splits.stratified(labels, 81, np.random.default_rng(0))
     assert np.abs(np.bincount(labels[drawn]) - np.array([50.2, 30.1, 0.7])).max() < 1
     assert len(np.unique(drawn)) == 81
-    assert len(report_splits.stratified(labels, 0, np.random.default_rng(0))) == 0
+    assert len(splits.stratified(labels, 0, np.random.default_rng(0))) == 0
     with pytest.raises(ValueError, match="n=808"):
-        report_splits.stratified(labels, 808, np.random.default_rng(0))
+        splits.stratified(labels, 808, np.random.default_rng(0))
 
 
 # --- the loops ------------------------------------------------------------------------------------
@@ -232,7 +233,7 @@ def letters():
 def rounds(letters):
     """Return the rounds of all loops on two draws."""
     return pd.concat(
-        [report.run_loops(*letters, 26, "as_stated", seed, rounds=2) for seed in (0, 1)],
+        [loops.run_loops(*letters, 26, "as_stated", seed, rounds=2) for seed in (0, 1)],
         ignore_index=True,
     )
 
@@ -240,7 +241,7 @@ def rounds(letters):
 def test_all_loops_of_a_draw_start_alike(rounds):
     first = rounds[rounds["round"] == 0]
     for _, of_seed in first.groupby("seed"):
-        assert set(of_seed["arm"]) == set(report.LOOPS)
+        assert set(of_seed["arm"]) == set(loops.LOOPS)
         for column in ("n_human", "share_unsure", "pool_accuracy", "test_accuracy"):
             assert len(set(of_seed[column])) == 1
     assert first.groupby("arm")["pool_accuracy"].nunique().eq(2).all()  # two draws, two results
@@ -268,8 +269,8 @@ def test_the_intended_loop_labels_the_unsure_ones_and_the_published_hardly_any_o
 
 def test_a_round_is_what_training_and_looking_by_hand_gives(letters):
     features, labels = letters
-    parts = report_splits.split(labels, "as_stated", 5)
-    done = report.run_loop(
+    parts = splits.split(labels, "as_stated", 5)
+    done = loops.run_loop(
         "as_intended", features, labels, parts, DenseHead(26, rng=np.random.default_rng(9)),
         max_rounds=1,
     )  # fmt: skip
@@ -295,11 +296,11 @@ def test_a_round_is_what_training_and_looking_by_hand_gives(letters):
 
 def test_the_loop_ends_by_its_own_count(letters):
     features, labels = letters
-    parts = report_splits.split(labels, "as_stated", 0)
+    parts = splits.split(labels, "as_stated", 0)
 
     def rounds_of(loop, **options):
         head = DenseHead(26, rng=np.random.default_rng(0))
-        return report.run_loop(loop, features, labels, parts, head, **options).rounds
+        return loops.run_loop(loop, features, labels, parts, head, **options).rounds
 
     first = rounds_of("as_intended", max_rounds=0).iloc[0]
     between = (first["share_counted"] + first["share_unsure"]) / 2
@@ -313,12 +314,12 @@ def test_the_loop_ends_by_its_own_count(letters):
 
 def test_test_letters_that_a_loop_can_touch_are_not_tested_on(letters):
     features, labels = letters
-    parts = report_splits.split(labels, "as_stated", 0)
+    parts = splits.split(labels, "as_stated", 0)
     touched = np.concatenate([parts.start[:50], parts.pool[:50], parts.test])
-    shared = report_splits.Split(parts.start, parts.pool, touched, True, "")
+    shared = splits.Split(parts.start, parts.pool, touched, True, "")
     options = {"max_rounds": 0}
     one, two = (
-        report.run_loop("as_intended", features, labels, p, DenseHead(26, rng=1), **options)
+        loops.run_loop("as_intended", features, labels, p, DenseHead(26, rng=1), **options)
         for p in (parts, shared)
     )
     for column in ("n_test", "test_accuracy", "test_f1_macro"):
@@ -328,18 +329,18 @@ def test_test_letters_that_a_loop_can_touch_are_not_tested_on(letters):
 def test_letters_of_the_pool_are_not_called_test_letters(letters):
     # As on the real sample: too small for 3,640 first labels without the test letters.
     features, labels = letters
-    parts = report_splits.split(labels, "as_stated", 0)
-    inside = report_splits.Split(parts.start, parts.pool, parts.pool[:200], True, "")
-    rounds = report.run_loop(
+    parts = splits.split(labels, "as_stated", 0)
+    inside = splits.Split(parts.start, parts.pool, parts.pool[:200], True, "")
+    rounds = loops.run_loop(
         "as_published", features, labels, inside, DenseHead(26, rng=1), max_rounds=0
     ).rounds.assign(seed=0)
     assert rounds["n_test"].tolist() == [0] and rounds["test_accuracy"].isna().all()
-    assert set(report.metrics(rounds, "as_logged")["split"]) == {"pool"}
+    assert set(loops.metrics(rounds, "as_logged")["split"]) == {"pool"}
 
 
 def test_a_wholly_unsure_pool_is_labelled_but_for_one(letters):
     options = {"epochs": 2, "rounds": 2, "threshold": 1.0}
-    rounds = report.run_loops(*letters, 26, "as_stated", 0, **options)
+    rounds = loops.run_loops(*letters, 26, "as_stated", 0, **options)
     last = rounds.groupby("arm").last()
     first = rounds[rounds["round"] == 0].set_index("arm")
     total = first.loc["as_intended", ["n_human", "n_pool"]].sum()
@@ -349,20 +350,20 @@ def test_a_wholly_unsure_pool_is_labelled_but_for_one(letters):
 
 
 def test_loops_with_other_numbers_of_labels_are_not_compared(rounds):
-    assert report.comparable(rounds, "as_intended", "random")
+    assert loops.comparable(rounds, "as_intended", "random")
     half = rounds.assign(
         n_human=rounds["n_human"].where(rounds["arm"] != "as_published", rounds["n_human"] // 2)
     )
-    assert not report.comparable(half, "as_intended", "as_published")
-    assert not report.comparable(half, "as_published", "as_intended")
+    assert not loops.comparable(half, "as_intended", "as_published")
+    assert not loops.comparable(half, "as_published", "as_intended")
 
 
 def test_where_nothing_is_unsure_nothing_was_moved(letters):
     options = {"epochs": 2, "rounds": 2, "threshold": 0.0}
-    rounds = report.run_loops(*letters, 26, "as_stated", 0, **options)
-    moved = report.moved_unsure(rounds)
-    assert list(moved.index) == list(report.LOOPS) and moved.isna().all()
-    assert (rounds["n_moved"] == 0).all() and report.comparable(rounds, "as_intended", "random")
+    rounds = loops.run_loops(*letters, 26, "as_stated", 0, **options)
+    moved = loops.moved_unsure(rounds)
+    assert list(moved.index) == list(loops.LOOPS) and moved.isna().all()
+    assert (rounds["n_moved"] == 0).all() and loops.comparable(rounds, "as_intended", "random")
 
 
 def test_rounds_after_a_loops_own_end_are_left_out():
@@ -374,16 +375,16 @@ def test_rounds_after_a_loops_own_end_are_left_out():
             "stops": [False, True, False, True, True, False],
         }
     )
-    kept = report.until_stop(rounds)
+    kept = loops.until_stop(rounds)
     assert list(zip(kept["seed"], kept["arm"], kept["round"], strict=True)) == [
         (0, "a", 0), (0, "a", 1), (1, "a", 0), (0, "b", 0),
     ]  # fmt: skip
 
 
 def test_rounds_become_rows_of_the_results_table(rounds):
-    from alutils import tables
+    from alutils.stats import tables
 
-    rows = tables.tidy(report.metrics(rounds, "as_stated"), run_id="r", experiment="az", n_auto=0)
+    rows = tables.tidy(loops.metrics(rounds, "as_stated"), run_id="r", experiment="az", n_auto=0)
     row = rounds[(rounds["arm"] == "as_published") & (rounds["round"] == 0)].iloc[0]
 
     def value(arm, split, metric):
@@ -401,11 +402,11 @@ def test_rounds_become_rows_of_the_results_table(rounds):
 
 
 def test_a_loop_that_cannot_be_run_is_refused(letters):
-    parts = report_splits.split(letters[1], "as_stated", 0)
+    parts = splits.split(letters[1], "as_stated", 0)
     with pytest.raises(ValueError, match="loop=as_told"):
-        report.run_loop("as_told", *letters, parts, DenseHead(26))
+        loops.run_loop("as_told", *letters, parts, DenseHead(26))
     with pytest.raises(ValueError, match="the pool holds"):
-        report.run_loop("random", *letters, parts, DenseHead(26), counts=[10**6])
+        loops.run_loop("random", *letters, parts, DenseHead(26), counts=[10**6])
 
 
 # --- the seven steps ------------------------------------------------------------------------------
@@ -414,8 +415,8 @@ def test_a_loop_that_cannot_be_run_is_refused(letters):
 @pytest.mark.parametrize("threshold", [0.0, 0.6, 0.9, 1.0])
 def test_the_procedure_labels_everything_once_and_tells_how(letters, threshold):
     features, labels = letters
-    parts = report_splits.split(labels, "as_stated", 0)
-    book, outcome = report.label_everything(
+    parts = splits.split(labels, "as_stated", 0)
+    book, outcome = loops.label_everything(
         features, labels, parts, DenseHead(26, epochs=3), threshold=threshold, portion=0.1
     )
     items = np.concatenate([parts.start, parts.pool])
@@ -438,9 +439,9 @@ def test_the_procedure_labels_everything_once_and_tells_how(letters, threshold):
 
 def test_a_higher_threshold_buys_accuracy_with_labels(letters):
     features, labels = letters
-    parts = report_splits.split(labels, "as_stated", 0)
+    parts = splits.split(labels, "as_stated", 0)
     low, high = (
-        report.label_everything(features, labels, parts, DenseHead(26, rng=0), threshold=t)[1]
+        loops.label_everything(features, labels, parts, DenseHead(26, rng=0), threshold=t)[1]
         for t in (0.5, 0.95)
     )
     assert high["share_human"] > low["share_human"]
@@ -450,9 +451,9 @@ def test_a_higher_threshold_buys_accuracy_with_labels(letters):
 
 @pytest.mark.parametrize("bad", [{"threshold": 1.1}, {"portion": 0.0}, {"rest": -0.1}])
 def test_shares_that_are_none_are_refused(letters, bad):
-    parts = report_splits.split(letters[1], "as_stated", 0)
+    parts = splits.split(letters[1], "as_stated", 0)
     with pytest.raises(ValueError, match=f"{next(iter(bad))}="):
-        report.label_everything(*letters, parts, DenseHead(26), **{"threshold": 0.9} | bad)
+        loops.label_everything(*letters, parts, DenseHead(26), **{"threshold": 0.9} | bad)
 
 
 # --- real letters ---------------------------------------------------------------------------------
@@ -463,14 +464,14 @@ def test_on_real_letters_the_report_s_numbers_are_within_reach():
     path = SHARED / "az_sample.npz"
     if not path.is_file():
         pytest.skip("real letters are not beside the repository (../shared/data/az_sample.npz)")
-    from alutils import embeddings
+    from alutils.models import embeddings
 
     with np.load(path) as file:
         features = np.asarray(embeddings.features(file["images"], progress=False))
         labels = file["labels"].astype(np.int64)
     first = pd.concat(
         [
-            report.run_loops(features, labels, 26, "as_logged", s, rounds=0, loops=["as_published"])
+            loops.run_loops(features, labels, 26, "as_logged", s, rounds=0, loops=["as_published"])
             for s in range(10)
         ]
     )

@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
-from alutils import robustness, tables
-from alutils.datasets import as_float
-from alutils.metrics import classification_metrics
-from alutils.rendering import render_letters
+from alutils.data.dataset import as_float
+from alutils.data.rendering import render_letters
+from alutils.experiments.report import robustness
+from alutils.stats import tables
+from alutils.stats.metrics import classification_metrics
 
 KINDS = tuple(robustness.CORRUPTIONS)
 

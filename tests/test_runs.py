@@ -18,9 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from alutils import folders, headless, manifest, paths, runs, tables
 from alutils.__main__ import main
-from alutils.parameters import ParameterError
+from alutils.base import files, manifest
+from alutils.base.errors import ParameterError
+from alutils.runs.notebook import folders, headless, runs
+from alutils.stats import tables
 
 PARAMETERS = """seed: int = 0  # of all randomness [0..]
 n_train: int = 4000  # images [1..]
@@ -346,7 +348,7 @@ def test_a_folder_of_ones_own_is_not_cleared_and_mixes_no_parts(session):
 
 
 def test_an_earlier_runs_manifest_does_not_speak_for_a_new_one(session):
-    from alutils import compare
+    from alutils.stats import compare
 
     session.record([row()])
     session.finish()
@@ -539,14 +541,14 @@ def test_a_figure_needs_its_texts(session):
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
-    paths.write_atomically(tmp_path / "a.json", "old")
+    files.write_atomically(tmp_path / "a.json", "old")
 
     def no_space(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", no_space)
     with pytest.raises(OSError, match="No space"):
-        paths.write_atomically(tmp_path / "a.json", "new")
+        files.write_atomically(tmp_path / "a.json", "new")
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a.json", "old")]
 
 
@@ -555,7 +557,10 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
     [
         ("/clone", "."),
         ("/clone/notebooks/a.ipynb", "notebooks/a.ipynb"),
-        ("File \x1b[32m/clone/alutils/runs.py:3\x1b[39m", "File \x1b[32malutils/runs.py:3\x1b[39m"),
+        (
+            "File \x1b[32m/clone/alutils/runs/notebook/runs.py:3\x1b[39m",
+            "File \x1b[32malutils/runs.py:3\x1b[39m",
+        ),
         ("/clone2/a, /other/clone/a", "/clone2/a, /other/clone/a"),
         (f"{sys.prefix}/lib/x.py", "<python>/lib/x.py"),
         (f"see {Path.home()}/x", "see ~/x"),
@@ -601,10 +606,10 @@ def test_reproduce_runs_what_is_there_and_ends_with_compares_status(project, fin
 
 
 def test_data_calls_the_function_of_the_name(monkeypatch, capsys, tmp_path):
-    from alutils import datasets
+    from alutils.data import dataset
 
     written = []
-    monkeypatch.setattr(datasets, "make_mnist_article", lambda out: written.append(out) or out)
+    monkeypatch.setattr(dataset, "make_mnist_article", lambda out: written.append(out) or out)
     assert main(["data", "mnist_article", str(tmp_path / "a.npz")]) == 0
     assert written == [tmp_path / "a.npz"]
     assert main(["data", "mnist", "file.npz"]) == 2

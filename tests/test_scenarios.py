@@ -6,10 +6,14 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 
-from alutils import article, estimators, oracles, queries, report, stopping, strategies
-from alutils.estimators import Estimator
-from alutils.labels import Source
-from alutils.scenarios import PoolState, Ranking, by_score, by_strategy, pool_based
+from alutils.active import oracles, stopping
+from alutils.active.labels import Source
+from alutils.active.loops.pool import PoolState, Ranking, by_score, by_strategy, pool_based
+from alutils.active.strategies import registry, uncertainty
+from alutils.experiments.article import procedure
+from alutils.experiments.report import loops
+from alutils.models import estimator
+from alutils.models.estimator import Estimator
 
 N_CLASSES = 3
 
@@ -28,8 +32,8 @@ def loop(pool, strategy="margin", *, oracle=None, classifier=None, state=None, s
     query = by_strategy(
         strategy,
         np.random.default_rng(seed),
-        committee=estimators.committee(3),
-        retrained=estimators.retrained(n_evaluated=10, steps=2),
+        committee=estimator.committee(3),
+        retrained=estimator.retrained(n_evaluated=10, steps=2),
     )
     state = state or PoolState.start(len(x))
     classifier = classifier or Estimator(N_CLASSES)
@@ -38,7 +42,7 @@ def loop(pool, strategy="margin", *, oracle=None, classifier=None, state=None, s
     return list(pool_based(x, oracle, classifier, query, state, **options)), state, classifier
 
 
-@pytest.mark.parametrize("strategy", list(strategies.STRATEGIES))
+@pytest.mark.parametrize("strategy", list(registry.STRATEGIES))
 def test_every_strategy_runs_in_the_loop_and_repeats_itself(pool, strategy):
     rounds, state, classifier = loop(pool, strategy)
     _, state_again, _ = loop(pool, strategy)
@@ -57,9 +61,9 @@ def test_a_batch_is_what_the_strategy_chooses_from_the_same_context(pool):
     rng = np.random.default_rng(3)
     first = np.isin(np.arange(len(x)), rounds[0].items)
     before = Estimator(N_CLASSES).fit(x[:6], labels[:6])
-    badge = strategies.get("badge")
-    badge.select(strategies.Context(first, before.predict_proba(x), x), 6, rng)
-    chosen = badge.select(strategies.Context(known, classifier.predict_proba(x), x), 6, rng)
+    badge = registry.get("badge")
+    badge.select(registry.Context(first, before.predict_proba(x), x), 6, rng)
+    chosen = badge.select(registry.Context(known, classifier.predict_proba(x), x), 6, rng)
     assert np.array_equal(chosen, rounds[2].items)
 
 
@@ -155,7 +159,7 @@ def test_automatic_labels_are_given_first_and_kept_apart(pool):
     classifier.fit = lambda a, b: fits.append(len(b)) or fit(a, b)
     rounds = list(
         pool_based(
-            x, labels.__getitem__, classifier, by_score(queries.least_confident), state,
+            x, labels.__getitem__, classifier, by_score(uncertainty.least_confident), state,
             batch=10, budget=40, automatic=lambda view: view.probabilities.max(axis=1) >= 0.9,
             train_on_automatic=False,
         )
@@ -177,7 +181,7 @@ def test_committees_learn_from_the_labels_that_the_model_learned_from(pool):
 
     def members(view, rng):
         assert len(view.trained_on) == sizes[-1]
-        return estimators.committee(3)(view, rng)
+        return estimator.committee(3)(view, rng)
 
     query = by_strategy("bald", np.random.default_rng(0), committee=members)
     rounds = list(
@@ -243,15 +247,15 @@ def test_the_article_and_the_report_run_on_this_loop(monkeypatch, digits):
         calls.append(options.get("budget"))
         return pool_based(*arguments, **options)
 
-    monkeypatch.setattr(article, "pool_based", counted)
-    monkeypatch.setattr(report, "pool_based", counted)
+    monkeypatch.setattr(procedure, "pool_based", counted)
+    monkeypatch.setattr(loops, "pool_based", counted)
     x, y, x_test, y_test = digits
-    article.exact(x[:60], y[:60], x_test[:50], y_test[:50], batch=5, budget=20)
+    procedure.exact(x[:60], y[:60], x_test[:50], y_test[:50], batch=5, budget=20)
     assert calls == [60, 20, 20]
     labels = np.arange(300) % 5
     features = np.eye(5, 6, dtype=np.float32)[labels]
-    report.run_loops(features, labels, 5, "as_stated", 0, epochs=1, rounds=1)
-    assert len(calls) == 3 + len(report.LOOPS)
+    loops.run_loops(features, labels, 5, "as_stated", 0, epochs=1, rounds=1)
+    assert len(calls) == 3 + len(loops.LOOPS)
 
 
 # --- any classifier of scikit-learn ---------------------------------------------------------------
@@ -267,7 +271,7 @@ def test_an_estimator_has_a_column_for_every_class(pool):
     p = ours.predict_proba(x)
     assert p.shape == (len(x), 7) and np.allclose(p.sum(axis=1), 1, atol=1e-6)
     assert not p[:, [0, 1, 5, 6]].any()
-    theirs = estimators.softmax_regression().fit(x, labels)
+    theirs = estimator.softmax_regression().fit(x, labels)
     assert np.allclose(p[:, 2:5], theirs.predict_proba(x), atol=1e-6)
     with pytest.raises(ValueError, match="label 7"):
         ours.fit(x, labels + 5)
@@ -280,7 +284,7 @@ def test_a_few_steps_from_where_it_stands_come_near_a_whole_training(pool):
     base = Estimator(N_CLASSES).fit(x[:40], labels[:40])
     before = base.predict_proba(x)
     surprise = np.append(labels[:40], (labels[40] + 1) % N_CLASSES)
-    exact = lambda seed: estimators.softmax_regression(seed).set_params(tol=1e-9)  # noqa: E731
+    exact = lambda seed: estimator.softmax_regression(seed).set_params(tol=1e-9)  # noqa: E731
     whole = Estimator(N_CLASSES, exact).fit(x[:41], surprise).predict_proba(x)
     few = base.with_label(x[:41], surprise, steps=8).predict_proba(x)
     assert np.abs(few - whole).max() < 0.2 * np.abs(whole - before).max()
@@ -303,4 +307,4 @@ def test_any_classifier_of_scikit_learn_can_be_trained_with_one_more_label(pool,
 
 def test_a_committee_of_an_unknown_kind_is_refused():
     with pytest.raises(ValueError, match="kind=votes"):
-        estimators.committee(kind="votes")
+        estimator.committee(kind="votes")

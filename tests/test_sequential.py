@@ -9,10 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from alutils import sequential
-from alutils.certificates import certify, labels_needed, lower_bound
-from alutils.parameters import ParameterError
-from alutils.sequential import (
+from alutils.base.errors import ParameterError
+from alutils.guarantee import anytime as sequential
+from alutils.guarantee.anytime import (
     anytime_labels_needed,
     anytime_lower_bound,
     anytime_wrong_at_most,
@@ -21,6 +20,7 @@ from alutils.sequential import (
     log_evidence_pool,
     spent_level,
 )
+from alutils.guarantee.thresholds import certify, labels_needed, lower_bound
 
 LOOKS = 800
 

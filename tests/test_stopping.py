@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import cohen_kappa_score
 
-from alutils.stopping import (
+from alutils.active.stopping import (
     FewUnsure,
     Look,
     Plateau,

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pools import DTYPES, linear_pool
 
-from alutils import committees, diversity, model_change, queries
-from alutils import strategies as registry
-from alutils.strategies import STRATEGIES, Context, Strategy
+from alutils.active.strategies import committees, diversity, model_change, uncertainty
+from alutils.active.strategies import registry as registry
+from alutils.active.strategies.registry import STRATEGIES, Context, Strategy
 
 BY_SCORE = [name for name, strategy in STRATEGIES.items() if strategy.score is not None]
 # Votes are few numbers, and who is asked among the many with the same is drawn.
@@ -234,14 +234,14 @@ def test_scores_are_the_functions_that_their_names_say():
     ctx = context()
     p, x, members = ctx.probabilities, ctx.features, ctx.committee
     expected = {
-        "least_confident": queries.least_confident(p),
-        "margin": queries.margin(p),
-        "entropy": queries.entropy(p),
+        "least_confident": uncertainty.least_confident(p),
+        "margin": uncertainty.margin(p),
+        "entropy": uncertainty.entropy(p),
         "vote_entropy": committees.vote_entropy(members),
         "consensus_kl": committees.consensus_kl(members),
         "bald": committees.bald(members),
         "expected_gradient_length": model_change.expected_gradient_length(p, x),
-        "density_weighted": diversity.density_weighted(queries.entropy(p), x),
+        "density_weighted": diversity.density_weighted(uncertainty.entropy(p), x),
     }
     assert set(expected) == set(BY_SCORE)
     for name, scores in expected.items():
@@ -277,7 +277,7 @@ def test_the_variance_of_many_parameters_is_looked_at_in_fewer_directions():
 def test_mixed_batches_share_out_and_cover_what_is_left():
     ctx = context()
     chosen = choice("margin_and_k_center", ctx, 7)
-    margins = np.where(ctx.labelled, -np.inf, queries.margin(ctx.probabilities))
+    margins = np.where(ctx.labelled, -np.inf, uncertainty.margin(ctx.probabilities))
     assert set(chosen[:4]) == set(np.argsort(-margins)[:4])
     labelled = ctx.labelled.copy()
     labelled[chosen[:4]] = True
@@ -316,8 +316,9 @@ def test_strategies_do_without_tensorflow_and_the_loops():
     import sys
 
     code = (
-        "import sys, alutils.strategies; "
-        "print([m for m in ('tensorflow', 'alutils.scenarios', 'sklearn') if m in sys.modules])"
+        "import sys, alutils.active.strategies.registry; "
+        "heavy = ('tensorflow', 'alutils.active.loops.pool', 'sklearn'); "
+        "print([m for m in heavy if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

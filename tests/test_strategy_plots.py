@@ -10,7 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from alutils import strategies, strategy_plots, strategy_tables, synthesis, toys
+from alutils.active import toys
+from alutils.active.loops import synthesis
+from alutils.active.strategies import registry
+from alutils.experiments.strategies import results
+from alutils.plots import strategies as strategy_plots
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +49,9 @@ def check_readable(figure):
 
 
 def gains_and_curves():
-    summary = strategy_tables.summary(table(), targets=())
+    summary = results.summary(table(), targets=())
     yield strategy_plots.gains(summary, {"sound": "one"}, "gains")
-    yield strategy_plots.curves({"one": strategy_tables.mean_curves(table())}, "curves")
+    yield strategy_plots.curves({"one": results.mean_curves(table())}, "curves")
 
 
 def test_a_saved_figure_is_small_and_no_colour_of_it_is_lost():
@@ -62,11 +66,11 @@ def test_a_saved_figure_is_small_and_no_colour_of_it_is_lost():
 
 
 def test_every_strategy_has_its_own_look():
-    looks = [strategy_plots.style(name) for name in strategies.STRATEGIES]
+    looks = [strategy_plots.style(name) for name in registry.STRATEGIES]
     seen = {
         (tuple(np.atleast_1d(look["color"])), look["marker"], look["linestyle"]) for look in looks
     }
-    assert len(seen) == len(strategies.STRATEGIES)
+    assert len(seen) == len(registry.STRATEGIES)
     assert strategy_plots.style("random", 7) == strategy_plots.style("random", 0)
 
 
@@ -130,7 +134,7 @@ def test_dots_show_every_arm_in_every_panel():
 
 
 def test_curves_have_a_line_and_a_band_for_each_arm_and_share_a_legend():
-    means = strategy_tables.mean_curves(table())
+    means = results.mean_curves(table())
     panels = {"one": means, "two": means[means["arm"] != "badge"]}
     figure = strategy_plots.curves(panels, "curves", vertical={"one": {"here": 20}})
     check_readable(figure)
@@ -145,7 +149,7 @@ def test_curves_have_a_line_and_a_band_for_each_arm_and_share_a_legend():
 
 
 def test_curves_can_go_over_another_column_in_each_panel():
-    means = strategy_tables.mean_curves(table()).assign(minutes=lambda t: t["n_human"] / 4)
+    means = results.mean_curves(table()).assign(minutes=lambda t: t["n_human"] / 4)
     figure = strategy_plots.curves(
         {"a": means, "b": means}, "t", x=["n_human", "minutes"], xlabel=["labels", "minutes"]
     )
@@ -156,7 +160,7 @@ def test_curves_can_go_over_another_column_in_each_panel():
 
 def test_gains_are_drawn_in_points_with_the_marker_of_their_verdict():
     both = pd.concat([table("a"), table("b", arms=("random", "margin"))])
-    summary = strategy_tables.summary(both, targets=())
+    summary = results.summary(both, targets=())
     figure = strategy_plots.gains(summary, {"a": "A", "b": "B", "none": "left out"}, "gains")
     check_readable(figure)
     assert [axes.get_title() for axes in figure.axes] == ["A", "B"]

@@ -9,18 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from alutils import (
-    curves,
-    evaluation,
-    grids,
-    manifest,
-    published_sweeps,
-    strategies,
-    strategy_tables,
-    sweeps,
-    tables,
-)
-from alutils.parameters import ParameterError
+from alutils.active.strategies import registry
+from alutils.base import manifest
+from alutils.base.errors import ParameterError
+from alutils.experiments.strategies import curves
+from alutils.experiments.strategies import results as strategy_tables
+from alutils.runs.publish import from_sweeps
+from alutils.runs.sweeps import grids, sweep
+from alutils.stats import intervals, tables
 
 
 def table(curves_of, protocol="mnist_pixels", n_human=(10, 20, 40)):
@@ -135,7 +131,7 @@ def test_seeds_that_re_split_one_data_set_are_not_taken_for_independent_ones():
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_rejects_what_bonferroni_does_and_nothing_out_of_order(p):
     p = np.array(p)
-    rejected = evaluation.holm(p)
+    rejected = intervals.holm(p)
     assert rejected[p <= 0.05 / len(p)].all()
     assert not rejected[p > 0.05].any()
     if rejected.any() and not rejected.all():
@@ -251,7 +247,7 @@ def swept(tmp_path, few_digits, monkeypatch):
         "grid": {"strategy": ["random", "margin"], "setting": ["mnist_pixels"]},
     }  # fmt: skip
     monkeypatch.setattr(curves, "prepare", lambda *, setting, letters: {"images": "mnist"})
-    done = sweeps.run(grids.parse(content), jobs=1, folder=tmp_path / "sweep")
+    done = sweep.run(grids.parse(content), jobs=1, folder=tmp_path / "sweep")
     assert not done.failures
     (tmp_path / "results").mkdir()
     monkeypatch.setenv("ALUTILS_ROOT", str(tmp_path))
@@ -259,7 +255,7 @@ def swept(tmp_path, few_digits, monkeypatch):
 
 
 def test_a_published_sweep_is_its_table_and_what_it_says(swept):
-    written = published_sweeps.publish(swept)
+    written = from_sweeps.publish(swept)
     assert sorted(path.name for path in written) == [
         "few.csv", "few.manifest.json", "few_best.csv", "few_curves.csv", "few_gains.png",
         "few_summary.csv",
@@ -297,7 +293,7 @@ def test_the_reference_tables_of_the_strategies_are_made_again_from_the_referenc
 def test_the_grid_of_the_reference_benchmark_holds_every_strategy_setting_and_twenty_seeds():
     grid = grids.read(Path(__file__).parents[1] / "notebooks" / "sweeps" / "strategies.yaml")
     swept = [cell.parameters for cell in grid.cells]
-    assert {cell["strategy"] for cell in swept} == set(strategies.STRATEGIES)
+    assert {cell["strategy"] for cell in swept} == set(registry.STRATEGIES)
     assert {cell["setting"] for cell in swept} == set(curves.SETTINGS)
     assert len({cell["seed"] for cell in swept}) >= 20
-    assert len(swept) == 20 * len(strategies.STRATEGIES) * len(curves.SETTINGS)
+    assert len(swept) == 20 * len(registry.STRATEGIES) * len(curves.SETTINGS)

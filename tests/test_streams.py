@@ -11,8 +11,10 @@ from skactiveml.stream import budgetmanager as managers
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 
-from alutils import drift, queries, streams
-from alutils.oracles import Abstaining, Perfect
+from alutils.active.loops import stream
+from alutils.active.oracles import Abstaining, Perfect
+from alutils.active.strategies import uncertainty
+from alutils.data import drift
 
 N_CLASSES = 4
 
@@ -28,15 +30,15 @@ def ours(name, share, window, seed):
     # RandomState draws the very numbers that scikit-activeml draws.
     rng = np.random.RandomState(seed)
     return {
-        "random": lambda: streams.Random(share, rng, window=window),
-        "fixed": lambda: streams.FixedThreshold(
-            share, streams.fixed_threshold(share, N_CLASSES), window=window
+        "random": lambda: stream.Random(share, rng, window=window),
+        "fixed": lambda: stream.FixedThreshold(
+            share, stream.fixed_threshold(share, N_CLASSES), window=window
         ),
-        "variable": lambda: streams.VariableThreshold(share, window=window),
-        "variable from low": lambda: streams.VariableThreshold(share, 0.3, 0.1, window=window),
-        "randomised": lambda: streams.RandomisedThreshold(share, rng=rng, window=window),
-        "split": lambda: streams.Split(share, rng=rng, window=window),
-        "split in half": lambda: streams.Split(share, rng=rng, random_part=0.5, window=window),
+        "variable": lambda: stream.VariableThreshold(share, window=window),
+        "variable from low": lambda: stream.VariableThreshold(share, 0.3, 0.1, window=window),
+        "randomised": lambda: stream.RandomisedThreshold(share, rng=rng, window=window),
+        "split": lambda: stream.Split(share, rng=rng, window=window),
+        "split in half": lambda: stream.Split(share, rng=rng, random_part=0.5, window=window),
     }[name]()
 
 
@@ -91,7 +93,7 @@ def test_with_a_classifier_decisions_are_scikit_activemls_arrival_by_arrival(nam
         queried = strategy.query(x[i : i + 1], fitted)
         strategy.update(x[i : i + 1], queried)
         expected.append(bool(len(queried)))
-        asked.append(decide(queries.least_confident(fitted.predict_proba(x[i : i + 1]))[0]))
+        asked.append(decide(uncertainty.least_confident(fitted.predict_proba(x[i : i + 1]))[0]))
     assert asked == expected
     assert 10 < sum(asked) < 120
 
@@ -128,9 +130,9 @@ def test_a_variable_threshold_spends_its_share_where_a_fixed_one_falls_silent():
 @pytest.mark.parametrize(
     "make",
     [
-        lambda rng: streams.Random(0.2, rng),
-        lambda rng: streams.RandomisedThreshold(0.2, rng=rng),
-        lambda rng: streams.Split(0.2, rng=rng),
+        lambda rng: stream.Random(0.2, rng),
+        lambda rng: stream.RandomisedThreshold(0.2, rng=rng),
+        lambda rng: stream.Split(0.2, rng=rng),
     ],
 )
 def test_the_same_seed_makes_the_same_decisions(make):
@@ -181,7 +183,7 @@ def by_hand(x, labels, decide, n_classes, budget, first, every, window):
     for i in range(len(x)):
         p = None if model is None else model.predict_proba(x[i : i + 1])
         predicted.append(-1 if p is None else int(p.argmax()))
-        if (p is None or decide(queries.least_confident(p)[0])) and len(asked) < budget:
+        if (p is None or decide(uncertainty.least_confident(p)[0])) and len(asked) < budget:
             asked.append(i)
             if labels[i] >= 0:
                 items.append(i)
@@ -211,11 +213,11 @@ def test_the_loop_is_test_then_train_arrival_by_arrival(
     answers = Abstaining(Perfect(y), silent, np.random.default_rng(seed))(np.arange(200))
     oracle, classifier = Diary(lambda items: answers[items]), Bayes(3)
     steps = list(
-        streams.stream_based(
+        stream.stream_based(
             x,
             oracle,
             classifier,
-            streams.VariableThreshold(0.3, window=20),
+            stream.VariableThreshold(0.3, window=20),
             n_classes=3,
             budget=budget,
             first=first,
@@ -225,7 +227,7 @@ def test_the_loop_is_test_then_train_arrival_by_arrival(
             report_every=report,
         )
     )
-    decide = streams.VariableThreshold(0.3, window=20)
+    decide = stream.VariableThreshold(0.3, window=20)
     asked, predicted = by_hand(x, answers, decide, 3, budget, first, every, window)
     assert oracle.asked == asked == np.concatenate([s.items for s in steps]).tolist()
     assert len(asked) == steps[-1].n_asked <= budget
@@ -245,13 +247,13 @@ def run(x, y, **changes):
     given_all = {
         "oracle": Perfect(y),
         "classifier": Bayes(3),
-        "decide": streams.VariableThreshold(0.2),
+        "decide": stream.VariableThreshold(0.2),
         "n_classes": 3,
         "budget": 60,
         "truth": y,
     } | changes
     arguments = [given_all.pop(name) for name in ("oracle", "classifier", "decide")]
-    return list(streams.stream_based(x, *arguments, **given_all))
+    return list(stream.stream_based(x, *arguments, **given_all))
 
 
 def test_cold_start_goes_on_until_two_classes_are_known():
@@ -342,18 +344,18 @@ def test_answers_and_probabilities_of_the_wrong_kind_are_named():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda: streams.VariableThreshold(1.5), r"share=1.5: expected a probability"),
-        (lambda: streams.VariableThreshold(0.1, window=0), r"window=0: expected a whole number"),
-        (lambda: streams.VariableThreshold(0.1, threshold=0), r"threshold=0: expected a number"),
-        (lambda: streams.VariableThreshold(0.1, step=0), r"step=0: expected a fraction"),
-        (lambda: streams.FixedThreshold(0.1, 60), r"threshold=60: expected a probability"),
-        (lambda: streams.fixed_threshold(0.1, 0), r"n_classes=0"),
+        (lambda: stream.VariableThreshold(1.5), r"share=1.5: expected a probability"),
+        (lambda: stream.VariableThreshold(0.1, window=0), r"window=0: expected a whole number"),
+        (lambda: stream.VariableThreshold(0.1, threshold=0), r"threshold=0: expected a number"),
+        (lambda: stream.VariableThreshold(0.1, step=0), r"step=0: expected a fraction"),
+        (lambda: stream.FixedThreshold(0.1, 60), r"threshold=60: expected a probability"),
+        (lambda: stream.fixed_threshold(0.1, 0), r"n_classes=0"),
         (
-            lambda: streams.RandomisedThreshold(0.1, rng=np.random.default_rng(0), deviation=-1),
+            lambda: stream.RandomisedThreshold(0.1, rng=np.random.default_rng(0), deviation=-1),
             r"deviation=-1: expected a number, 0 or higher",
         ),
         (
-            lambda: streams.Split(0.1, rng=np.random.default_rng(0), random_part=2),
+            lambda: stream.Split(0.1, rng=np.random.default_rng(0), random_part=2),
             r"random_part=2: expected a probability",
         ),
         (lambda: drift.ramp(10, 11), r"at=11: expected an arrival, 0 to 10"),
@@ -432,7 +434,7 @@ def test_a_stream_asks_where_a_real_classifier_is_unsure():
 
     steps = run(
         x, y, classifier=Logistic(2), n_classes=2, budget=150, report_every=1000,
-        decide=streams.VariableThreshold(0.1),
+        decide=stream.VariableThreshold(0.1),
     )  # fmt: skip
     late = steps[1].items
     assert len(late) > 20

@@ -14,7 +14,11 @@ import pytest
 import toy_sweep
 import yaml
 
-from alutils import cells, grids, manifest, paths, runs, sweeps, tables, workers
+from alutils.base import files as paths
+from alutils.base import manifest
+from alutils.runs.notebook import runs
+from alutils.runs.sweeps import cells, grids, sweep, workers
+from alutils.stats import tables
 
 GRID = {
     "name": "toys",
@@ -44,7 +48,7 @@ def undisturbed(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(grids.IN_PROCESS, "toy", "toy_sweep")
         folder = tmp_path_factory.mktemp("serial")
-        done = sweeps.run(grids.parse(GRID), jobs=1, folder=folder)
+        done = sweep.run(grids.parse(GRID), jobs=1, folder=folder)
     assert (done.n_cells, done.n_run, done.failures) == (40, 40, ())
     return (folder / "table.csv").read_bytes()
 
@@ -166,9 +170,9 @@ def test_processes_of_this_machine_give_the_serial_table(undisturbed, place):
 
 def test_a_finished_sweep_computes_nothing_again(undisturbed, place):
     grid = grids.parse(GRID)
-    sweeps.run(grid, jobs=1, folder=place.out)
+    sweep.run(grid, jobs=1, folder=place.out)
     before = {path: path.stat().st_mtime_ns for path in place.out.glob("cells/*/*")}
-    again = sweeps.run(grid, jobs=1, folder=place.out)
+    again = sweep.run(grid, jobs=1, folder=place.out)
     assert (again.n_run, again.failures) == (0, ())
     assert {path: path.stat().st_mtime_ns for path in place.out.glob("cells/*/*")} == before
     assert (place.out / "table.csv").read_bytes() == undisturbed
@@ -176,22 +180,22 @@ def test_a_finished_sweep_computes_nothing_again(undisturbed, place):
 
 def test_other_code_and_damaged_cells_are_computed_again(place, monkeypatch):
     grid = grids.parse(GRID | {"seeds": [3]})
-    sweeps.run(grid, jobs=1, folder=place.out)
+    sweep.run(grid, jobs=1, folder=place.out)
     damaged = place.out / "cells" / grid.cells[0].id / "metrics.csv"
     damaged.write_text(damaged.read_text()[:-9])
     (place.out / "cells" / grid.cells[1].id / "metrics.csv").unlink()
     (place.out / "cells" / grid.cells[2].id / "manifest.json").write_text('{"status": "compl')
     table = (place.out / "table.csv").read_bytes()
-    assert sweeps.run(grid, jobs=1, folder=place.out).n_run == 3
+    assert sweep.run(grid, jobs=1, folder=place.out).n_run == 3
     assert (place.out / "table.csv").read_bytes() == table
     monkeypatch.setattr(grids, "code", lambda module: "other")
-    assert sweeps.run(grids.parse(GRID | {"seeds": [3]}), jobs=1, folder=place.out).n_run == 4
+    assert sweep.run(grids.parse(GRID | {"seeds": [3]}), jobs=1, folder=place.out).n_run == 4
 
 
 def test_a_grid_may_grow_in_one_folder(place, undisturbed):
     few = GRID | {"seeds": [0, 4]}
-    assert sweeps.run(grids.parse(few), jobs=1, folder=place.out).n_run == 8
-    assert sweeps.run(grids.parse(GRID), jobs=1, folder=place.out).n_run == 32
+    assert sweep.run(grids.parse(few), jobs=1, folder=place.out).n_run == 8
+    assert sweep.run(grids.parse(GRID), jobs=1, folder=place.out).n_run == 32
     assert (place.out / "table.csv").read_bytes() == undisturbed
 
 
@@ -219,12 +223,12 @@ def test_the_folder_is_named_after_the_cells_whatever_their_order(monkeypatch, t
     assert first.id.startswith("toys-")
     assert grids.parse(GRID | {"seeds": 9}).id != first.id
     monkeypatch.setenv("ALUTILS_ROOT", str(tmp_path))
-    done = sweeps.run(grids.parse(GRID | {"seeds": 1}), jobs=1)
+    done = sweep.run(grids.parse(GRID | {"seeds": 1}), jobs=1)
     assert done.folder.parent == tmp_path / "results" / "sweeps"
 
 
 def test_a_cells_manifest_says_what_ran(place):
-    sweeps.run(grids.parse(GRID | {"seeds": [7]}), jobs=1, folder=place.out)
+    sweep.run(grids.parse(GRID | {"seeds": [7]}), jobs=1, folder=place.out)
     for path in place.out.glob("cells/*/manifest.json"):
         about = json.loads(path.read_text())
         assert about["status"] == "complete"
@@ -250,7 +254,7 @@ def test_a_cells_manifest_says_what_ran(place):
 def test_the_code_hash_covers_what_is_imported_and_nothing_else(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     texts = ["def run(): pass", "from alutils import folders\ndef run(): pass"]
-    texts += ["def run():\n    from alutils.folders import claim", texts[1] + "\n"]
+    texts += ["def run():\n    from alutils.runs.notebook.folders import claim", texts[1] + "\n"]
     for i, text in enumerate(texts):
         (tmp_path / f"hashed_{i}.py").write_text(text)
     hashes = [grids.code(f"hashed_{i}") for i in range(4)]
@@ -258,15 +262,15 @@ def test_the_code_hash_covers_what_is_imported_and_nothing_else(tmp_path, monkey
     read = []
     monkeypatch.setattr(manifest, "digest", lambda *parts: read.extend(parts[::2]) or "")
     grids.code.__wrapped__("hashed_2")
-    assert "alutils.folders" in read
-    assert "alutils.manifest" in read  # which folders imports
-    assert "alutils.embeddings" not in read
+    assert "alutils.runs.notebook.folders" in read
+    assert "alutils.base.manifest" in read  # which folders imports
+    assert "alutils.models.embeddings" not in read
 
 
 def test_data_are_prepared_once_each_before_the_cells(place, monkeypatch, tmp_path):
     monkeypatch.setenv("PREPARED", str(tmp_path / "prepared"))
-    sweeps.run(grids.parse(GRID | {"seeds": 2}), jobs=1, folder=place.out)
-    sweeps.run(grids.parse(GRID | {"seeds": 2}), jobs=1, folder=place.out)
+    sweep.run(grids.parse(GRID | {"seeds": 2}), jobs=1, folder=place.out)
+    sweep.run(grids.parse(GRID | {"seeds": 2}), jobs=1, folder=place.out)
     lines = (tmp_path / "prepared").read_text().splitlines()
     assert lines == [f"{os.getpid()} a", f"{os.getpid()} b"]
     about = json.loads((place.out / "manifest.json").read_text())
@@ -391,7 +395,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(undisturbed, place)
     assert "Traceback" not in errors
     kept = len(place.finished())
     assert 4 <= kept < 40
-    done = sweeps.run(grids.parse(GRID), jobs=1, folder=place.out)
+    done = sweep.run(grids.parse(GRID), jobs=1, folder=place.out)
     assert done.n_run == 40 - kept
     assert (place.out / "table.csv").read_bytes() == undisturbed
 
@@ -456,7 +460,7 @@ def test_rows_that_are_no_table_fail_their_cell(place, monkeypatch):
         ([toy_sweep.run()[1] | {"metric": "wall_s"}], "times differ"),
     ):
         monkeypatch.setattr(toy_sweep, "run", _gives(rows))
-        done = sweeps.run(
+        done = sweep.run(
             grids.parse(GRID | {"seeds": 1}), jobs=1, folder=place.out, retry_failed=True
         )
         assert len(done.failures) == 4
@@ -602,7 +606,7 @@ def test_an_unreachable_scheduler_is_told_within_seconds(tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "CONNECT_S", 2)
     began = time.monotonic()
     with pytest.raises(workers.WorkerError, match="no Dask scheduler answers there within 2 s"):
-        sweeps.run(grids.parse(GRID), scheduler="tcp://127.0.0.1:9", folder=tmp_path / "out")
+        sweep.run(grids.parse(GRID), scheduler="tcp://127.0.0.1:9", folder=tmp_path / "out")
     assert time.monotonic() - began < 20  # Dask's own patience is 30
     assert not (tmp_path / "out").exists()
 
@@ -616,7 +620,7 @@ def test_a_scheduler_without_workers_is_told(tmp_path, monkeypatch):
         LocalCluster(**nothing) as cluster,
         pytest.raises(workers.WorkerError, match="the scheduler has no workers"),
     ):
-        sweeps.run(grids.parse(GRID), scheduler=cluster.scheduler_address, folder=tmp_path / "out")
+        sweep.run(grids.parse(GRID), scheduler=cluster.scheduler_address, folder=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -628,12 +632,12 @@ def test_workers_with_several_threads_are_refused(tmp_path):
         LocalCluster(**two, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster,
         pytest.raises(workers.WorkerError, match="has 2 threads: cells need a process each"),
     ):
-        sweeps.run(grids.parse(GRID), scheduler=cluster.scheduler_address, folder=tmp_path / "out")
+        sweep.run(grids.parse(GRID), scheduler=cluster.scheduler_address, folder=tmp_path / "out")
 
 
 def test_only_one_way_to_compute(tmp_path):
-    with pytest.raises(sweeps.SweepError, match="jobs and workers: give one of the three"):
-        sweeps.run(grids.parse(GRID), jobs=1, n_workers=1, folder=tmp_path / "out")
+    with pytest.raises(sweep.SweepError, match="jobs and workers: give one of the three"):
+        sweep.run(grids.parse(GRID), jobs=1, n_workers=1, folder=tmp_path / "out")
 
 
 def test_a_second_sweep_of_the_same_grid_is_refused(place):
@@ -652,7 +656,7 @@ def test_workers_with_other_code_are_refused(place, monkeypatch):
     with dask_cluster(place, "other") as (_, address):
         monkeypatch.setattr(grids, "code", lambda module: "ab" * 32)
         with pytest.raises(workers.WorkerError, match="has not the code of this process"):
-            sweeps.run(grids.parse(GRID), scheduler=address, folder=place.out)
+            sweep.run(grids.parse(GRID), scheduler=address, folder=place.out)
     assert not place.out.exists()
 
 
@@ -660,5 +664,5 @@ def test_code_that_changes_while_a_sweep_runs_stops_it(place, monkeypatch):
     grid = grids.parse(GRID)
     monkeypatch.setattr(grids, "code", lambda module: "ab" * 32)
     with pytest.raises(cells.CodeDiffers, match="edited meanwhile"):
-        sweeps.run(grid, jobs=1, folder=place.out)
+        sweep.run(grid, jobs=1, folder=place.out)
     assert not list(place.out.glob("cells/*"))

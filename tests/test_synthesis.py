@@ -5,9 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alutils import drift
-from alutils.oracles import ABSTAINED
-from alutils.synthesis import (
+from alutils.active.loops.synthesis import (
     ReadBy,
     nearest_queries,
     nearest_unlabelled,
@@ -15,6 +13,8 @@ from alutils.synthesis import (
     synthesise,
     unreadable,
 )
+from alutils.active.oracles import ABSTAINED
+from alutils.data import drift
 
 
 class Centres:

@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alutils import queries, strategies, toys
-from alutils.parameters import ParameterError
+from alutils.active import toys
+from alutils.active.strategies import registry, uncertainty
+from alutils.base.errors import ParameterError
 
-SCORED = [name for name, strategy in strategies.STRATEGIES.items() if strategy.score is not None]
+SCORED = [name for name, strategy in registry.STRATEGIES.items() if strategy.score is not None]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def test_a_toy_without_room_for_its_labels_is_refused(n_points, per_class, named
         toys.draw(n_points, per_class, np.random.default_rng(0))
 
 
-@pytest.mark.parametrize("name", strategies.STRATEGIES)
+@pytest.mark.parametrize("name", registry.STRATEGIES)
 def test_every_strategy_asks_for_points_without_a_label_and_does_so_again(toy, name):
     asked = toys.ask(toy, name, 5, 0)
     assert len(np.unique(asked)) == 5 and not np.isin(asked, toy.labelled).any()
@@ -69,7 +70,7 @@ def test_a_panel_is_of_the_model_that_the_strategy_sees(toy):
     assert panel.model.shape == (7, 7, toys.N_CLASSES)
     # Row i has the height axis[i]; columns go along the first coordinate.
     assert np.allclose(points.reshape(7, 7, 2)[2, 5], [panel.axis[5], panel.axis[2]])
-    assert np.allclose(panel.utility, queries.margin(panel.model.reshape(49, 3)).reshape(7, 7))
+    assert np.allclose(panel.utility, uncertainty.margin(panel.model.reshape(49, 3)).reshape(7, 7))
     assert panel.members is None
 
 

@@ -6,15 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alutils import fewest_labels, trust, trust_forecasts
-from alutils.audits import draw_audit
-from alutils.certificates import THRESHOLDS, certify
-from alutils.labels import Source
-from alutils.oracles import Perfect
-from alutils.parameters import ParameterError
-from alutils.scenarios import PoolState
-from alutils.sequential import log_evidence
-from alutils.whole_pool import finish
+from alutils.active.labels import Source
+from alutils.active.loops.pool import PoolState
+from alutils.active.oracles import Perfect
+from alutils.base.errors import ParameterError
+from alutils.experiments.label_costs import fewest_labels, trust
+from alutils.guarantee import forecast
+from alutils.guarantee.anytime import log_evidence
+from alutils.guarantee.audits import draw_audit
+from alutils.guarantee.pool import finish
+from alutils.guarantee.thresholds import THRESHOLDS, certify
 
 N = 1200
 
@@ -152,7 +153,7 @@ def test_scores_are_those_of_the_runs():
 def test_a_power_law_is_forecast_and_reached_where_the_truth_says():
     labels = np.arange(100, 1001, 100)
     wrong = np.round(10 / labels * (20_000 - labels)).astype(int)
-    found = trust_forecasts.learning_forecast(
+    found = forecast.learning_forecast(
         labels, wrong, 20_000, np.random.default_rng(0), known=4, checked=4000,
         targets=(0.8, 0.98, 0.999),
     ).set_index("target")  # fmt: skip
@@ -165,7 +166,7 @@ def test_a_power_law_is_forecast_and_reached_where_the_truth_says():
 
 def test_a_forecast_needs_three_rounds():
     with pytest.raises(ParameterError, match="known=2: expected from 3 to the 4 rounds"):
-        trust_forecasts.learning_forecast(
+        forecast.learning_forecast(
             [10, 20, 30, 40], [9, 8, 7, 6], 100, np.random.default_rng(0), known=2, checked=10,
             targets=[0.9],
         )  # fmt: skip
@@ -175,7 +176,7 @@ def test_audit_forecasts_hold_what_it_took_about_as_often_as_they_say():
     rng = np.random.default_rng(2)
     confidence = rng.random(4000)
     right = rng.random(4000) < np.where(confidence > 0.3, 0.99, 0.7)
-    found = trust_forecasts.audit_forecasts(
+    found = forecast.audit_forecasts(
         confidence, right, rng, share=0.6, known=100, audits=80, target=0.96, interval=0.9
     )
     assert found["inside"].mean() >= 0.75
@@ -187,7 +188,7 @@ def test_what_an_audit_took_is_when_the_sequential_bound_first_holds():
     confidence, right = np.full(800, 0.9), np.ones(800, bool)
     right[::97] = False
     seen = np.random.default_rng(4)
-    found = trust_forecasts.audit_forecasts(
+    found = forecast.audit_forecasts(
         confidence, right, np.random.default_rng(4), share=1.0, known=50, audits=1, target=0.95
     )
     order = seen.permutation(800)

@@ -3,16 +3,19 @@
 import numpy as np
 import pytest
 
-from alutils import datasets, embeddings, tables, vgg16_blocks
-from alutils.parameters import ParameterError
+from alutils.base.errors import ParameterError
+from alutils.data import dataset
+from alutils.experiments.strategies import vgg16_blocks
+from alutils.models import embeddings
+from alutils.stats import tables
 
 
 @pytest.fixture(autouse=True)
 def digits(monkeypatch):
     """Put 500 of the article's digits in the place of letters, and pixels in that of features."""
-    train, _ = datasets.mnist_article()
+    train, _ = dataset.mnist_article()
     some = train.take(np.arange(500))
-    monkeypatch.setattr(datasets, "load", lambda spec: some)
+    monkeypatch.setattr(dataset, "load", lambda spec: some)
     asked = []
 
     def features(images, *, layer, precision):

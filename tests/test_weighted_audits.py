@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize
 
-from alutils.audit_plans import plan_audit
-from alutils.parameters import ParameterError
-from alutils.weighted_audits import WeightedPlan, _rates, expected_errors, plan_weighted_audit
+from alutils.base.errors import ParameterError
+from alutils.guarantee.plans import plan_audit
+from alutils.guarantee.weighted import WeightedPlan, _rates, expected_errors, plan_weighted_audit
 
 N, ALLOWED, LEVEL = 300, 14, 0.9
 

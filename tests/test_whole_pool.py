@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alutils import queries
-from alutils.audit_plans import AuditPlan
-from alutils.labels import Source
-from alutils.oracles import Perfect
-from alutils.parameters import ParameterError
-from alutils.scenarios import PoolState
-from alutils.whole_pool import PIECE, allowed_errors, attempt_level, finish
+from alutils.active.labels import Source
+from alutils.active.loops.pool import PoolState
+from alutils.active.oracles import Perfect
+from alutils.active.strategies import uncertainty
+from alutils.base.errors import ParameterError
+from alutils.guarantee.plans import AuditPlan
+from alutils.guarantee.pool import PIECE, allowed_errors, attempt_level, finish
 
 N, N_TRAIN = 3000, 200
 
@@ -84,7 +84,7 @@ def test_by_hand_are_the_smallest_margins_and_the_audit_is_of_the_others():
     state, p, truth = setting(20)
     before = state.pool.copy()
     done = finished(state, p, Perfect(truth), by_hand=30)
-    unsure = np.argsort(-queries.margin(p), kind="stable")
+    unsure = np.argsort(-uncertainty.margin(p), kind="stable")
     assert np.array_equal(done.by_hand, before[unsure[:30]])
     assert not set(done.by_hand) & set(done.audited)
     assert done.plan.population == len(before) - 30

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alutils.parameters import ParameterError
+from alutils.base.errors import ParameterError
 
 
 def check(*, shape: str, size: int, rate: float, data: str, seed: int) -> None:

@@ -15,21 +15,21 @@ from typing import Any
 
 import anywidget
 
-from alutils.labelling.desk import Desk
-from alutils.labelling.loop import LabellingLoop
-from alutils.labelling.names import checked_name
-from alutils.labelling.records import (
+from alutils.labelling.model.desk import Desk
+from alutils.labelling.model.loop import LabellingLoop
+from alutils.labelling.store.names import checked_name
+from alutils.labelling.store.records import (
     ConflictError,
     LabellingError,
     UnavailableError,
     UnknownError,
 )
-from alutils.labelling.store import Store
-from alutils.labelling.watch import Watcher
+from alutils.labelling.store.store import Store
+from alutils.labelling.web.watch import Watcher
 
 _log = logging.getLogger("alutils")
 
-_STATIC = Path(__file__).parent / "static"
+_STATIC = Path(__file__).parent / "web" / "static"
 _PERSON = 100
 _STATUS = (
     (UnknownError, 404),
@@ -75,7 +75,7 @@ class LabelWidget(anywidget.AnyWidget):
         Parameters
         ----------
         message : ``{"id": text, "action": name, "request": arguments}``, as in
-            `alutils.labelling.desk.Desk`, and one action more: ``picture`` with its number
+            `alutils.labelling.model.desk.Desk`, and one action more: ``picture`` with its number
 
         Returns
         -------
@@ -144,7 +144,7 @@ def label(
     if not folder.is_dir():
         raise LabellingError(f"{folder}: no such folder; make it, and put pictures into it")
     if model is not None and classes is None:
-        from alutils.labelling.learner import classes_of
+        from alutils.labelling.model.learner import classes_of
 
         classes = classes_of(model)
     store = Store.open(folder, classes)

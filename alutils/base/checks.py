@@ -1,0 +1,39 @@
+"""Checks of arguments: what is wrong is told as a `ParameterError`, before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from alutils.base.errors import ParameterError
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+
+
+def check_fraction(name: str, value: object) -> None:
+    if not _is_number(value) or not 0 <= value <= 1:
+        raise ParameterError(name, value, "expected a number from 0 to 1")
+
+
+def check_open_fraction(name: str, value: object) -> None:
+    if not _is_number(value) or not 0 < value < 1:
+        raise ParameterError(
+            name, value, "expected a number between 0 and 1, neither included", "such as 0.99"
+        )
+
+
+def check_count(name: str, value: object) -> None:
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 0:
+        raise ParameterError(name, value, "expected a whole number, 0 or more")
+
+
+def check_keys(name: str, values: Mapping[str, Any], kind: type) -> None:
+    expected = {each.name for each in fields(kind)}
+    if set(values) != expected:
+        wrong = ", ".join(sorted(set(values) ^ expected))
+        raise ParameterError(name, wrong, f"expected the keys {', '.join(sorted(expected))}")

@@ -1,0 +1,52 @@
+"""Where the repository is, and files that are written whole or not at all."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+def repository_root() -> Path:
+    """Folder that holds ``pyproject.toml``, ``notebooks/`` and ``data/``, or ``ALUTILS_ROOT``.
+
+    The same from any working directory: papermill, nbval and Jupyter differ in it.
+
+    Raises
+    ------
+    FileNotFoundError
+        Where the package does not lie in its repository and the working directory is not inside it.
+    """
+    if named := os.environ.get("ALUTILS_ROOT"):
+        return Path(named)
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package.parent, Path.cwd(), *Path.cwd().parents):
+        if (folder / "pyproject.toml").is_file() and (folder / package.name).is_dir():
+            return folder
+    raise FileNotFoundError(
+        f"no repository around {package} or {Path.cwd()} (looked for pyproject.toml beside "
+        f"{package.name}/): install with `pip install -e .`, work inside a clone, or name one in "
+        "ALUTILS_ROOT"
+    )
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for writing that appears under its name complete and on disk, or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with partial.open("xb") as handle:
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a whole file or nothing."""
+    with atomic_file(path) as handle:
+        handle.write(content.encode() if isinstance(content, str) else content)

@@ -1,0 +1,200 @@
+"""Arrays that are computed once, block by block, and kept on disk under what they were made from.
+
+An array of many rows lies in one ``.npy`` file beside a seal, a ``.json`` file with what it was
+made from and the SHA-256 of every block of rows. It is opened as a memory-map, and only if every
+block still has its hash: a file that was cut, damaged or put there by something else is computed
+again. A computation that was killed goes on after its last good block.
+"""
+
+import hashlib
+import io
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from alutils.base.files import atomic_file
+
+_log = logging.getLogger("alutils")
+
+
+@dataclass(frozen=True)
+class CachedRows:
+    """One array in the cache.
+
+    Parameters
+    ----------
+    folder
+        Where the files lie; made when something is written.
+    identity
+        What the array is computed from, as JSON can hold it. Equal identities must give equal
+        arrays; the files are named after its hash.
+    shape
+        Rows first; at least one row.
+    dtype
+        Of the array.
+    block
+        Rows that are written, and hashed, at a time; at most so many are lost when killed.
+    """
+
+    folder: Path
+    identity: dict
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    block: int
+
+    def get(self, produce: Callable[[int], Iterator[np.ndarray]]) -> np.ndarray:
+        """Return the array as a read-only memory-map, computed before where it has to be.
+
+        Parameters
+        ----------
+        produce
+            ``produce(start)`` yields the rows from ``start`` on, a multiple of `block`, in arrays
+            of `block` rows (the last may be shorter). Not called where the cache has everything.
+
+        Raises
+        ------
+        ValueError
+            If ``produce`` yields something of another shape or dtype, or too little.
+        OSError
+            If the folder cannot be written. What was finished stays and is used the next time.
+        """
+        if self._fault() is None:
+            return self._open()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with _alone(self._path("lock")):  # another process may be at it, or just have ended it
+            fault = self._fault()
+            if fault is not None:
+                if self._path("npy").exists():
+                    _log.warning("%s is computed again: %s", self._path("npy").name, fault)
+                self._write(produce)
+            return self._open()
+
+    # --- names and form of the files -------------------------------------------------------------
+
+    def _path(self, ending: str) -> Path:
+        described = json.dumps([self.identity, *self._form()], sort_keys=True)
+        return self.folder / f"{hashlib.sha256(described.encode()).hexdigest()}.{ending}"
+
+    def _form(self) -> tuple[list[int], str, int]:
+        return list(self.shape), np.dtype(self.dtype).str, self.block
+
+    def _header(self) -> bytes:
+        file = io.BytesIO()
+        form = {"descr": self._form()[1], "fortran_order": False, "shape": self.shape}
+        np.lib.format.write_array_header_1_0(file, form)
+        return file.getvalue()
+
+    def _row_bytes(self) -> int:
+        return int(np.prod(self.shape[1:], dtype=np.int64)) * np.dtype(self.dtype).itemsize
+
+    def _blocks(self) -> list[slice]:
+        ends = [*range(self.block, self.shape[0], self.block), self.shape[0]]
+        return [slice(i * self.block, end) for i, end in enumerate(ends)]
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    def _open(self) -> np.ndarray:
+        return np.load(self._path("npy"), mmap_mode="r")
+
+    def _fault(self) -> str | None:
+        """Why the files cannot be used; None where they can."""
+        data, header = self._path("npy"), self._header()
+        try:
+            seal = json.loads(self._path("json").read_text())
+            with data.open("rb") as file:
+                found = file.read(len(header))
+        except FileNotFoundError as error:
+            return f"{Path(error.filename).suffix} file missing"
+        except (OSError, ValueError) as error:
+            return f"unreadable ({error})"
+        size = len(header) + self.shape[0] * self._row_bytes()
+        if data.stat().st_size != size:
+            return f"it has {data.stat().st_size} bytes, expected {size}"
+        if found != header:
+            return "its header is not the expected one"
+        if not isinstance(seal, dict) or seal.get("identity") != self.identity:
+            return "its seal names another origin"
+        rows = self._open()
+        with ThreadPoolExecutor() as threads:  # hashing lets other threads run
+            hashes = list(threads.map(lambda part: _sha256(rows[part]), self._blocks()))
+        if seal.get("blocks") != hashes:
+            return "its content is not what was written"
+        return None
+
+    # --- writing ---------------------------------------------------------------------------------
+
+    def _write(self, produce: Callable[[int], Iterator[np.ndarray]]) -> None:
+        partial, journal, header = self._path("partial"), self._path("journal"), self._header()
+        done = self._finished(partial, journal)
+        with partial.open("r+b" if done else "wb") as data, journal.open("w") as hashes:
+            # Plain writes, not a memory-map: a full disk is then an error and not a crash.
+            data.write(header)
+            data.seek(len(header) + sum(self._length(i) for i in range(len(done))))
+            data.truncate()
+            hashes.writelines(f"{sha256}\n" for sha256 in done)
+            hashes.flush()
+            missing = self._blocks()[len(done) :]
+            coming = produce(missing[0].start) if missing else iter(())
+            for part in missing:
+                rows = next(coming, np.empty(0))
+                expected = (part.stop - part.start, *self.shape[1:])
+                if rows.shape != expected or rows.dtype != self.dtype:
+                    raise ValueError(
+                        f"rows {part.start} to {part.stop} came as {rows.dtype} {rows.shape}, "
+                        f"expected {np.dtype(self.dtype)} {expected}"
+                    )
+                data.write(np.ascontiguousarray(rows))
+                data.flush()
+                done.append(_sha256(rows))
+                hashes.write(f"{done[-1]}\n")
+                hashes.flush()
+        # Killed between these steps, the next run finds all blocks finished and only seals them.
+        with atomic_file(self._path("json")) as file:
+            file.write(json.dumps({"identity": self.identity, "blocks": done}, indent=1).encode())
+        partial.replace(self._path("npy"))
+        journal.unlink()
+
+    def _length(self, block: int) -> int:
+        part = self._blocks()[block]
+        return (part.stop - part.start) * self._row_bytes()
+
+    def _finished(self, partial: Path, journal: Path) -> list[str]:
+        """Hashes of the leading blocks that a killed run left whole."""
+        done: list[str] = []
+        try:
+            written = journal.read_text().split()[: len(self._blocks())]
+            with partial.open("rb") as data:
+                if data.read(len(self._header())) == self._header():
+                    for i, sha256 in enumerate(written):
+                        if _sha256(data.read(self._length(i))) != sha256:
+                            break
+                        done.append(sha256)
+        except (FileNotFoundError, UnicodeDecodeError):
+            return []
+        return done
+
+
+def _sha256(rows: np.ndarray | bytes) -> str:
+    return hashlib.sha256(np.ascontiguousarray(rows)).hexdigest()
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold the file's lock; the system lets go of it when the process ends, however it ends."""
+    with path.open("w") as file:
+        if os.name == "posix":  # elsewhere nothing keeps two processes from doing the work twice
+            import fcntl
+
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                _log.warning("another process computes %s: waiting for it", path.stem)
+                fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,80 @@
+"""Bad input: an error that names it, or counted and reported; never silence."""
+
+import logging
+from dataclasses import dataclass, field
+
+from alutils.base.errors import BadInput
+
+_log = logging.getLogger("alutils")
+
+ON_BAD = ("error", "skip")
+
+
+@dataclass
+class Skips:
+    """What was left out of a data set, counted by reason.
+
+    Attributes
+    ----------
+    what
+        What is counted: ``rows`` or ``files``.
+    seen
+        How many were looked at, good or bad.
+    reasons
+        Reason -> how many were left out for it, in the order of the first of each.
+    first
+        Reason -> the message for the first one.
+    """
+
+    what: str = "rows"
+    seen: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+    first: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        return sum(self.reasons.values())
+
+    def __str__(self) -> str:
+        if not self.total:
+            return f"none of {self.seen:,} {self.what} skipped"
+        each = "; ".join(f"{n:,} {why} ({self.first[why]})" for why, n in self.reasons.items())
+        return f"{self.total:,} of {self.seen:,} {self.what} skipped, the first of each: {each}"
+
+    def bad(self, reason: str, message: str, on_bad: str, otherwise: str = "correct it") -> None:
+        """Count a bad item, or raise an error for it, as the user chose.
+
+        Parameters
+        ----------
+        reason
+            Under which it is counted, in a word or two.
+        message
+            Where it is, its value, what was expected.
+        on_bad
+            ``error`` or ``skip``.
+        otherwise
+            What can be done besides skipping; ends the error's message.
+
+        Raises
+        ------
+        BadInput
+            If `on_bad` is ``error``.
+        """
+        if on_bad == "error":
+            raise BadInput(
+                f"{message}; {otherwise}, or leave such {self.what} out with on_bad='skip' "
+                "(--on-bad skip)"
+            )
+        self.reasons[reason] = self.reasons.get(reason, 0) + 1
+        self.first.setdefault(reason, message)
+
+    def log(self, source: object) -> None:
+        """Say what was skipped, if anything was (logger ``alutils``, by default on stderr)."""
+        if self.total:
+            _log.warning("%s: %s", source, self)
+
+
+def check_choice(name: str, value: object, choices: tuple[str, ...] = ON_BAD) -> None:
+    """Raise `BadInput` unless the value is one of the choices."""
+    if value not in choices:
+        raise BadInput(f"{name}={value!r}: expected one of {', '.join(map(repr, choices))}")

@@ -1,0 +1,368 @@
+"""The report's experiment: its loop with and without the fault, and its procedure to the end.
+
+Everything here works on frozen features and true labels; what a person would be asked is looked up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from alutils.active.labels import LabelBook, Source
+from alutils.active.loops.pool import PoolState, Ranking, View, pool_based
+from alutils.experiments.report.splits import Split, split
+from alutils.models.dense_head import DenseHead
+from alutils.stats.metrics import classification_metrics
+
+THRESHOLD = 0.6  # confidence under which a prediction counts as unsure
+STOP_SHARE = 0.10  # of unsure ones, at which the loop ends
+LOOPS = ("as_published", "as_intended", "random", "random_as_published")
+MEASURES = (
+    "accuracy", "balanced_accuracy", "precision_macro", "recall_macro", "f1_macro", "mcc",
+)  # fmt: skip
+LABELS_APART = 0.1  # of the larger number of labels: further apart, two loops are not compared
+
+
+# --- the loop -------------------------------------------------------------------------------------
+
+
+def moved_as_published(low: np.ndarray) -> np.ndarray:
+    """Find what the report's loop moves into the training set.
+
+    It goes through the predictions and, at place ``i`` of one that is unsure, appends and deletes
+    item ``i`` of an array from which earlier ones are gone already: after ``k`` deletions, all of
+    them in front of it, that is item ``i + k``. Past the end the ``except: pass`` hides the error,
+    and nothing is counted.
+
+    Parameters
+    ----------
+    low : (n,) bool, which predictions are unsure
+
+    Returns
+    -------
+    (n_moved,) int64, positions in the pool; n_moved / n is the share that the report prints
+    """
+    places = np.flatnonzero(low)
+    shifted = places + np.arange(len(places))
+    return shifted[shifted < len(low)]
+
+
+@dataclass
+class Loop:
+    """What a loop did.
+
+    Attributes
+    ----------
+    rounds : DataFrame, a row a round; see `run_loop`
+    labelled : (n,) int64, the items that the last round was trained on, in their order
+    pool : (n,) int64, the items still waiting
+    head : as the last round left it
+    """
+
+    rounds: pd.DataFrame
+    labelled: np.ndarray
+    pool: np.ndarray
+    head: DenseHead
+
+
+def run_loop(
+    loop: str,
+    features: np.ndarray,
+    labels: np.ndarray,
+    parts: Split,
+    head: DenseHead,
+    *,
+    threshold: float = THRESHOLD,
+    stop_share: float = STOP_SHARE,
+    min_rounds: int = 0,
+    max_rounds: int = 20,
+    counts: Sequence[int] = (),
+    rng: np.random.Generator | int = 0,
+    progress: Callable[[], None] = lambda: None,
+) -> Loop:
+    """Train, look at the pool, label what is unsure, train anew, until little is unsure.
+
+    Parameters
+    ----------
+    loop
+        ``as_published``: the report's code, see `moved_as_published`. ``as_intended``: every
+        unsure item is labelled, no other (but for the surest one where all are unsure, so that a
+        pool is left to measure on). ``random`` and ``random_as_published``: as many as
+        `counts` says, drawn at random; they end with it.
+    features : (n_items, n_features) float32; may be a memory-map
+    labels : (n_items,) int
+    parts : what is labelled first, waits, and tests
+    head : trained anew in every round
+    threshold : confidence under which a prediction counts as unsure
+    stop_share : the loop ends when this share of the pool, or less, is unsure (as it counts them)
+    min_rounds : go on for so many rounds after the first, whatever the share
+    max_rounds : go on for no more than so many
+    counts : labels in each round after the first, for the random loops
+    rng : of the random loops
+    progress : called after each round
+
+    Returns
+    -------
+    Loop; its rounds have the columns arm, round, n_human, n_pool, n_moved (after this round),
+    moved_unsure (share of these that were unsure), share_unsure (true), share_counted (as the
+    report's code counts), stops (whether the loop's own rule ends here), then the metrics of
+    `alutils.stats.metrics.classification_metrics` on the pool as ``pool_accuracy`` and so on,
+    n_test and the same as ``test_accuracy`` and so on, on the test items that are neither in start
+    nor in the pool: no loop can touch them, and they are the same in every round and loop, which a
+    comparison needs (NaN where there are none)
+
+    Raises
+    ------
+    ValueError
+        For a loop that does not exist, or a random one without counts.
+    """
+    if loop not in LOOPS:
+        raise ValueError(f"loop={loop}: expected one of {', '.join(LOOPS)}")
+    by_chance = loop.startswith("random")
+    if by_chance and sum(counts) > len(parts.pool):
+        raise ValueError(f"counts={list(counts)}: the pool holds {len(parts.pool)} items")
+    rng = np.random.default_rng(rng)
+    tested = np.setdiff1d(parts.test, np.concatenate([parts.start, parts.pool]))
+    records: list[dict[str, Any]] = []
+
+    def query(view: View) -> Ranking:
+        """Say what to label next, and note what was seen."""
+        number, probabilities, pool = len(records), view.probabilities, view.state.pool
+        low = probabilities.max(axis=1) < threshold
+        wrongly = moved_as_published(low)
+        share, counted = float(low.mean()), len(wrongly) / len(low)
+        stops = (counted if loop.endswith("as_published") else share) <= stop_share
+        if by_chance:
+            last = number >= len(counts)
+            n = 0 if last else counts[number]
+            chosen = rng.choice(len(pool), n, replace=False)
+        else:
+            chosen = wrongly if loop == "as_published" else np.flatnonzero(low)
+            last = (stops and number >= min_rounds) or number >= max_rounds
+        if last:
+            chosen = chosen[:0]
+        elif len(chosen) == len(pool):
+            chosen = np.delete(chosen, probabilities.max(axis=1).argmax())
+        test = head.predict_proba(features[tested]) if len(tested) else probabilities[:0]
+        records.append(
+            {
+                "arm": loop,
+                "round": number,
+                "n_human": view.state.book.n_human,
+                "n_pool": len(pool),
+                "n_moved": len(chosen),
+                "moved_unsure": float(low[chosen].mean()) if len(chosen) else np.nan,
+                "share_unsure": share,
+                "share_counted": counted,
+                "stops": bool(stops),
+                **_measured("pool", labels[pool], probabilities),
+                "n_test": len(tested),
+                **_measured("test", labels[tested], test),
+            }
+        )
+        rest = np.delete(np.arange(len(pool)), chosen)
+        return Ranking(np.concatenate([chosen, rest]), ask=len(chosen))
+
+    together = np.concatenate([parts.start, parts.pool])
+    state = PoolState.start(len(labels), together)
+    rounds = pool_based(
+        features, labels.__getitem__, head, query, state,
+        batch=len(together), budget=len(together), first=len(parts.start),
+    )  # fmt: skip
+    for _ in rounds:
+        progress()
+    return Loop(pd.DataFrame(records), state.book.order, state.pool, head)
+
+
+def _measured(split_name: str, labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+    if not len(labels):
+        return {f"{split_name}_{name}": np.nan for name in MEASURES}
+    values = classification_metrics(labels, probabilities.argmax(axis=1), probabilities.shape[1])
+    return {f"{split_name}_{name}": value for name, value in values.items()}
+
+
+def run_loops(
+    features: np.ndarray,
+    labels: np.ndarray,
+    n_classes: int,
+    setting: str,
+    seed: int,
+    *,
+    epochs: int = 10,
+    rounds: int = 3,
+    loops: Sequence[str] = LOOPS,
+    **options: Any,
+) -> pd.DataFrame:
+    """Run the loops on one draw of the letters, from the same first labels and the same weights.
+
+    Parameters
+    ----------
+    features, labels : of the whole data set, see `run_loop`
+    n_classes, epochs : of the heads
+    setting : one of `alutils.experiments.report.splits.SETTINGS`
+    seed : of the draw and the heads
+    rounds : every loop goes on for so many rounds after the first, or until nothing is unsure;
+        ``stops`` says where its own rule would have ended it
+    loops : which; a random one needs the one before it whose counts it takes
+    options : threshold, stop_share, max_rounds, progress
+
+    Returns
+    -------
+    DataFrame: seed, then the columns of `run_loop`, all loops below each other
+    """
+    parts = split(labels, setting, seed)
+    tables: dict[str, pd.DataFrame] = {}
+    like = {"random": "as_intended", "random_as_published": "as_published"}
+    for number, loop in enumerate(loops):
+        counts = []
+        if loop in like:
+            n_moved = tables[like[loop]]["n_moved"]
+            counts = n_moved[n_moved > 0].tolist()
+        head = DenseHead(n_classes, epochs=epochs, rng=np.random.default_rng([seed, 1]))
+        done = run_loop(
+            loop, features, labels, parts, head, counts=counts, min_rounds=rounds,
+            rng=np.random.default_rng([seed, 2 + number]), **{"max_rounds": rounds} | options,
+        )  # fmt: skip
+        tables[loop] = done.rounds
+        if loop in like:  # a loop by chance ends where the one whose counts it takes ends
+            tables[loop]["stops"] = tables[like[loop]]["stops"].to_numpy()[: len(done.rounds)]
+    together = pd.concat(tables.values(), ignore_index=True)
+    together.insert(0, "seed", seed)
+    return together
+
+
+def until_stop(rounds: pd.DataFrame) -> pd.DataFrame:
+    """Keep of each seed's loops the rounds up to the one at which their own rule ends them."""
+    stopped = rounds.groupby(["seed", "arm"])["stops"].transform(
+        lambda stops: stops.shift(fill_value=False).cummax()
+    )
+    return rounds[~stopped.astype(bool)]
+
+
+def comparable(rounds: pd.DataFrame, ours: str, base: str) -> bool:
+    """Whether two loops ended with about as many labels, so that their accuracies may be compared.
+
+    Parameters
+    ----------
+    rounds : of one setting
+    ours, base : loops
+
+    Returns
+    -------
+    bool; whether their mean numbers of labels after the last round are at most ``LABELS_APART`` of
+    the larger one apart
+    """
+    last = rounds.groupby(["seed", "arm"])["n_human"].max().groupby("arm").mean()
+    return abs(last[ours] - last[base]) <= LABELS_APART * max(last[ours], last[base])
+
+
+def moved_unsure(rounds: pd.DataFrame) -> pd.Series:
+    """Return for each of ``LOOPS`` which share of what it moved was unsure: mean over rounds.
+
+    NaN for a loop that moved nothing.
+    """
+    moved = rounds[rounds["n_moved"] > 0]
+    return moved.groupby("arm")["moved_unsure"].mean().reindex(LOOPS)
+
+
+def metrics(rounds: pd.DataFrame, setting: str) -> pd.DataFrame:
+    """Return the rounds of `run_loops` as rows of the long results table.
+
+    ``share_unsure`` is what the loop itself counts: with the fault in ``as_published``. Where every
+    test letter is labelled first or waits in the pool there are no rows of the split ``test``.
+    """
+    long = []
+    for row in rounds.to_dict("records"):
+        common = {k: row[k] for k in ("arm", "seed", "round", "n_human")} | {"protocol": setting}
+        pool = {**common, "split": "pool", "n_eval": row["n_pool"]}
+        test = {**common, "split": "test", "n_eval": row["n_test"]}
+        counted = row["share_counted" if row["arm"] == "as_published" else "share_unsure"]
+        long.append({**pool, "metric": "share_unsure", "value": counted})
+        long.append({**pool, "metric": "n_moved", "value": row["n_moved"]})
+        long += [{**pool, "metric": name, "value": row[f"pool_{name}"]} for name in MEASURES]
+        if row["n_test"]:
+            long += [{**test, "metric": name, "value": row[f"test_{name}"]} for name in MEASURES]
+    return pd.DataFrame(long)
+
+
+# --- "Approach and Key metric", to its end --------------------------------------------------------
+
+
+def label_everything(
+    features: np.ndarray,
+    labels: np.ndarray,
+    parts: Split,
+    head: DenseHead,
+    *,
+    threshold: float,
+    portion: float = 0.05,
+    rest: float = 0.05,
+) -> tuple[LabelBook, dict[str, float]]:
+    """Follow the report's seven steps until every item has a label.
+
+    Hand label the first ones; train; predict the others; take every prediction at or above the
+    threshold as its label; hand label a portion of those with the lowest confidence and add it to
+    the training set; again from "train" until little remains; hand label that.
+
+    Parameters
+    ----------
+    features, labels, head : as in `run_loop`
+    parts : whose start is labelled by hand first, whose pool is to be labelled
+    threshold : confidence from which on a prediction is taken for true
+    portion : hand labels a round, as a share of start and pool
+    rest : what counts as little, as a share of start and pool
+
+    Returns
+    -------
+    the labels, over all items of the data set (those of neither start nor pool have none); and
+    threshold, rounds, n_human, n_auto, share_human, auto_coverage (of the pool), auto_precision
+    (NaN without automatic labels), accuracy (of all labels, those given by hand being right)
+
+    Raises
+    ------
+    ValueError
+        For a threshold, a portion or a rest that is no share.
+    """
+    for name, value in {"threshold": threshold, "portion": portion, "rest": rest}.items():
+        if not 0 <= value <= 1 or (name == "portion" and value == 0):
+            raise ValueError(
+                f"{name}={value}: expected a share, above 0 for the portion, at most 1"
+            )
+    total = len(parts.start) + len(parts.pool)
+    batch = max(1, round(portion * total))
+    number = 0
+
+    def sure(view: View) -> np.ndarray:
+        nonlocal number
+        number += 1
+        return view.probabilities.max(axis=1) >= threshold
+
+    def least_confident(view: View) -> Ranking:
+        order = np.argsort(view.probabilities.max(axis=1), kind="stable")
+        return Ranking(order, ask=len(order) if len(order) <= rest * total else batch)
+
+    state = PoolState.start(len(labels), np.concatenate([parts.start, parts.pool]))
+    # Only what people labelled is trained on: the procedure adds nothing else to the set.
+    rounds = pool_based(
+        features, labels.__getitem__, head, least_confident, state, batch=batch, budget=total,
+        first=len(parts.start), automatic=sure, train_on_automatic=False,
+    )  # fmt: skip
+    for _ in rounds:
+        pass
+    book = state.book
+    auto = book.source == Source.AUTO
+    wrong = int(np.count_nonzero(book.label[auto] != labels[auto]))
+    return book, {
+        "threshold": threshold,
+        "rounds": number,
+        "n_human": book.n_human,
+        "n_auto": book.n_auto,
+        "share_human": book.n_human / total,
+        "auto_coverage": book.n_auto / len(parts.pool),
+        "auto_precision": (book.n_auto - wrong) / book.n_auto if book.n_auto else np.nan,
+        "accuracy": (total - wrong) / total,
+    }

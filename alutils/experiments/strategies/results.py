@@ -1,0 +1,296 @@
+"""What learning curves of many strategies and seeds say: areas, labels needed, wins, costs.
+
+`publish` and `figures` make what `alutils.runs.publish.from_sweeps` puts into results/ of a sweep
+of `alutils.experiments.strategies.curves`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from alutils.experiments.strategies.curves import TEST_SHARE
+from alutils.stats.intervals import holm, paired
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TARGETS = (0.85, 0.90, 0.95)
+BASELINE = "random"
+TEST_TO_TRAIN = dict.fromkeys(("letters_vgg16", "letters", "digits"), TEST_SHARE / (1 - TEST_SHARE))
+"""Protocols whose seeds split one data set anew, to test items over others, for
+`evaluation.paired`: the letters of `alutils.experiments.strategies.curves`, both data sets of
+notebook 04. The MNIST settings are not among them: their pools are drawn, their test images stay
+the same, and so their intervals are for these test images and do not hold the chance that drew
+those.
+"""
+TITLES = {
+    "mnist_pixels": "digits, pixels",
+    "mnist_vgg16": "digits, VGG16 features",
+    "letters_vgg16": "letters, VGG16 features",
+}
+"""What the settings of `alutils.experiments.strategies.curves` are called in tables and figures."""
+
+
+def publish(table: pd.DataFrame, timings: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the tables made of a sweep of curves: ``summary``, ``curves`` and ``best``.
+
+    Parameters
+    ----------
+    table : as for `summary`, with ``run_id``
+    timings : a row for each curve: ``run_id``, ``wall_s`` (seconds)
+    """
+    arms = table[["run_id", "protocol", "arm"]].drop_duplicates()
+    took = timings[["run_id", "wall_s"]].merge(arms, on="run_id", validate="one_to_one")
+    seconds = took.groupby(["protocol", "arm"])["wall_s"].mean().to_dict()
+    return {
+        "summary": summary(table, seconds),
+        "curves": mean_curves(table),
+        "best": tied_for_best(table),
+    }
+
+
+def figures(table: pd.DataFrame) -> dict[str, tuple[Figure, str, str]]:
+    """Return the figure of a sweep of curves, ``gains``, with its text alternative and finding.
+
+    Parameters
+    ----------
+    table : as for `summary`
+    """
+    from alutils.plots import strategies
+
+    gains = summary(table)
+    figure = strategies.gains(
+        gains,
+        TITLES,
+        f"What a strategy adds to the area under the curve ({gains['seeds'].min()} draws, "
+        "95% interval)",
+    )
+    gain = gains.groupby("arm")["gain"].mean()
+    alt = (
+        "For each strategy and setting the mean gain over random in area under the learning curve, "
+        "as a dot with its interval."
+    )
+    finding = (
+        f"Over all settings {gain.idxmax()} adds most, {100 * gain.max():.1f} points; "
+        f"{gain.idxmin()} least, {100 * gain.min():+.1f}."
+    )
+    return {"gains": (figure, alt, finding)}
+
+
+def areas(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the area under each learning curve: its mean accuracy over the labels.
+
+    Parameters
+    ----------
+    table : rows of the long results table, metric ``accuracy``, a row a round; every curve of a
+        protocol goes from the same number of labels to the same
+
+    Returns
+    -------
+    DataFrame: protocol, arm, seed, area (trapezoids over ``n_human``, divided by its span: a mean
+    accuracy), last (accuracy after the last round)
+
+    Raises
+    ------
+    ValueError
+        For a curve of one round, and where curves of a protocol have different rounds.
+    """
+    from scipy import integrate
+
+    records = []
+    for protocol, of_protocol in _curves(table).groupby("protocol", sort=False):
+        spans = {}
+        for (arm, seed), curve in of_protocol.groupby(["arm", "seed"], sort=False):
+            n, accuracy = curve["n_human"].to_numpy(), curve["value"].to_numpy()
+            if len(n) < 2:
+                raise ValueError(f"{protocol}, {arm}, seed {seed}: 1 round; an area needs 2.")
+            spans[tuple(n)] = arm
+            area = integrate.trapezoid(accuracy, n) / (n[-1] - n[0])
+            records.append((protocol, arm, seed, area, accuracy[-1]))
+        if len(spans) > 1:
+            one, other = list(spans.values())[:2]
+            raise ValueError(
+                f"{protocol}: the curves of {one} and {other} have different rounds; compare "
+                "strategies that spent the same labels."
+            )
+    return pd.DataFrame(records, columns=["protocol", "arm", "seed", "area", "last"])
+
+
+def labels_to_reach(table: pd.DataFrame, target: float) -> pd.DataFrame:
+    """Return after how many labels each curve first reaches an accuracy.
+
+    Between two rounds the curve is taken as straight.
+
+    Parameters
+    ----------
+    table : as for `areas`
+    target : accuracy, a fraction
+
+    Returns
+    -------
+    DataFrame: protocol, arm, seed, labels; NaN where the budget ended before
+    """
+    if not 0 < target <= 1:
+        raise ValueError(f"target={target}: expected an accuracy over 0, at most 1.")
+    records = []
+    for key, curve in _curves(table).groupby(["protocol", "arm", "seed"], sort=False):
+        n, accuracy = curve["n_human"].to_numpy(float), curve["value"].to_numpy()
+        reached = np.flatnonzero(accuracy >= target)
+        labels = np.nan
+        if len(reached):
+            after = reached[0]
+            labels = n[after]
+            if after:
+                rise = (target - accuracy[after - 1]) / (accuracy[after] - accuracy[after - 1])
+                labels = n[after - 1] + rise * (n[after] - n[after - 1])
+        records.append((*key, labels))
+    return pd.DataFrame(records, columns=["protocol", "arm", "seed", "labels"])
+
+
+def summary(
+    table: pd.DataFrame,
+    seconds: Mapping[tuple[str, str], float] | None = None,
+    *,
+    targets: Sequence[float] = TARGETS,
+    test_to_train: Mapping[str, float] = TEST_TO_TRAIN,
+) -> pd.DataFrame:
+    """Return a row for each protocol and strategy, the best area first.
+
+    Parameters
+    ----------
+    table : as for `areas`, at least two seeds, with the strategy ``random``
+    seconds : (protocol, arm) to the mean time of a curve
+    targets : accuracies
+    test_to_train : protocol to what `evaluation.paired` is told of its seeds; 0 where it is not
+        there: intervals are then for the test images at hand, and do not hold their sampling
+
+    Returns
+    -------
+    DataFrame
+        protocol, arm, seeds; area and last (means over seeds); gain, low, high, p: the paired
+        difference in area to ``random`` (mean, 95% interval, p-value of the t-test); win, tie,
+        loss: seeds on which the area is larger, equal, smaller; labels_to_85 and so on: median
+        over seeds, NaN where no more than half of them reach it; reach_85: share of seeds that do;
+        seconds; verdict: ``better``, ``worse`` or ``no better`` than random, by Holm's correction
+        over the strategies of a protocol at 5%
+
+    Source: Holm (1979).
+    """
+    by_seed = areas(table)
+    reaching = {target: labels_to_reach(table, target) for target in targets}
+    records = []
+    for protocol, of_protocol in by_seed.groupby("protocol", sort=False):
+        wide = of_protocol.pivot(index="seed", columns="arm", values="area")
+        last = of_protocol.groupby("arm")["last"].mean()
+        if BASELINE not in wide:
+            raise ValueError(
+                f"{protocol}: no curves of {BASELINE}, with which others are compared."
+            )
+        if wide.isna().any(axis=None):
+            missing = wide.columns[wide.isna().any()][0]
+            raise ValueError(f"{protocol}: {missing} lacks some seeds; run the sweep to its end.")
+        for arm in wide:
+            difference = paired(wide[arm], wide[BASELINE], test_to_train.get(protocol, 0.0))
+            gaps = wide[arm] - wide[BASELINE]
+            record = {
+                "protocol": protocol, "arm": arm, "seeds": len(wide), "area": wide[arm].mean(),
+                "last": last[arm], "gain": difference.mean, "low": difference.low,
+                "high": difference.high, "p": difference.p, "win": int((gaps > 0).sum()),
+                "tie": int((gaps == 0).sum()), "loss": int((gaps < 0).sum()),
+            }  # fmt: skip
+            for target, rows in reaching.items():
+                own = rows[(rows["protocol"] == protocol) & (rows["arm"] == arm)]["labels"]
+                share = own.notna().mean()
+                # A seed that never gets there counts as infinitely late.
+                middle = own.fillna(np.inf).median()
+                record[f"labels_to_{100 * target:g}"] = middle if np.isfinite(middle) else np.nan
+                record[f"reach_{100 * target:g}"] = share
+            record["seconds"] = (seconds or {}).get((protocol, arm), np.nan)
+            records.append(record)
+    together = pd.DataFrame(records)
+    together["verdict"] = ""
+    for _, rows in together.groupby("protocol"):
+        others = rows[rows["arm"] != BASELINE]
+        sure = dict(zip(others.index, holm(others["p"].to_numpy()), strict=True))
+        for i in others.index:
+            better = "better" if rows.loc[i, "gain"] > 0 else "worse"
+            together.loc[i, "verdict"] = better if sure[i] else "no better"
+    return together.sort_values(
+        ["protocol", "area"], ascending=[True, False], kind="stable", ignore_index=True
+    )
+
+
+def mean_curves(
+    table: pd.DataFrame, test_to_train: Mapping[str, float] = TEST_TO_TRAIN
+) -> pd.DataFrame:
+    """Return each strategy's mean curve: protocol, arm, n_human, mean, low, high, seeds.
+
+    ``low`` and ``high``: 95% interval of the mean (Student's t over seeds, with the correction of
+    `evaluation.paired` where ``test_to_train`` names the protocol).
+    """
+    from scipy import stats
+
+    grouped = _curves(table).groupby(["protocol", "arm", "n_human"], sort=False)["value"]
+    out = grouped.agg(["mean", "sem", "count"]).reset_index()
+    half = stats.t.ppf(0.975, np.maximum(out["count"] - 1, 1)) * out["sem"].fillna(0)
+    half *= np.sqrt(1 + out["count"] * out["protocol"].map(test_to_train).fillna(0.0))
+    out["low"], out["high"] = out["mean"] - half, out["mean"] + half
+    return out.rename(columns={"count": "seeds"})[
+        ["protocol", "arm", "n_human", "mean", "low", "high", "seeds"]
+    ]
+
+
+def no_better_than_random(summary: pd.DataFrame) -> dict[str, list[str]]:
+    """Return for each protocol the strategies that are not better than random."""
+    others = summary[(summary["arm"] != BASELINE) & (summary["verdict"] != "better")]
+    return {
+        protocol: sorted(others.loc[others["protocol"] == protocol, "arm"])
+        for protocol in summary["protocol"].unique()
+    }
+
+
+def tied_for_best(
+    table: pd.DataFrame, test_to_train: Mapping[str, float] = TEST_TO_TRAIN
+) -> pd.DataFrame:
+    """Return the best strategy of each protocol and those that cannot be told from it.
+
+    Parameters
+    ----------
+    table, test_to_train : as for `summary`
+
+    Returns
+    -------
+    DataFrame: protocol, best, arm, behind (mean difference in area to the best, at most 0), low,
+    high, p; of the strategies whose paired difference to the best is not significant after Holm's
+    correction, the best itself first
+    """
+    records = []
+    for protocol, of_protocol in areas(table).groupby("protocol", sort=False):
+        wide = of_protocol.pivot(index="seed", columns="arm", values="area")
+        best = wide.mean().idxmax()
+        others = [arm for arm in wide if arm != best]
+        ratio = test_to_train.get(protocol, 0.0)
+        differences = [paired(wide[arm], wide[best], ratio) for arm in others]
+        apart = holm(np.array([d.p for d in differences]))
+        records.append((protocol, best, best, 0.0, 0.0, 0.0, 1.0))
+        records += sorted(
+            (
+                (protocol, best, arm, d.mean, d.low, d.high, d.p)
+                for arm, d, far in zip(others, differences, apart, strict=True)
+                if not far
+            ),
+            key=lambda record: -record[3],
+        )
+    columns = ["protocol", "best", "arm", "behind", "low", "high", "p"]
+    return pd.DataFrame(records, columns=columns)
+
+
+def _curves(table: pd.DataFrame) -> pd.DataFrame:
+    rows = table[(table["metric"] == "accuracy") & (table["split"] == "test")]
+    if rows.empty:
+        raise ValueError("no rows with metric=accuracy and split=test: there is no curve.")
+    return rows.sort_values(["protocol", "arm", "seed", "n_human"], kind="stable")

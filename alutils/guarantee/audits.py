@@ -1,0 +1,155 @@
+"""The random audit slice that certificates rest on: drawing it, and refusing what is none."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+from alutils.base.checks import check_count, check_fraction
+from alutils.base.errors import ParameterError
+
+ROUNDING = 1e-6
+"""By how much a softmax in float32 may pass one."""
+
+AMPLE = 2
+"""Times as many items as enough, at the first threshold tested."""
+
+
+def draw_audit(
+    n_items: int, n: int, rng: np.random.Generator, *, exclude: np.ndarray | None = None
+) -> np.ndarray:
+    """Draw the audit slice: a simple random sample without replacement.
+
+    Parameters
+    ----------
+    n_items : items in the pool
+    n : how many to draw
+    rng : decides which
+    exclude : (n_labelled,) int, items not to draw: those that people have labelled already
+
+    Returns
+    -------
+    (n,) int64, in random order: the first k of them are a random sample of k, so that the audit
+    can be labelled bit by bit
+
+    Raises
+    ------
+    ParameterError
+        Where fewer than ``n`` items are left, or an excluded one is not in the pool.
+    """
+    check_count("n_items", n_items)
+    left = np.ones(n_items, bool)
+    if exclude is not None and len(exclude):
+        exclude = np.asarray(exclude, np.int64)
+        if exclude.min() < 0 or exclude.max() >= n_items:
+            worst = exclude.min() if exclude.min() < 0 else exclude.max()
+            raise ParameterError("exclude", worst, f"expected items from 0 to {n_items - 1}")
+        left[exclude] = False
+    candidates = np.flatnonzero(left)
+    if not 1 <= n <= len(candidates):
+        raise ParameterError(
+            "n", n, f"expected from 1 to the {len(candidates)} items that are left", "ask for fewer"
+        )
+    return rng.permutation(candidates)[:n]
+
+
+def reachable(
+    thresholds: Sequence[float], pool: np.ndarray, n_audit: int, needed: int
+) -> tuple[float, ...]:
+    """Return the list from the first threshold above which an audit should hold ample items.
+
+    Ample is `AMPLE` times what would do without an error, since a first threshold that is tested on
+    hardly enough fails at the first error; in a small audit, half-way from enough to all of it.
+
+    Parameters
+    ----------
+    thresholds : strictly descending
+    pool : (n_pool,) float, confidences of the items that the audit is drawn from
+    n_audit : size of the audit
+    needed : items that must be above it for a certificate without an error
+
+    Returns
+    -------
+    the end of the list, at least its last threshold
+    """
+    pool = np.sort(check_confidences("pool", pool))
+    share = 1 - np.searchsorted(pool, thresholds, side="left") / len(pool)
+    ample = np.flatnonzero(share * n_audit >= min(AMPLE * needed, (needed + n_audit) / 2))
+    return tuple(thresholds)[ample[0] if len(ample) else -1 :]
+
+
+def counts_above(
+    confidence: np.ndarray, right: np.ndarray, thresholds: Sequence[float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Count the audited items, and the errors among them, at or above each threshold.
+
+    Parameters
+    ----------
+    confidence, right : (n_audit,) float and bool, as `check_audit` gives them
+    thresholds : (n_thresholds,) float
+
+    Returns
+    -------
+    n, errors : (n_thresholds,) int64 each
+    """
+    n, errors = (
+        len(values) - np.searchsorted(np.sort(values), thresholds, side="left")
+        for values in (confidence, confidence[~right])
+    )
+    return n, errors
+
+
+def check_audit(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return an audit as (n,) float64 and (n,) bool, or say what is wrong with it."""
+    confidence, right = check_confidences("confidence", confidence), np.asarray(right)
+    if right.shape != confidence.shape:
+        raise ParameterError(
+            "right", right.shape, f"expected one value for each confidence, {confidence.shape}"
+        )
+    if right.dtype != bool and not np.isin(right, (0, 1)).all():
+        odd = right[~np.isin(right, (0, 1))][0]
+        raise ParameterError("right", odd, "expected true or false for each item")
+    return confidence, right.astype(bool)
+
+
+def check_thresholds(thresholds: Sequence[float]) -> tuple[float, ...]:
+    """Return thresholds as floats, or say what is wrong with them."""
+    values = tuple(thresholds)
+    if not values:
+        raise ParameterError("thresholds", values, "expected at least one")
+    for value in values:
+        check_fraction("thresholds", value)
+    if any(second >= first for first, second in itertools.pairwise(values)):
+        raise ParameterError(
+            "thresholds",
+            values,
+            "expected strictly descending values: they are tested in this order",
+            f"try {tuple(sorted(set(values), reverse=True))}",
+        )
+    return tuple(map(float, values))
+
+
+def check_confidences(name: str, values: np.ndarray) -> np.ndarray:
+    values = np.asarray(values)
+    if values.ndim != 1 or not np.issubdtype(values.dtype, np.number):
+        raise ParameterError(
+            name,
+            f"{values.dtype} of shape {values.shape}",
+            "expected one number an item",
+            "give the highest probability of each row",
+        )
+    if len(values) == 0:
+        raise ParameterError(name, "[]", "expected at least one item", "label an audit first")
+    values = values.astype(float)
+    bad = ~((values >= 0) & (values <= 1 + ROUNDING))
+    if bad.any():
+        item = int(np.flatnonzero(bad)[0])
+        raise ParameterError(
+            name,
+            values[item],
+            f"item {item}: expected a probability from 0 to 1",
+            "check what the model puts out",
+        )
+    return np.minimum(values, 1.0)

@@ -1,0 +1,402 @@
+"""Acceptance plans: how many audit labels certify one finite pool, fixed before the first of them.
+
+`alutils.guarantee.anytime` may be asked after every label, for any target, and pays for it. A plan
+knows beforehand what it wants to prove, "at most ``allowed`` of these items are wrong", and when it
+will look: at ``looks[0]`` labels it accepts without an error, at ``looks[1]`` with one, and so on.
+What all looks together risk is computed exactly and is what the level grants, no more.
+
+Looking only at these numbers of labels loses nothing: whoever has at most k errors between
+``looks[k]`` and ``looks[k + 1]`` labels had no more at ``looks[k]`` and stopped there.
+
+Source: multiple sampling, Dodge and Romig (1929); backward induction for the best boundary, Wald
+and Wolfowitz (1948).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from alutils.base.checks import check_count, check_fraction, check_keys, check_open_fraction
+from alutils.base.errors import ParameterError
+
+CERTIFIED, GO_ON, REFUSED = "certified", "go on", "refused"
+
+MOST = 5
+"""Default end of a plan: times the labels that certify without an error."""
+
+REFUSAL = 2
+"""What a refused audit costs in the choice of a plan, times the labels of its end: another one."""
+
+TIE, ROUNDING = 1e-12, 1e-9
+"""By what share a risk may pass its limit: in making a plan, where it may equal it, and in checking
+one, perhaps made by another machine."""
+
+CHEAPEST, DEAREST, HALVINGS = 1e-3, 1e8, 15
+"""Prices of risk, in plans' ends, between which the right one is looked for, and how finely."""
+
+ERRORS, SHORTLIST = 100, 5
+"""Errors that a plan may be made for, which bounds the time it takes; plans compared to the end."""
+
+UNPAYABLE = 1e200
+"""Stands for an infinite likelihood ratio where infinity times zero would not be zero."""
+
+
+@dataclass(frozen=True)
+class AuditOutcome:
+    """What an audit came to: the decision, the labels it used and the errors among them."""
+
+    decision: str
+    n_used: int
+    errors: int
+
+
+@dataclass(frozen=True)
+class AuditPlan:
+    """When to accept a pool, fixed before its audit. None can be made that breaks its level.
+
+    Attributes
+    ----------
+    population : items in the pool, of which the audit is a uniformly random order
+    allowed : the certificate says that at most so many of them are wrong
+    level : if more are wrong, the chance of a certificate is ``1 - level`` at most
+    looks : at ``looks[k]`` labels, k errors or fewer are accepted; strictly rising
+    most : labels that the plan might have used; none is asked for after ``looks[-1]``
+
+    Raises
+    ------
+    ParameterError
+        Where the numbers make no plan, or the plan does not hold its level.
+    """
+
+    population: int
+    allowed: int
+    level: float
+    looks: tuple[int, ...]
+    most: int
+
+    def __post_init__(self) -> None:
+        for name in ("population", "allowed", "most"):
+            check_count(name, getattr(self, name))
+        check_open_fraction("level", self.level)
+        if not isinstance(self.looks, tuple) or not self.looks:
+            raise ParameterError("looks", self.looks, "expected a tuple of one number or more")
+        for look in self.looks:
+            check_count("looks", look)
+        if any(second <= first for first, second in itertools.pairwise(self.looks)):
+            raise ParameterError("looks", self.looks, "expected strictly rising numbers of labels")
+        if not self.looks[-1] <= self.most <= self.population:
+            raise ParameterError(
+                "most",
+                self.most,
+                f"expected from the last look, {self.looks[-1]}, to population={self.population}",
+            )
+        # It is enough to check the least number that breaks the promise. Turn one more item of the
+        # pool wrong: in every order of its items the errors at each look stay or grow, so an order
+        # that is accepted now was accepted before, and the chance of acceptance cannot rise.
+        if self.allowed < self.population:
+            risk, granted = self.chance(self.allowed + 1), 1 - self.level
+            if risk > granted * (1 + ROUNDING):
+                raise ParameterError(
+                    "looks",
+                    self.looks,
+                    f"they accept {self.allowed + 1} wrong with a chance of {risk:.4g}, more than "
+                    f"the {granted:.4g} of level={self.level}",
+                    "make a plan with plan_audit",
+                )
+
+    def decision(self, n: int, errors: int) -> str:
+        """Return ``certified``, ``go on`` or ``refused`` after ``n`` labels, ``errors`` wrong.
+
+        For an audit that has not been decided before: labels that come after a decision do not
+        count, and `run` leaves them out.
+        """
+        check_count("n", n)
+        check_count("errors", errors)
+        if not errors <= n <= self.population:
+            raise ParameterError(
+                "n", n, f"expected from errors={errors} to {self.population} items"
+            )
+        if errors >= len(self.looks):
+            return REFUSED
+        return CERTIFIED if n >= self.looks[errors] else GO_ON
+
+    def next_look(self, n: int, errors: int) -> int | None:
+        """Return how many labels in all are needed if no further error turns up.
+
+        ``n`` where that is certified already; None where it is refused.
+        """
+        return None if self.decision(n, errors) == REFUSED else max(n, self.looks[errors])
+
+    def run(self, right: np.ndarray) -> AuditOutcome:
+        """Return what an audit came to, at its first deciding label.
+
+        right : (n,) bool, whether the pool's label is right, in the audit's random order.
+        """
+        right = np.asarray(right)
+        if right.ndim != 1 or len(right) > self.population:
+            raise ParameterError(
+                "right", right.shape, f"expected one value a label, {self.population} at most"
+            )
+        if right.dtype != bool and not np.isin(right, (0, 1)).all():
+            odd = right[~np.isin(right, (0, 1))][0]
+            raise ParameterError("right", odd, "expected true or false for each label")
+        wrong = ~right.astype(bool)
+        at = np.flatnonzero(wrong) + 1  # labels when each error is seen
+        for errors, look in enumerate(self.looks):
+            if look <= len(right) and np.count_nonzero(wrong[:look]) <= errors:
+                return AuditOutcome(CERTIFIED, look, errors)
+        if len(at) >= len(self.looks):
+            return AuditOutcome(REFUSED, int(at[len(self.looks) - 1]), len(self.looks))
+        return AuditOutcome(GO_ON, len(right), len(at))
+
+    def chance(self, wrong: int) -> float:
+        """Return the probability of a certificate when ``wrong`` of the population are wrong."""
+        self._check_wrong(wrong)
+        log_weights = _log_weights(self.population, wrong, self.looks[-1], len(self.looks))
+        return _chance(self.looks, log_weights)
+
+    def expected_labels(self, wrong: int) -> float:
+        """Return how many labels the audit uses on average when ``wrong`` are wrong."""
+        self._check_wrong(wrong)
+        errors = np.arange(len(self.looks))
+        return _expected_labels(
+            self.looks, lambda n: np.maximum(wrong - errors, 0) / (self.population - n)
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as JSON's types."""
+        return asdict(self) | {"looks": list(self.looks)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> AuditPlan:
+        """Read what `to_dict` wrote; a plan that does not hold its level is refused."""
+        check_keys("plan", values, cls)
+        if not isinstance(values["looks"], (list, tuple)):
+            raise ParameterError("looks", values["looks"], "expected a list of numbers of labels")
+        return cls(**(values | {"looks": tuple(values["looks"])}))
+
+    def _check_wrong(self, wrong: int) -> None:
+        check_count("wrong", wrong)
+        if wrong > self.population:
+            raise ParameterError("wrong", wrong, f"expected at most population={self.population}")
+
+
+def plan_audit(
+    population: int, allowed: int, *, level: float = 0.95, rate: float, most: int | None = None
+) -> AuditPlan:
+    """Plan the audit that proves with few labels that at most ``allowed`` items are wrong.
+
+    Parameters
+    ----------
+    population : items in the pool, of which the audit is a uniformly random order
+    allowed : the certificate is to say that at most so many of them are wrong
+    level : as in `AuditPlan`
+    rate : share of the items that is expected to be wrong; the plan is good if it is about that,
+        and valid whatever it is. It must be known before the audit, from other labels
+    most : labels after which the audit ends; `MOST` times what would do without an error if None
+
+    Returns
+    -------
+    AuditPlan with about the fewest labels on average, a refused audit counted as `REFUSAL` times
+    ``most`` more. For each number of errors at the end, backward induction finds the best plan at a
+    price of risk, which is the best of all with the risk that it takes; the price is the lowest
+    that keeps to the level. Risk left over, as labels come whole, then moves looks forward, the
+    first ones first: always a gain, but not proved the largest, which matters in pools of dozens.
+
+    Raises
+    ------
+    ParameterError
+        For values out of range, a rate at which the promise is expected to be false, ``most`` so
+        large that more than `ERRORS` errors might pass, or too small to certify without an error.
+    """
+    check_count("population", population)
+    check_count("allowed", allowed)
+    check_open_fraction("level", level)
+    check_fraction("rate", rate)
+    if most is not None:
+        check_count("most", most)
+    population, allowed, level = int(population), int(allowed), float(level)
+    if allowed >= population:  # nothing to prove
+        return AuditPlan(population, allowed, level, looks=(0,), most=min(most or 0, population))
+    check_rate(rate, population, allowed)
+    granted = (1 - level) * (1 + TIE)
+    needed = _labels_without_error(population, allowed + 1, granted)
+    most = min(population, MOST * needed if most is None else int(most))
+    if most < needed:
+        raise ParameterError(
+            "most",
+            most,
+            f"to certify at most {allowed} wrong of {population} takes {needed} labels even if all "
+            "of them are right",
+            f"allow {needed} labels, or more wrong items",
+        )
+
+    def cost(looks: tuple[int, ...]) -> tuple[float, int]:
+        accepted = _chance(looks, _log_weights_at(rate, most, len(looks)))
+        labels = _expected_labels(looks, lambda n: rate) + REFUSAL * most * (1 - accepted)
+        return labels, -len(looks)  # where it costs nothing more, accept more errors
+
+    looks = _best_looks(population, allowed + 1, granted, rate, needed, most, cost)
+    return AuditPlan(population, allowed, level, looks, most)
+
+
+def check_rate(rate: float, population: int, allowed: int) -> None:
+    """Raise ParameterError for an expected share of wrong items at which the promise is false."""
+    if rate * population >= allowed + 1:
+        raise ParameterError(
+            "rate",
+            rate,
+            f"of {population} items {rate * population:.6g} are then wrong, and allowed={allowed}: "
+            "expected a rate at which the promise is true",
+            f"give a share below {(allowed + 1) / population:.3g}, or allow more",
+        )
+
+
+def _log_weights(population: int, wrong: int, most: int, n_errors: int) -> np.ndarray:
+    """Return the log chance of one given order of right and wrong labels in a finite pool.
+
+    (most + 1, n_errors) float, by the labels drawn and the errors among them; -inf where the pool
+    does not hold as many. All orders of the same counts have the same chance.
+    """
+
+    def falling(items: int, draws: int) -> np.ndarray:
+        """Return the logs of 1, items, items * (items - 1), ..., in shares of the pool."""
+        with np.errstate(divide="ignore"):
+            steps = np.log(np.maximum(items - np.arange(draws), 0) / population)
+        return np.concatenate([[0.0], np.cumsum(steps)])
+
+    n, errors = np.arange(most + 1)[:, None], np.arange(n_errors)
+    right = falling(population - wrong, most)[np.maximum(n - errors, 0)]
+    together = right + falling(wrong, n_errors)[errors] - falling(population, most)[n]
+    return np.where(n >= errors, together, -np.inf)
+
+
+def _log_weights_at(rate: float, most: int, n_errors: int) -> np.ndarray:
+    """Return the same for labels that are wrong independently, a share of ``rate``."""
+    n, errors = np.arange(most + 1)[:, None], np.arange(n_errors)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        wrong = np.where(errors > 0, errors * np.log(rate), 0.0)
+    return np.where(n >= errors, wrong + (n - errors) * np.log1p(-rate), -np.inf)
+
+
+def _chance(looks: Sequence[int], log_weights: np.ndarray) -> float:
+    """Return the probability that a plan accepts.
+
+    It is the number of orders that are accepted at each look and not before, times the chance of
+    one of them. The numbers do not depend on what is wrong in the pool.
+    """
+    errors = np.arange(1, len(looks))
+    scale = max(1, len(errors)) / max(1, looks[-1])  # keeps the numbers of orders in a float
+    ways, before, total = np.eye(1, len(looks))[0], 0, 0.0
+    for k, look in enumerate(looks):
+        steps = np.maximum(look - before - errors + 1, 0) / errors * scale
+        ways = np.convolve(ways, np.concatenate([[1.0], np.cumprod(steps)]))[: len(looks)]
+        total += ways[k] * math.exp(log_weights[look, k] - k * math.log(scale))
+        ways[k] = 0  # fewer than k were accepted before
+        before = look
+    return total
+
+
+def _expected_labels(looks: Sequence[int], share: Callable[[int], float | np.ndarray]) -> float:
+    """Return the labels that a plan uses on average.
+
+    ``share(n)`` is the chance that the label after n is wrong, by the errors among the n.
+    """
+    undecided, total, following = np.eye(1, len(looks))[0], 0.0, 0
+    for n in range(looks[-1] + 1):
+        if n == looks[following]:
+            undecided[following] = 0
+            following += 1
+        if following == len(looks):
+            break
+        total += undecided.sum()
+        wrong = undecided * share(n)
+        undecided -= wrong
+        undecided[1:] += wrong[:-1]  # an error more than the last look accepts: refused, gone
+    return float(total)
+
+
+def _labels_without_error(population: int, wrong: int, granted: float) -> int:
+    """Return how few labels, all right, are a chance of ``granted`` at most."""
+    # Drawn with replacement they would have to be at least as many.
+    bound = 0 if wrong == population else math.log(granted) / math.log1p(-wrong / population)
+    most = min(population, math.ceil(bound) + 1)
+    return int(np.argmax(_log_weights(population, wrong, most, 1)[:, 0] <= math.log(granted)))
+
+
+def _best_looks(
+    population: int, wrong: int, granted: float, rate: float, needed: int, most: int, cost: Callable
+) -> tuple[int, ...]:
+    """Return the looks of the best plan, of one for each number of errors accepted at the end."""
+    # Whoever accepts k errors at the end risks as much as one look at the end would, or more.
+    enough = min(wrong, 1 + int(stats.hypergeom.ppf(min(granted, 1.0), population, wrong, most)))
+    if enough > ERRORS:
+        raise ParameterError("most", most, f"over {ERRORS} errors may then pass", "end it earlier")
+    log_weights = _log_weights(population, wrong, most, enough)
+
+    def valid(looks: Sequence[int]) -> bool:
+        return looks[0] >= needed and _chance(looks, log_weights) <= granted
+
+    # One look at the end; those one label apart before it accept the same orders.
+    plans = [tuple(range(most - last, most + 1)) for last in range(enough)]
+    n_errors = len(plans := [looks for looks in plans if valid(looks)])
+    # What accepting risks, for one unit of the chance to come so far.
+    with np.errstate(over="ignore", invalid="ignore"):
+        ratio = np.exp(log_weights[:, :n_errors] - _log_weights_at(rate, most, n_errors))
+    ratio = np.minimum(np.nan_to_num(ratio, nan=UNPAYABLE), UNPAYABLE)
+    low, high = np.log(np.full((n_errors, 2), [CHEAPEST, DEAREST]) * most).T
+    for _ in range(HALVINGS):
+        price = (low + high) / 2
+        found = _cheapest(np.exp(price), ratio, rate, needed, most)
+        for last, looks in enumerate(found):
+            if valid(looks):
+                plans[last], high[last] = looks, price[last]
+            else:
+                low[last] = price[last]
+    best = sorted(plans, key=cost)[:SHORTLIST]
+    return min((_with_rest(looks, needed, valid) for looks in best), key=cost)
+
+
+def _cheapest(
+    price: np.ndarray, ratio: np.ndarray, rate: float, needed: int, most: int
+) -> list[tuple[int, ...]]:
+    """Return the plans with the fewest expected labels and price times risk, by backward induction.
+
+    price : (n_plans,) float, of the risk, in labels; plan i accepts up to i errors at the end.
+    ratio : (most + 1, n_plans) float, the risk of accepting there, by labels and errors.
+    """
+    plan, errors = np.indices((len(price), len(price)))
+    refused = errors > plan
+    first = np.full(refused.shape, most)
+    cost = np.full((len(price), len(price) + 1), REFUSAL * float(most))
+    cost[:, :-1] = np.where(refused, REFUSAL * most, price[:, None] * ratio[most])
+    for n in range(most - 1, needed - 1, -1):
+        accept = price[:, None] * ratio[n]
+        on = 1 + (1 - rate) * cost[:, :-1] + rate * cost[:, 1:]
+        better = accept <= on
+        first[better] = n
+        cost[:, :-1] = np.where(refused, REFUSAL * most, np.where(better, accept, on))
+    # One label less and one error less accepts nothing that is not accepted next.
+    for k in range(len(price) - 2, -1, -1):
+        first[k + 1 :, k] = np.minimum(first[k + 1 :, k], first[k + 1 :, k + 1] - 1)
+    return [tuple(looks[: last + 1].tolist()) for last, looks in enumerate(first)]
+
+
+def _with_rest(
+    looks: tuple[int, ...], needed: int, valid: Callable[[Sequence[int]], bool]
+) -> tuple[int, ...]:
+    """Return the plan with each look, from the first on, as early as the risk left over allows."""
+    moved = list(looks)
+    for k, look in enumerate(looks):
+        earliest = moved[k - 1] + 1 if k else needed
+        before, after, tried = moved[:k], moved[k + 1 :], range(earliest, look)
+        moved[k] = earliest + bisect_left(tried, True, key=lambda n: valid([*before, n, *after]))
+    return tuple(moved)

@@ -1,0 +1,217 @@
+"""Labelled projects as files that other programs read: class folders, CSV, JSON lines, npz.
+
+``FOLDER/labelling/classes`` is a data set as it stands, for notebook 03 too: ``-p data
+FOLDER/labelling/classes``. What is written here is a copy of one moment, with where each label came
+from.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from alutils.base.files import atomic_file, write_atomically
+from alutils.data.dataset import Dataset
+from alutils.data.npz import write_npz
+from alutils.labelling.store.files import sync_folder
+from alutils.labelling.store.names import file_name
+from alutils.labelling.store.records import Event, Item, LabellingError
+from alutils.labelling.store.store import Store
+
+log = logging.getLogger(__name__)
+COLUMNS = (
+    "id", "sha256", "name", "width", "height", "picture_source", "added", "audit", "label",
+    "label_source", "person", "model", "when", "predicted", "confidence", "threshold", "hidden",
+    "replaced", "file",
+)  # fmt: skip
+_MOST_BYTES = 2**31  # of pixels in one npz file
+
+
+@dataclass(frozen=True)
+class Exported:
+    """``path`` of what was written, ``n`` pictures in it, ``note`` on what was changed or not."""
+
+    path: Path
+    n: int
+    note: str = ""
+
+
+def rows(store: Store) -> Iterator[dict[str, Any]]:
+    """Yield what is known of each labelled picture, by `COLUMNS`; None where there is nothing.
+
+    ``predicted``, ``confidence`` and ``model`` are those of the moment at which the label was
+    given; ``replaced`` is the class before; ``file`` is relative to ``FOLDER/labelling``.
+    """
+    folders = {c.name: c.folder for c in store.classes()}
+    for item, event in store.labelled():
+        yield {
+            "id": item.id,
+            "sha256": item.sha256,
+            "name": item.name,
+            "width": item.width,
+            "height": item.height,
+            "picture_source": item.source,
+            "added": item.added,
+            "audit": item.audit,
+            "label": item.label,
+            "label_source": item.label_source,
+            "person": event.person,
+            "model": event.model,
+            "when": event.when,
+            "predicted": event.predicted,
+            "confidence": event.confidence,
+            "threshold": event.threshold,
+            "hidden": event.hidden,
+            "replaced": event.replaced,
+            "file": f"classes/{folders[item.label]}/{file_name(item.name, item.id)}",
+        }
+
+
+def write_csv(store: Store, path: Path | str) -> Exported:
+    """Write a row for each labelled picture, `COLUMNS` first, UTF-8.
+
+    A text that begins like a formula (``= + - @``, a tab) gets an apostrophe in front: spreadsheets
+    would run it, and file names come from strangers. JSON lines hold the names as they are.
+    """
+    text, n = io.StringIO(newline=""), 0
+    writer = csv.DictWriter(text, COLUMNS)
+    writer.writeheader()
+    for row in rows(store):
+        writer.writerow({name: _harmless(value) for name, value in row.items()})
+        n += 1
+    write_atomically(Path(path), text.getvalue().encode(errors="replace"))
+    return Exported(Path(path), n)
+
+
+def _harmless(value: Any) -> Any:
+    risky = isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r")
+    return f"'{value}" if risky else value
+
+
+def write_json_lines(store: Store, path: Path | str) -> Exported:
+    """Write an object for each labelled picture, a line each, with its history under ``events``."""
+    history: dict[int, list[Event]] = store.history()
+    n = 0
+    with atomic_file(Path(path)) as file:
+        for row in rows(store):
+            row["events"] = [
+                {"kind": e.kind, "label": e.label, "replaced": e.replaced, "person": e.person,
+                 "model": e.model, "when": e.when, "confidence": e.confidence,
+                 "threshold": e.threshold}
+                for e in history[row["id"]]
+            ]  # fmt: skip
+            file.write(json.dumps(row, ensure_ascii=False).encode(errors="replace") + b"\n")
+            n += 1
+    return Exported(Path(path), n)
+
+
+def write_folders(store: Store, path: Path | str, *, progress: bool = False) -> Exported:
+    """Copy the labelled pictures into ``PATH/CLASS/NAME.png``, whole or not at all.
+
+    Parameters
+    ----------
+    path : must not exist yet: nothing is overwritten, nothing mixed
+
+    Raises
+    ------
+    LabellingError
+        If it exists.
+    """
+    path = Path(path)
+    if os.path.lexists(path):
+        raise LabellingError(f"{path}: exists already; give the name of a new folder")
+    folders = {c.name: c.folder for c in store.classes()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    items = [item for item, _ in store.labelled()]
+    try:
+        partial.mkdir()
+        for item in tqdm(items, "class folders", unit=" pictures", disable=not progress):
+            folder = partial / folders[item.label]
+            folder.mkdir(exist_ok=True)
+            target = folder / file_name(item.name, item.id)
+            shutil.copyfile(store.files.picture(item.sha256), target)
+        partial.rename(path)
+    finally:
+        if partial.exists():
+            shutil.rmtree(partial)
+    sync_folder(path.parent)
+    return Exported(path, len(items))
+
+
+def write_dataset(
+    store: Store,
+    path: Path | str,
+    *,
+    size: tuple[int, int] | None = None,
+    keep: Callable[[Item], bool] = lambda item: True,
+    progress: bool = False,
+) -> Exported:
+    """Write an npz file that `alutils.data.dataset.load` reads.
+
+    An npz file holds one array, so all pictures must have one size: with ``size`` all are resized,
+    without it those of the most frequent size are taken and the others left out, which the note
+    says. They are grey if all of them are, else RGB. Its ``provenance`` is ``labelled``.
+
+    Parameters
+    ----------
+    path : must end in ``.npz``
+    size : (height, width) in pixels
+    keep : which labelled pictures to take; ``lambda item: item.label_source == "human"``, say
+
+    Raises
+    ------
+    LabellingError
+        If there is no labelled picture to write, or too much for one file.
+    """
+    items = [item for item, _ in store.labelled() if keep(item)]
+    if not items:
+        raise LabellingError("no picture has a label yet: label some, then export")
+    note = ""
+    if size is None:
+        sizes = [(item.height, item.width) for item in items]
+        usual = max(sorted(set(sizes)), key=sizes.count)
+        fitting = [item for item in items if (item.height, item.width) == usual]
+        if len(fitting) < len(items):
+            note = (
+                f"{len(items) - len(fitting):,} of {len(items):,} pictures are not "
+                f"{usual[0]} x {usual[1]} pixels and were left out; give a size to have all resized"
+            )
+            log.warning("%s: %s", path, note)
+        items, size = fitting, usual
+    if len(items) * size[0] * size[1] * 3 > _MOST_BYTES:
+        raise LabellingError(
+            f"{len(items):,} pictures of {size[0]} x {size[1]} are too much for one npz file; give "
+            "a smaller size, or export class folders"
+        )
+    pictures, changed = [], 0
+    for item in tqdm(items, "npz", unit=" pictures", disable=not progress):
+        with Image.open(store.files.picture(item.sha256), formats=("PNG",)) as image:
+            picture = image.convert("L" if image.mode in ("1", "L") else "RGB")
+        if picture.size != size[::-1]:
+            picture, changed = picture.resize(size[::-1], Image.Resampling.BICUBIC), changed + 1
+        pictures.append(picture)
+    if changed:
+        note = (
+            f"{changed:,} of {len(items):,} pictures were resized to {size[0]} x {size[1]} pixels"
+        )
+    grey = all(picture.mode == "L" for picture in pictures)
+    images = np.stack([np.asarray(p if grey else p.convert("RGB")) for p in pictures])
+    names = tuple(c.name for c in store.classes())
+    labels = np.array([names.index(item.label) for item in items], np.int64)
+    path = Path(path)
+    write_npz(Dataset(images, labels, names, "labelled", path.stem), path)
+    return Exported(path, len(items), note)

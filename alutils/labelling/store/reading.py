@@ -1,0 +1,375 @@
+"""Questions to the database of a labelling project; nothing here writes."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from alutils.labelling.store.database import Database, shown_time
+from alutils.labelling.store.names import checked_name
+from alutils.labelling.store.records import (
+    Event,
+    Filter,
+    Item,
+    LabelClass,
+    LabellingError,
+    Model,
+    Page,
+    Progress,
+    UnknownError,
+)
+
+PACE_S = 600.0  # over which the labels a minute are counted
+MOST = 10_000  # pictures in one answer
+
+_ITEM = """SELECT items.*, label.name AS label_name, predicted.name AS predicted_name FROM items
+    LEFT JOIN classes AS label ON label.number = items.label
+    LEFT JOIN classes AS predicted ON predicted.number = items.predicted """
+_EVENT = """SELECT events.*, label.name AS label_name, predicted.name AS predicted_name,
+        before.name AS replaced_name, models.sha256 AS model_sha256 FROM events
+    LEFT JOIN classes AS label ON label.number = events.label
+    LEFT JOIN classes AS predicted ON predicted.number = events.predicted
+    LEFT JOIN events AS old ON old.id = events.replaced
+    LEFT JOIN classes AS before ON before.number = old.label
+    LEFT JOIN models ON models.id = events.model """
+# Of an audited picture: what was answered before the prediction could be seen. Whatever it is
+# changed to later, the prediction was in sight then.
+FIRST_ANSWER = """(SELECT min(id) FROM events AS answer WHERE answer.item = items.id
+    AND answer.hidden AND answer.label IS NOT NULL)"""
+_HIDDEN = "items.audit AND items.label IS NULL"
+_ORDERS = {  # column, direction; every order ends in the id, so that pages neither skip nor repeat
+    # A place among the others would give away a hidden prediction, so those come last.
+    "confidence": (f"CASE WHEN {_HIDDEN} THEN 2 ELSE coalesce(items.confidence, 2) END", "ASC"),
+    "-confidence": (f"CASE WHEN {_HIDDEN} THEN -1 ELSE coalesce(items.confidence, -1) END", "DESC"),
+    "id": ("0", "ASC"),
+    "-id": ("0", "DESC"),
+}
+
+
+class Reading(Database):
+    """What can be asked."""
+
+    def classes(self) -> list[LabelClass]:
+        """All classes, by their numbers."""
+        rows = self.connection.execute("SELECT * FROM classes ORDER BY number")
+        return [LabelClass(r["number"], r["name"], r["key"], r["folder"]) for r in rows]
+
+    def item(self, item: int) -> Item:
+        """One picture; `UnknownError` if there is none."""
+        return as_item(self._item_row(self.connection, item))
+
+    def events(self, item: int) -> list[Event]:
+        """All that happened to a picture, oldest first."""
+        self._item_row(self.connection, item)
+        rows = self.connection.execute(_EVENT + "WHERE events.item = ? ORDER BY events.id", (item,))
+        return [as_event(row) for row in rows]
+
+    def page(
+        self,
+        where: Filter | None = None,
+        *,
+        order: str = "confidence",
+        limit: int = 100,
+        after: str | None = None,
+    ) -> Page:
+        """Pictures for the grid, a page at a time.
+
+        Parameters
+        ----------
+        where : which; all by default
+        order : ``confidence`` (lowest first, unscored last), ``-confidence``, ``id`` or ``-id``
+        limit : pictures on the page, 1 to `MOST`
+        after : what the page before gave as its ``after``
+
+        Raises
+        ------
+        LabellingError
+            For an order or limit that does not exist, or an ``after`` that no page gave.
+        """
+        if order not in _ORDERS:
+            raise LabellingError(f"order={order!r}: expected one of {', '.join(_ORDERS)}")
+        limit = checked_number(limit, "limit", 1, MOST)
+        column, direction = _ORDERS[order]
+        with self.reading() as connection:
+            condition, values = self.condition(connection, where)
+            if after is not None:
+                value, last = _cursor(after)
+                sign = ">" if direction == "ASC" else "<"
+                condition += f" AND ({column}, items.id) {sign} (?, ?)"
+                values += [value, last]
+            rows = connection.execute(
+                f"{_ITEM.replace('SELECT', f'SELECT {column} AS place,', 1)} WHERE {condition} "
+                f"ORDER BY place {direction}, items.id {direction} LIMIT ?",
+                (*values, limit + 1),
+            ).fetchall()
+        more = (
+            f"{rows[limit - 1]['place']!r},{rows[limit - 1]['id']}" if len(rows) > limit else None
+        )
+        return Page([as_item(row) for row in rows[:limit]], more)
+
+    def count(self, where: Filter | None = None) -> int:
+        """How many pictures a filter lets through."""
+        with self.reading() as connection:
+            condition, values = self.condition(connection, where)
+            query = f"SELECT count(*) FROM items WHERE {condition}"
+            return connection.execute(query, values).fetchone()[0]
+
+    def progress(self) -> Progress:
+        """How far the labelling is."""
+        now = self.clock()
+        with self.reading() as connection:
+            row = connection.execute(
+                """SELECT count(*) AS total, coalesce(sum(label_source = 'human'), 0) AS human,
+                    coalesce(sum(label_source = 'auto'), 0) AS auto,
+                    coalesce(sum(label IS NULL), 0) AS remaining,
+                    coalesce(sum(label IS NULL AND skipped > 0), 0) AS skipped,
+                    coalesce(sum(unreadable), 0) AS unreadable, coalesce(sum(audit), 0) AS audit,
+                    coalesce(sum(audit AND label IS NOT NULL), 0) AS audit_labelled,
+                    coalesce(sum(label IS NULL AND person IS NOT NULL AND until > ?), 0) AS held
+                FROM items""",
+                (now,),
+            ).fetchone()
+            per_class = connection.execute(
+                """SELECT classes.name, count(items.id) FROM classes
+                LEFT JOIN items ON label = number
+                GROUP BY number ORDER BY number"""
+            ).fetchall()
+            per_person = connection.execute(
+                """SELECT events.person, count(*) FROM items JOIN events ON events.id = items.event
+                WHERE label_source = 'human' GROUP BY events.person ORDER BY 2 DESC, 1"""
+            ).fetchall()
+            recent = connection.execute(
+                """SELECT count(*), min(events.at) FROM items JOIN events ON events.id = items.event
+                WHERE label_source = 'human' AND events.at > ?""",
+                (now - PACE_S,),
+            ).fetchone()
+            judged = {
+                bool(audit): (right, n)
+                for audit, right, n in connection.execute(
+                    f"""SELECT items.audit, sum(events.label = events.predicted), count(*)
+                    FROM items JOIN events
+                    ON events.id = iif(items.audit, {FIRST_ANSWER}, items.event)
+                    WHERE (items.audit OR events.kind = 'label') AND events.predicted IS NOT NULL
+                    GROUP BY items.audit"""
+                )
+            }
+        audit, seen = judged.get(True, (0, 0)), judged.get(False, (0, 0))
+        # Over the time that people have been at it, so that the first minute is not divided by ten.
+        minutes = max(1.0, (now - recent[1]) / 60) if recent[0] else 1.0
+        return Progress(
+            **dict(row),
+            per_class=dict(map(tuple, per_class)),
+            per_person=dict(map(tuple, per_person)),
+            per_minute=recent[0] / minutes,
+            right=audit[0] + seen[0],
+            judged=audit[1] + seen[1],
+            audit_right=audit[0],
+            audit_judged=audit[1],
+        )
+
+    def labelled(self) -> list[tuple[Item, Event]]:
+        """Every picture with a label, by number, and the event that gave it."""
+        with self.reading() as connection:
+            items = connection.execute(_ITEM + "WHERE items.label IS NOT NULL ORDER BY items.id")
+            items = items.fetchall()
+            rows = connection.execute(_EVENT + "JOIN items ON items.event = events.id")
+            events = {row["item"]: as_event(row) for row in rows}
+        return [(as_item(row), events[row["id"]]) for row in items]
+
+    def position(self) -> tuple[int, int]:
+        """Return the numbers of the last event and the last picture; something new raises one."""
+        row = self.connection.execute(
+            "SELECT (SELECT max(id) FROM events), (SELECT max(id) FROM items)"
+        ).fetchone()
+        return row[0] or 0, row[1] or 0
+
+    def history(self) -> dict[int, list[Event]]:
+        """All events by picture, oldest first; pictures without events are not in it."""
+        found: dict[int, list[Event]] = {}
+        for row in self.connection.execute(_EVENT + "ORDER BY events.id"):
+            found.setdefault(row["item"], []).append(as_event(row))
+        return found
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """Return what a model needs to know at one moment, as arrays over all readable pictures.
+
+        Returns
+        -------
+        ``id`` (n,) int64, ``sha256`` (n,) str, ``label`` (n,) int64 class numbers given by people,
+        -1 elsewhere, ``audit`` (n,) bool, in the order of the ids
+        """
+        rows = self.connection.execute(
+            """SELECT id, sha256, CASE label_source WHEN 'human' THEN label ELSE -1 END, audit
+            FROM items WHERE NOT unreadable ORDER BY id"""
+        ).fetchall()
+        columns = list(zip(*rows, strict=True)) or [()] * 4
+        kinds = {"id": np.int64, "sha256": str, "label": np.int64, "audit": bool}
+        return {n: np.array(c, k) for (n, k), c in zip(kinds.items(), columns, strict=True)}
+
+    def model(self, sha256: str | None = None) -> Model | None:
+        """Return the model that gave the present scores, or the one named; None if none did."""
+        with self.reading() as connection:
+            if sha256 is None:
+                sha256 = meta(connection, "model", "")
+            query = "SELECT * FROM models WHERE sha256 = ?"
+            row = connection.execute(query, (sha256,)).fetchone()
+        return None if row is None else as_model(row)
+
+    def models(self) -> list[Model]:
+        """All models that ever gave scores, oldest first."""
+        rows = self.connection.execute("SELECT * FROM models ORDER BY id")
+        return [as_model(row) for row in rows]
+
+    # --- for the layers above -----------------------------------------------------------------
+
+    def _item_row(self, connection: sqlite3.Connection, item: int) -> sqlite3.Row:
+        number = checked_number(item, "picture", 1, 2**62, UnknownError)
+        row = connection.execute(_ITEM + "WHERE items.id = ?", (number,)).fetchone()
+        if row is None:
+            raise UnknownError(f"picture {item}: there is none with this number; reload the page")
+        return row
+
+    def _items(self, connection: sqlite3.Connection, items: Iterable[int]) -> list[Item]:
+        return [as_item(self._item_row(connection, item)) for item in items]
+
+    def _events(self, connection: sqlite3.Connection, events: Iterable[int]) -> list[Event]:
+        query = _EVENT + "WHERE events.id = ?"
+        return [as_event(connection.execute(query, (e,)).fetchone()) for e in events]
+
+    def _class_number(self, connection: sqlite3.Connection, name: object) -> int:
+        name = checked_name(name)
+        query = "SELECT number FROM classes WHERE name = ?"
+        row = connection.execute(query, (name,)).fetchone()
+        if row is None:
+            names = [n for (n,) in connection.execute("SELECT name FROM classes ORDER BY number")]
+            shown = ", ".join(names[:40]) + (", ..." if len(names) > 40 else "")
+            raise LabellingError(
+                f"label {name!r}: no such class; expected one of {shown or '(none yet)'}, or add "
+                "the class first"
+            )
+        return row[0]
+
+    def condition(
+        self, connection: sqlite3.Connection, where: Filter | None
+    ) -> tuple[str, list[Any]]:
+        """Turn a filter into SQL over items, and its values."""
+        if where is None:
+            return "1", []
+        parts, values = ["1"], []
+        sources = {
+            "human": "items.label_source = 'human'",
+            "auto": "items.label_source = 'auto'",
+            "none": "items.label IS NULL",
+            "any": "items.label IS NOT NULL",
+            None: "1",
+        }
+        if where.source not in sources:
+            raise LabellingError(
+                f"source={where.source!r}: expected one of human, auto, none (without a label), any"
+            )
+        parts.append(sources[where.source])
+        for column in ("predicted", "label"):
+            if (name := getattr(where, column)) is not None:
+                parts.append(f"items.{column} = ?")
+                values.append(self._class_number(connection, name))
+        for bound, sign in (("low", ">="), ("high", "<=")):
+            if (value := getattr(where, bound)) is not None:
+                if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+                    raise LabellingError(f"{bound}={value!r}: expected a confidence from 0 to 1")
+                parts.append(f"items.confidence {sign} ?")
+                # no column holds more, and a whole number can be too large for a float
+                values.append(float(min(max(value, -1), 2)))
+        if where.by_prediction:
+            parts.append("(NOT items.audit OR items.label IS NOT NULL)")
+        return " AND ".join(parts), values
+
+
+def meta(connection: sqlite3.Connection, name: str, otherwise: str) -> str:
+    """Return one of the project's settings."""
+    row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+    return otherwise if row is None else row[0]
+
+
+def set_meta(connection: sqlite3.Connection, name: str, value: str) -> None:
+    """Write one of the project's settings."""
+    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+
+
+def checked_number(
+    value: object, what: str, low: int, high: int, error: type[LabellingError] = LabellingError
+) -> int:
+    """Return a whole number in its bounds, or raise."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise error(f"{what} {value!r}: expected a whole number")
+    if not low <= value <= high:
+        raise error(f"{what} {value}: expected {low} to {high}")
+    return int(value)
+
+
+def _cursor(after: object) -> tuple[float, int]:
+    try:
+        place, last = str(after).split(",")
+        place, last = float(place), int(last)
+        if abs(last) >= 2**63:
+            raise OverflowError("no picture has such a number")
+        return place, last
+    except (ValueError, OverflowError):
+        raise LabellingError(
+            f"after={after!r}: expected what the page before gave; start from the first page"
+        ) from None
+
+
+def as_item(row: sqlite3.Row) -> Item:
+    """Turn a row into an item, without the prediction where it must not be seen."""
+    hidden = bool(row["audit"]) and row["label"] is None
+    return Item(
+        id=row["id"],
+        sha256=row["sha256"],
+        name=row["name"],
+        width=row["width"],
+        height=row["height"],
+        source=row["source"],
+        added=row["added"],
+        audit=bool(row["audit"]),
+        label=row["label_name"],
+        label_source=row["label_source"],
+        predicted=None if hidden else row["predicted_name"],
+        confidence=None if hidden else row["confidence"],
+        skipped=row["skipped"],
+        person=row["person"],
+    )
+
+
+def as_event(row: sqlite3.Row) -> Event:
+    """Turn a row into an event."""
+    return Event(
+        id=row["id"],
+        item=row["item"],
+        kind=row["kind"],
+        label=row["label_name"],
+        replaced=row["replaced_name"],
+        person=row["person"],
+        model=row["model_sha256"],
+        when=shown_time(row["at"]),
+        predicted=row["predicted_name"],
+        confidence=row["confidence"],
+        threshold=row["threshold"],
+        hidden=bool(row["hidden"]),
+    )
+
+
+def as_model(row: sqlite3.Row) -> Model:
+    """Turn a row into a model."""
+    return Model(
+        sha256=row["sha256"],
+        classes=tuple(json.loads(row["classes"])),
+        n_trained=row["n_trained"],
+        when=shown_time(row["at"]),
+        path=row["path"],
+        certificate=json.loads(row["certificate"]),
+        audit=json.loads(row["audit"]),
+    )

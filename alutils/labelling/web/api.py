@@ -1,0 +1,112 @@
+"""What the pages' scripts ask for, in JSON, and the pictures."""
+
+from __future__ import annotations
+
+import io
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, Response, abort, current_app, request, send_file, session
+from PIL import Image
+from werkzeug.datastructures import FileStorage
+
+from alutils.labelling.web import pictures
+from alutils.labelling.web.pictures import PictureError
+
+if TYPE_CHECKING:
+    from alutils.labelling.web.app import Tool
+
+blueprint = Blueprint("api", __name__)
+
+SMALL = 256  # pixels a side of a small picture
+_YEAR_S = 365 * 86_400
+
+
+def tool() -> Tool:
+    """Return what the application works with."""
+    return current_app.extensions["labelling"]
+
+
+def person() -> str:
+    """Return who asks, or end with 401."""
+    name = session.get("person")
+    if not name:
+        abort(HTTPStatus.UNAUTHORIZED, "it is not known who you are; say so on the page /who")
+    return name
+
+
+@blueprint.post("/api/<action>")
+def act(action: str) -> dict[str, Any]:
+    """Do one of the queue's actions; see `alutils.labelling.model.desk`."""
+    if action not in tool().desk.actions:
+        abort(HTTPStatus.NOT_FOUND)
+    who = person()
+    return tool().desk.answer(action, who, request.get_json())
+
+
+@blueprint.get("/api/status")
+def status() -> dict[str, Any]:
+    """How far the labelling is; needs no name."""
+    return tool().desk.status()
+
+
+@blueprint.post("/api/pictures")
+def add() -> dict[str, Any]:
+    """Take in pictures; each is taken or refused by itself."""
+    person()
+    return {"pictures": [take(file) for file in sent_files("files")]}
+
+
+def sent_files(field: str) -> list[FileStorage]:
+    """Return the files of a form's field, or end with 400 if none was chosen."""
+    files = [file for file in request.files.getlist(field) if file.filename]
+    if not files:
+        abort(HTTPStatus.BAD_REQUEST, "no file was chosen; choose one or more pictures")
+    return files
+
+
+def take(file: FileStorage, source: str = "upload") -> dict[str, Any]:
+    """Decode a file and take it in as coming from this source; say what became of it."""
+    data = file.stream.read(pictures.MOST_BYTES + 1)
+    name = file.filename or ""
+    try:
+        with tool().decoders:
+            picture = pictures.decode(data, name)
+    except PictureError as error:
+        return {"name": error.name, "error": str(error)}
+    store = tool().store
+    known = store.known(picture.sha256)
+    item = store.add_picture(
+        picture.png, picture.sha256, picture.name, picture.width, picture.height, source
+    )
+    return {"name": picture.name, "id": item, "known": known is not None, "notes": picture.notes}
+
+
+@blueprint.get("/pictures/<int:item>")
+def picture(item: int) -> Response:
+    """Send a picture by its number; ``?small=1`` makes large ones smaller."""
+    path = tool().store.picture_path(item)
+    version = tool().store.item(item).sha256
+    if "small" in request.args:
+        content, etag = _small(path.read_bytes()), f"{version}-{SMALL}"
+    else:
+        content, etag = path, version
+    answer = send_file(content, mimetype="image/png", etag=etag, conditional=True)
+    # A number names the same picture for ever in one project, but another in the next.
+    is_named = request.args.get("v") == version[:16]
+    answer.headers["Cache-Control"] = (
+        f"private, max-age={_YEAR_S}, immutable" if is_named else "private, no-cache"
+    )
+    return answer
+
+
+def _small(png: bytes) -> io.BytesIO:
+    image = Image.open(io.BytesIO(png), formats=("PNG",))
+    if max(image.size) <= SMALL:
+        return io.BytesIO(png)
+    with tool().decoders:
+        image.thumbnail((SMALL, SMALL))
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    file.seek(0)
+    return file

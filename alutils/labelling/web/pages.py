@@ -1,0 +1,239 @@
+"""The pages that people see. They work without scripts where a form is enough."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import time
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    redirect,
+    render_template,
+    request,
+    send_file,
+    session,
+    url_for,
+)
+
+from alutils.labelling.store import export
+from alutils.labelling.store.names import checked_name
+from alutils.labelling.store.records import Item, LabellingError
+from alutils.labelling.store.store import Store
+from alutils.labelling.web.api import sent_files, take, tool
+from alutils.runs.notebook.headless import shown
+
+blueprint = Blueprint("pages", __name__)
+
+PERSON = 100  # characters, as in the store
+WAIT_S = 1.5  # for the model's answer to a picture that has just come
+_NAP_S = 0.05
+MOST_TRIES = 10  # of the page that waits for it, before it asks the person instead
+
+# A place in this tool. Browsers pass over tabs and line ends, and take a backslash for "/": then
+# another machine could follow on what looks like one "/".
+_PLACE = re.compile(r"/(?!/)[^\x00-\x1f\x7f\\]*")
+
+View = str | Response
+
+
+@blueprint.before_request
+def ask_who() -> Response | None:
+    """Ask for a name once; labels say whose they are."""
+    if request.endpoint == "pages.who" or session.get("person"):
+        return None
+    back = request.full_path.rstrip("?") if request.method == "GET" else "/"
+    return redirect(url_for("pages.who", next=back))
+
+
+@blueprint.app_context_processor
+def common() -> dict[str, Any]:
+    """Give every page what its frame shows."""
+    store = tool().store
+    return {
+        "person": session.get("person"),
+        "project": store.folder.resolve().name,
+        "project_id": store.project_id,
+    }
+
+
+@blueprint.route("/who", methods=["GET", "POST"])
+def who() -> View:
+    """Name oneself."""
+    back = request.values.get("next", "/")
+    if not _PLACE.fullmatch(back):
+        back = "/"  # to this tool and nowhere else
+    if request.method == "GET":
+        return render_template("who.html", next=back)
+    session["person"] = checked_name(request.form.get("name", ""), "name", PERSON)
+    session.permanent = True
+    return redirect(back)
+
+
+@blueprint.get("/")
+def queue() -> View:
+    """Show the queue."""
+    return render_template("queue.html")
+
+
+@blueprint.get("/review")
+def review() -> View:
+    """Show the grid, to check and mend."""
+    return render_template("review.html", classes=tool().store.classes())
+
+
+@blueprint.route("/add", methods=["GET", "POST"])
+def add() -> View:
+    """Upload many; see what became of the watched folder."""
+    results = [take(file) for file in sent_files("files")] if request.method == "POST" else []
+    status = tool().desk.status()
+    return render_template("add.html", results=results, watched=status.get("folder"))
+
+
+@blueprint.get("/export")
+def exports() -> View:
+    """Say where the labels are, and give them as files."""
+    progress = tool().store.progress()
+    classes = shown(tool().store.files.classes)
+    return render_template("export.html", progress=progress, classes=classes)
+
+
+@blueprint.get("/export/<kind>")
+def download(kind: str) -> Response:
+    """Send the labels as a file: ``csv``, ``jsonl`` or ``npz``."""
+    write = {"csv": export.write_csv, "jsonl": export.write_json_lines, "npz": _write_npz}.get(kind)
+    if write is None:
+        abort(HTTPStatus.NOT_FOUND)
+    folder = tempfile.TemporaryDirectory()
+    try:
+        path = Path(folder.name) / f"labels.{kind}"
+        write(tool().store, path)
+        answer = send_file(path, as_attachment=True, download_name=path.name)
+    except BaseException:
+        folder.cleanup()
+        raise
+    answer.call_on_close(folder.cleanup)
+    return answer
+
+
+def _write_npz(store: Store, path: Path) -> None:
+    size = request.args.get("size", "").strip().lower().replace("×", "x").replace(" ", "")
+    if size and not re.fullmatch(r"[1-9]\d{0,3}x[1-9]\d{0,3}", size):
+        raise LabellingError(f"size={size[:20]!r}: expected height x width in pixels, as 28x28")
+    height_width = tuple(int(side) for side in size.split("x")) if size else None
+    people = bool(request.args.get("people"))
+    export.write_dataset(
+        store,
+        path,
+        size=height_width,
+        keep=lambda item: not people or item.label_source == "human",
+    )
+
+
+# --- the report's flow: one picture ---------------------------------------------------------------
+
+
+@blueprint.route("/one", methods=["GET", "POST"])
+def one() -> View:
+    """Choose a picture, and see what it is."""
+    if request.method == "GET":
+        return _one_form()
+    taken = take(sent_files("file")[0], "single")
+    if "error" in taken:
+        return _one_form(taken["error"]), 422
+    if tool().store.item(taken["id"]).label is None:
+        tool().store.claim(session["person"], taken["id"])
+    item = _predicted(taken["id"])
+    _file_if_sure(item)
+    return redirect(url_for("pages.one_picture", item=item.id))
+
+
+@blueprint.get("/one/<int:item>")
+def one_picture(item: int) -> View:
+    """Show what the model says, where the picture is now, or a box to type its class."""
+    tries = request.args.get("tries", 0, type=int)
+    return _one_page(tool().store.item(item), tries=tries)
+
+
+@blueprint.post("/one/<int:item>")
+def one_label(item: int) -> View:
+    """Take the class that was typed, or the model's label back; else ask the model again."""
+    store, person = tool().store, session["person"]
+    if request.form.get("revoke"):
+        store.revoke(person, items=[item])
+        return redirect(url_for("pages.one_picture", item=item))
+    label = request.form.get("label")
+    if label is None:
+        _file_if_sure(_predicted(item))
+        tries = request.args.get("tries", 0, type=int) + 1
+        return redirect(url_for("pages.one_picture", item=item, tries=tries))
+    try:
+        label = checked_name(label)
+        if request.form.get("add"):
+            store.add_class(label)
+        if store.item(item).label is None:
+            store.label(person, item, label)
+        else:
+            store.relabel(person, [item], label)
+    except LabellingError as error:
+        new = label not in {c.name for c in store.classes()}
+        return _one_page(store.item(item), problem=str(error), typed=label, offer=new), 400
+    return redirect(url_for("pages.one_picture", item=item))
+
+
+def _one_form(problem: str | None = None) -> str:
+    return render_template("one.html", item=None, problem=problem, threshold=tool().threshold)
+
+
+def _one_page(item: Item, tries: int = MOST_TRIES, **more: Any) -> str:
+    store = tool().store
+    first = next((e for e in store.events(item.id) if e.kind in ("label", "auto")), None)
+    folder = next((c.folder for c in store.classes() if c.name == item.label), None)
+    return render_template(
+        "one.html",
+        item=item,
+        folder=folder,
+        path=shown(store.files.classes / folder) if folder else None,
+        waiting=tries < MOST_TRIES and _is_waited_for(item),
+        sure=_is_sure(item),
+        threshold=tool().threshold,
+        judged=first,
+        classes=store.classes(),
+        **more,
+    )
+
+
+def _is_sure(item: Item) -> bool:
+    return item.confidence is not None and item.confidence >= tool().threshold
+
+
+def _is_waited_for(item: Item) -> bool:
+    is_hidden = item.label is not None or item.audit or item.predicted is not None
+    return not is_hidden and tool().desk.loop is not None and tool().store.model() is not None
+
+
+def _predicted(item: int) -> Item:
+    """Return a picture as soon as the model has answered, or after a while without."""
+    end = time.monotonic() + WAIT_S
+    found = tool().store.item(item)
+    if _is_waited_for(found):
+        tool().desk.loop.poke()
+    while _is_waited_for(found) and time.monotonic() < end:
+        time.sleep(_NAP_S)
+        found = tool().store.item(item)
+    return found
+
+
+def _file_if_sure(item: Item) -> None:
+    """Put a picture into its class folder where the model is sure, as the report does.
+
+    It is an automatic label, at the threshold that the tool was started with: the model must not
+    learn from its own answers.
+    """
+    if item.label is None and _is_sure(item):
+        tool().store.auto_label_single(session["person"], item.id, tool().threshold)

@@ -1,0 +1,193 @@
+"""What keeps strangers out of the labelling tool, and their pages away from it.
+
+On loopback the tool answers this machine's own names only, so that a page elsewhere cannot reach it
+through a name that it makes point here (DNS rebinding). Bound wider, it also wants the token that
+is printed at start, once for each browser.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import os
+import secrets
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlencode
+
+from flask import Flask, Response, abort, redirect, request, session
+
+from alutils.base.errors import ParameterError
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+COOKIE = "alutils_labelling"  # and the beginning of the project's id
+PROJECT_HEADER = "X-Labelling-Project"  # which project a page's request is meant for
+_SECRET = "secret"  # file in FOLDER/labelling
+_SECRET_BYTES = 32
+
+_CONTENT_POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "img-src 'self' blob:",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+_HEADERS = {
+    "Content-Security-Policy": _CONTENT_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who may come in.
+
+    Attributes
+    ----------
+    hosts : names that the tool answers to, in small letters, without port
+    any_address : answer to any numerical address too: a name cannot be made to look like one
+    token : what a browser must show once; None on loopback
+    secret : signs cookies
+    """
+
+    hosts: tuple[str, ...]
+    any_address: bool
+    token: str | None
+    secret: bytes
+
+
+def access(host: str, secret: bytes, names: tuple[str, ...] = ()) -> Access:
+    """Decide who may come in by the address that is listened on.
+
+    Parameters
+    ----------
+    host
+        Address or name to listen on; ``0.0.0.0`` and ``::`` mean every address of the machine.
+    secret
+        As `project_secret` gives it.
+    names
+        More names that the tool is reached by, behind a proxy for example.
+
+    Raises
+    ------
+    ParameterError
+        If the host's name cannot be found.
+    """
+    names = tuple(name.lower() for name in names)
+    if is_loopback(host):
+        return Access((*LOOPBACK, *names), False, None, secret)
+    own = (socket.gethostname().lower(), socket.getfqdn().lower(), host.lower())
+    token = secrets.token_urlsafe(_SECRET_BYTES)
+    return Access(tuple(dict.fromkeys((*LOOPBACK, *own, *names))), True, token, secret)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether nobody but this machine can reach what listens there."""
+    try:
+        found = socket.getaddrinfo(host, None)
+    except OSError as error:
+        raise ParameterError(
+            "--host", host, f"no such address ({error.strerror})", "127.0.0.1 is the default"
+        ) from error
+    return all(ipaddress.ip_address(where[4][0].split("%")[0]).is_loopback for where in found)
+
+
+def project_secret(folder: Path) -> bytes:
+    """Return the key that signs a project's cookies, made at random at the first call.
+
+    It lies in ``FOLDER/labelling/secret``, readable by its owner alone, so that people stay signed
+    in when the tool is started again. A damaged one is replaced.
+    """
+    path = folder / _SECRET
+    try:
+        secret = path.read_bytes()
+    except FileNotFoundError:
+        secret = b""
+    if len(secret) == _SECRET_BYTES:
+        path.chmod(0o600)
+        return secret
+    secret = secrets.token_bytes(_SECRET_BYTES)
+    partial = path.with_name(f".{_SECRET}.{secrets.token_hex(8)}.tmp")
+    try:
+        # nobody else may open it in the moment between its making and a chmod
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(secret)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return secret
+
+
+def cookie_name(project: str) -> str:
+    """Return the name of a project's cookie, by its id.
+
+    Browsers send a cookie to all ports of a machine: with one name for all, each project would sign
+    out the one before.
+    """
+    return f"{COOKIE}_{project[:12]}"
+
+
+def protect(app: Flask, who: Access, project: str) -> None:
+    """Check Host and token before anything else, and put the security headers on every answer."""
+    app.secret_key = who.secret
+    app.config.update(
+        SESSION_COOKIE_NAME=cookie_name(project),
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Strict",
+    )
+
+    # A function of the app's own, put first: the check of CSRF tokens comes after it.
+    @app.before_request
+    def check() -> Response | None:
+        if not _host_is_ours(request.host, who):
+            abort(421, f"Host {request.host[:100]!r}: expected one of {', '.join(who.hosts)}")
+        if who.token is None or request.endpoint == "health":
+            return None
+        mark = hashlib.sha256(who.token.encode()).hexdigest()  # an older token's mark is void
+        if hmac.compare_digest(session.get("admitted", ""), mark):
+            return None
+        shown = request.args.get("token", "")
+        if not hmac.compare_digest(shown.encode(), who.token.encode()):
+            abort(401, "this browser is not known; open the link that was printed at the start")
+        session["admitted"] = mark
+        session.permanent = True
+        # the token goes from the address bar and the history
+        rest = {k: v for k, v in request.args.items() if k != "token"}
+        return redirect(request.path + (f"?{urlencode(rest)}" if rest else ""))
+
+    @app.after_request
+    def add_headers(response: Response) -> Response:
+        for name, value in _HEADERS.items():
+            response.headers.setdefault(name, value)
+        response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+
+def _host_is_ours(host: str, who: Access) -> bool:
+    name = host.strip().lower()
+    if name.startswith("["):
+        name = name[1:].split("]")[0]
+    elif ":" in name:
+        name = name.rsplit(":", 1)[0]
+    name = name.rstrip(".")
+    if name in who.hosts:
+        return True
+    if not who.any_address:
+        return False
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

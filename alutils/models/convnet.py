@@ -1,0 +1,419 @@
+"""A small convolutional network for few labels: distorted images, and the unlabelled ones, too.
+
+`ConvNet` is a classifier for the loop of `alutils.active.loops.pool`. It learns from the labelled
+images, distorted anew whenever they are shown (`alutils.data.augmentation`), and, where it is given
+unlabelled images, from its own confident answers on those: what it says of an image as it is
+becomes the label of a distorted copy. These pseudo-labels are decided again every few steps by the
+network as it then is, so none is ever final; only answers from ``tau`` on count; and every training
+starts anew from labels that people gave, so that a round's mistakes are not the next one's
+teachers.
+
+Source: pseudo-labels on distorted copies, Sohn et al. (2020), "FixMatch".
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from alutils.base import tensorflow
+from alutils.base.errors import ParameterError
+from alutils.data.augmentation import USUAL, Distortion, distort
+
+BATCH = 64
+LABELLED = 8
+"""Images a step; how many of them bear human labels while the unlabelled are learned from, and how
+many are of the prior after the first steps."""
+CHUNK = 25
+"""Steps between two looks at the unlabelled images."""
+LABELLED_FIRST = 0.2
+"""The share of the steps that come before the unlabelled images are first believed."""
+RATE, WARM_UP, DECAY = 3e-3, 0.05, 1e-3
+"""Highest learning rate; the share of the steps in which it rises to it, before it falls as a
+cosine to zero; decoupled weight decay (AdamW, Loshchilov and Hutter 2019)."""
+WIDTH = 16
+"""Maps of the first convolution, where nothing else is said."""
+DROPOUT = 0.3
+MEMORY = 0.95
+"""Of the means and variances that normalise when predicting, from step to step."""
+SEEN_AGAIN = 0.5
+"""Of the distortions in training, those of the copies that are looked at when predicting."""
+SCORED = 500
+"""Images a pass when predicting: what two cores' caches hold of the first layer's maps."""
+
+
+class ConvNet:
+    """Three convolutions, a softmax layer, trained on few labels and many images.
+
+    Parameters
+    ----------
+    n_classes : in all
+    unlabelled : (n_images, height, width) uint8, images to learn from without labels; labelled ones
+        may be among them. None: labelled images only
+    prior : (n_prior, height, width) uint8 and (n_prior,) int: images of another origin with their
+        classes, rendered characters for instance. Half of what is shown in the first
+        `LABELLED_FIRST` of the steps is drawn from them, later as many as `LABELLED`
+    seed : of the first weights, the batches and the distortions
+    members : networks, trained from different seeds, whose probabilities are averaged
+    steps : of the optimiser, in batches of `BATCH`
+    width : maps of the first convolution; the others have two and four times as many
+    tau : probability from which an answer on an unlabelled image is learned from
+    views : copies of an image, distorted by `SEEN_AGAIN` of ``distortion``, whose probabilities are
+        averaged with its own when predicting: ``1 + views`` times the work
+    distortion : of the images shown
+    progress : whether to show a bar
+
+    Raises
+    ------
+    ParameterError
+        For values that cannot be used.
+
+    Notes
+    -----
+    The same seed gives the same weights where TensorFlow has the same number of threads, and with
+    ``views`` the same probabilities for the same images in the same order: the copies are drawn
+    along the array. Who certifies probabilities keeps them.
+    """
+
+    def __init__(
+        self,
+        n_classes: int,
+        unlabelled: np.ndarray | None = None,
+        prior: tuple[np.ndarray, np.ndarray] | None = None,
+        *,
+        seed: int = 0,
+        members: int = 1,
+        steps: int = 2000,
+        width: int = WIDTH,
+        tau: float = 0.95,
+        views: int = 0,
+        distortion: Distortion = USUAL,
+        progress: bool = False,
+    ) -> None:
+        for name, value, least in (
+            ("n_classes", n_classes, 2),
+            ("members", members, 1),
+            ("steps", steps, 1),
+            ("width", width, 1),
+            ("views", views, 0),
+        ):
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+                raise ParameterError(name, value, f"expected a whole number, {least} or more")
+        if not 0 < tau <= 1:
+            raise ParameterError("tau", tau, "expected more than 0 and at most 1")
+        if unlabelled is not None:
+            _check_images("unlabelled", unlabelled)
+        if prior is not None:
+            _check_labelled("prior", *prior, n_classes)
+        self.n_classes, self.unlabelled, self.prior, self.seed = n_classes, unlabelled, prior, seed
+        self.members, self.steps, self.width = members, steps, width
+        self.tau, self.views = tau, views
+        self.distortion, self.progress = distortion, progress
+        self.weights: list[list[np.ndarray]] = []
+        """Of each member, in the order of the network's variables; empty before the training."""
+        self.believed: list[np.ndarray] = []
+        """(n_chunks,) of each member: the share of unlabelled images that its answers were learned
+        from, chunk by chunk."""
+
+    def fit(self, x: np.ndarray, y: np.ndarray) -> ConvNet:
+        """Train anew.
+
+        Parameters
+        ----------
+        x : (n, height, width) uint8
+        y : (n,) int
+
+        Raises
+        ------
+        ParameterError
+            For no images or images of another kind or size, and for labels that are no classes.
+        """
+        y = _check_labelled("x", x, y, self.n_classes)
+        others = {"unlabelled": self.unlabelled, "prior": self.prior and self.prior[0]}
+        for name, images in others.items():
+            if images is not None and images.shape[1:] != x.shape[1:]:
+                raise ParameterError(
+                    "x", x.shape[1:], f"expected the size of {name}, {images.shape[1:]}"
+                )
+        bar = tqdm(
+            total=self.members * self.steps,
+            desc=f"{len(x):,} labels",
+            unit="step",
+            disable=not self.progress,
+        )
+
+        networks = self._networks(x)
+
+        def member(number: int) -> tuple[list[np.ndarray], np.ndarray]:
+            rng = np.random.default_rng([self.seed, number])
+            believed = self._train(networks[number], x, y, rng, bar)
+            return networks[number].weights(), believed
+
+        # One network does not keep two cores busy, its steps are too small: two side by side do.
+        with bar, ThreadPoolExecutor(min(self.members, _cores())) as pool:
+            trained = list(pool.map(member, range(self.members)))
+        self.weights, self.believed = map(list, zip(*trained, strict=True))
+        return self
+
+    def _train(
+        self, network: _Network, x: np.ndarray, y: np.ndarray, rng: np.random.Generator, bar: tqdm
+    ) -> np.ndarray:
+        """Take the steps of one member; return the shares of the unlabelled that were believed."""
+        network.start(rng)
+        classes = np.eye(self.n_classes, dtype=np.float32)
+        parts = {"human": x, "unlabelled": self.unlabelled}
+        if self.prior is not None:
+            parts["prior"], prior_labels = self.prior
+        parts = {name: images for name, images in parts.items() if images is not None}
+        begins = dict(zip(parts, np.cumsum([0, *map(len, parts.values())]), strict=False))
+        images = np.concatenate(list(parts.values()))
+        waiting = {name: _Endless(len(part), rng) for name, part in parts.items()}
+
+        def draw(name: str, k: int, n: int) -> np.ndarray:
+            return waiting[name].take(k * n).reshape(k, n)
+
+        believed = []
+        for begin in range(0, self.steps, CHUNK):
+            k = min(CHUNK, self.steps - begin)
+            early = begin < LABELLED_FIRST * self.steps
+            n_prior = 0 if self.prior is None else BATCH // 2 if early else LABELLED
+            n_own = 0 if self.unlabelled is None or early else BATCH - LABELLED - n_prior
+            human = draw("human", k, BATCH - n_own - n_prior)
+            drawn = [(human, y[human], np.ones(human.shape, bool))]  # items, labels, which count
+            if n_own:
+                own = draw("unlabelled", k, n_own)
+                p = network.predict(self.unlabelled[own.ravel()])
+                sure = (p.max(axis=1) >= self.tau).reshape(own.shape)
+                believed.append(sure.mean())
+                drawn.append(
+                    (begins["unlabelled"] + own, p.argmax(axis=1).reshape(own.shape), sure)
+                )
+            if n_prior:
+                other = draw("prior", k, n_prior)
+                drawn.append((begins["prior"] + other, prior_labels[other], other >= 0))
+            items, labels, weight = (
+                np.concatenate(part, axis=1) for part in zip(*drawn, strict=True)
+            )
+            shown = distort(images, items.ravel(), rng, self.distortion)
+            network.train(
+                shown.reshape(k, BATCH, *x.shape[1:]),
+                classes[labels],
+                weight.astype(np.float32),
+                _rate((begin + np.arange(k)) / self.steps),
+            )
+            bar.update(k)
+        return np.array(believed)
+
+    def member_probabilities(self, x: np.ndarray) -> np.ndarray:
+        """Return (members, n, n_classes) float32: what each network says of (n, h, w) images."""
+        _check_images("x", x)
+        if not self.weights:
+            raise RuntimeError("ConvNet.fit comes first: the network has not been trained")
+        networks = self._networks(x)
+
+        def member(number: int) -> np.ndarray:
+            network = networks[number]
+            network.set(self.weights[number])
+            p = network.predict(x)
+            # Other copies for each member; the same ones whenever the same images are given.
+            rng = np.random.default_rng([self.seed, number, 1])
+            for _ in range(self.views):
+                for begin in range(0, len(x), SCORED):
+                    part = slice(begin, begin + SCORED)
+                    again = distort(x[part], np.arange(len(x[part])), rng, mild)
+                    p[part] += network.predict(again)
+            return p / (1 + self.views)
+
+        mild = self.distortion.times(SEEN_AGAIN)
+        with ThreadPoolExecutor(min(self.members, _cores())) as pool:
+            return np.stack(list(pool.map(member, range(self.members))))
+
+    def _networks(self, x: np.ndarray) -> list[_Network]:
+        size = x.shape[1:]
+        return [_network(self.n_classes, size, self.width, k) for k in range(self.members)]
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        """Return (n, n_classes) float32: probabilities of (n, height, width) uint8 images."""
+        return self.member_probabilities(x).mean(axis=0)
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Return (n,) int64, the likeliest classes."""
+        return self.predict_proba(x).argmax(axis=1)
+
+
+class _Endless:
+    """Items in a random order, and again in another, for as long as they are asked for."""
+
+    def __init__(self, n: int, rng: np.random.Generator) -> None:
+        self.n, self.rng, self.left = n, rng, np.empty(0, np.int64)
+
+    def take(self, n: int) -> np.ndarray:
+        parts = [self.left]
+        while sum(map(len, parts)) < n:
+            parts.append(self.rng.permutation(self.n))
+        items = np.concatenate(parts)
+        self.left = items[n:]
+        return items[:n]
+
+
+def _rate(done: np.ndarray) -> np.ndarray:
+    """Return the learning rate after these shares of the training."""
+    falling = 0.5 * (1 + np.cos(np.pi * (done - WARM_UP) / (1 - WARM_UP)))
+    return (RATE * np.where(done < WARM_UP, done / WARM_UP, falling)).astype(np.float32)
+
+
+def _check_images(name: str, images: Any) -> None:
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 3:
+        what = f"{getattr(images, 'dtype', type(images).__name__)} {np.shape(images)}"
+        raise ParameterError(name, what, "expected (n, height, width) uint8, grey images")
+    if min(images.shape[1:]) < 8:
+        raise ParameterError(name, images.shape[1:], "expected images of 8 x 8 pixels or more")
+
+
+def _check_labelled(name: str, x: Any, y: Any, n_classes: int) -> np.ndarray:
+    """Return the labels as an array, or say what is wrong with images or labels."""
+    _check_images(name, x)
+    y = np.asarray(y)
+    if not len(x) or y.shape != (len(x),):
+        raise ParameterError(
+            name, f"{len(x)} images, labels {y.shape}", "expected images and a label for each"
+        )
+    if not np.issubdtype(y.dtype, np.integer) or y.min() < 0 or y.max() >= n_classes:
+        worst = y.max() if y.max() >= n_classes else y.min()
+        raise ParameterError(name, worst, f"expected classes from 0 to {n_classes - 1}")
+    return y
+
+
+def _cores() -> int:
+    """Return how many cores this process may use, as TensorFlow was told."""
+    told = tensorflow.tensorflow().config.threading.get_intra_op_parallelism_threads()
+    return told or int(os.environ.get("TF_NUM_INTRAOP_THREADS", "0")) or os.cpu_count() or 1
+
+
+@functools.lru_cache(maxsize=8)  # compiling takes seconds; the weights are set from outside
+def _network(n_classes: int, size: tuple[int, int], width: int, member: int) -> _Network:
+    """Return a compiled network; each member has its own, so that they can run side by side."""
+    return _Network(n_classes, size, width)
+
+
+class _Network:
+    """The compiled network: one for each shape, whatever it is trained on."""
+
+    def __init__(self, n_classes: int, size: tuple[int, int], width: int) -> None:
+        tf = tensorflow.tensorflow()
+        import keras
+
+        layers = keras.layers
+        normalise = tf.compat.v1.nn.fused_batch_norm  # half the time of Keras' own layer on a CPU
+
+        class Normalisation(layers.Layer):
+            """Batch normalisation (Ioffe and Szegedy 2015)."""
+
+            def build(self, shape: Any) -> None:
+                maps = (shape[-1],)
+                self.gamma = self.add_weight(shape=maps, name="gamma")
+                self.beta = self.add_weight(shape=maps, name="beta")
+                self.mean = self.add_weight(shape=maps, trainable=False, name="mean")
+                self.variance = self.add_weight(shape=maps, trainable=False, name="variance")
+
+            def call(self, x: Any, training: bool = False) -> Any:
+                if not training:
+                    return normalise(
+                        x, self.gamma, self.beta, self.mean, self.variance, is_training=False
+                    )[0]
+                x, mean, variance = normalise(x, self.gamma, self.beta)
+                for kept, new in ((self.mean, mean), (self.variance, variance)):
+                    kept.assign(MEMORY * kept + (1 - MEMORY) * new)
+                return x
+
+        def convolution(maps: int, kernel: int, stride: int) -> list[Any]:
+            return [
+                layers.Conv2D(maps, kernel, strides=stride, padding="same", use_bias=False),
+                Normalisation(),
+                layers.ReLU(),
+            ]
+
+        # The first convolution halves the image at once: at full size it would take more time than
+        # all the others, and was measured to gain nothing.
+        model = keras.Sequential(
+            [
+                keras.Input((*size, 1)),
+                *convolution(width, 5, 2),
+                *convolution(2 * width, 3, 1),
+                layers.MaxPool2D(),
+                *convolution(4 * width, 3, 1),
+                layers.MaxPool2D(),
+                layers.Flatten(),
+                layers.Dense(n_classes),
+            ]
+        )
+        optimizer = keras.optimizers.AdamW(RATE, weight_decay=DECAY)
+        optimizer.build(model.trainable_variables)
+        body, last = keras.Sequential(model.layers[:-1]), model.layers[-1]
+
+        def step(x: Any, target: Any, weight: Any, rate: Any, seed: Any) -> None:
+            with tf.GradientTape() as tape:
+                x = body(x, training=True)
+                kept = tf.random.stateless_uniform(tf.shape(x), seed) >= DROPOUT
+                x = last(tf.where(kept, x / (1 - DROPOUT), 0.0))
+                loss = tf.reduce_mean(weight * tf.nn.softmax_cross_entropy_with_logits(target, x))
+            gradients = tape.gradient(loss, model.trainable_variables)
+            optimizer.learning_rate.assign(rate)
+            optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+
+        @tf.function(reduce_retracing=True)
+        def train(x: Any, target: Any, weight: Any, rate: Any, seed: Any) -> None:
+            for i in tf.range(tf.shape(x)[0]):
+                step(x[i], target[i], weight[i], rate[i], seed[i])
+
+        @tf.function(reduce_retracing=True)
+        def predict(x: Any) -> Any:
+            return tf.nn.softmax(model(x, training=False))
+
+        self.model, self.optimizer = model, optimizer
+        self._train, self._predict, self._tf = train, predict, tf
+        self.rng: np.random.Generator
+
+    def start(self, rng: np.random.Generator) -> None:
+        """Draw first weights (He et al. 2015), forget the optimiser's past."""
+        self.rng = rng
+        for variable in self.optimizer.variables:
+            variable.assign(np.zeros(variable.shape, variable.dtype))
+        for variable in self.model.variables:
+            shape = tuple(variable.shape)
+            if variable.name == "kernel":
+                spread = np.sqrt(2 / np.prod(shape[:-1]))
+                variable.assign(rng.normal(0, spread, shape).astype(np.float32))
+            elif variable.name in ("gamma", "variance"):
+                variable.assign(np.ones(shape, np.float32))
+            else:
+                variable.assign(np.zeros(shape, np.float32))
+
+    def weights(self) -> list[np.ndarray]:
+        return [variable.numpy() for variable in self.model.variables]
+
+    def set(self, weights: list[np.ndarray]) -> None:
+        for variable, value in zip(self.model.variables, weights, strict=True):
+            variable.assign(value)
+
+    def train(
+        self, x: np.ndarray, target: np.ndarray, weight: np.ndarray, rate: np.ndarray
+    ) -> None:
+        """Take a step for each of (n_steps, batch, height, width) batches."""
+        seed = self.rng.integers(0, 2**31, (len(x), 2), dtype=np.int32)
+        self._train(*map(self._tf.constant, (x[..., None], target, weight, rate, seed)))
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Return (n, n_classes) float32 for (n, height, width) uint8, or float32 from 0 to 1."""
+        out = np.empty((len(x), self.model.output_shape[1]), np.float32)
+        for begin in range(0, len(x), SCORED):
+            part = x[begin : begin + SCORED, ..., None]
+            if part.dtype == np.uint8:
+                part = part * np.float32(1 / 255)
+            out[begin : begin + SCORED] = self._predict(self._tf.constant(part)).numpy()
+        return out

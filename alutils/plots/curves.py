@@ -1,0 +1,207 @@
+"""Every figure of the notebooks: each function takes arrays or tables and gives a Figure.
+
+Colour never stands alone: arms differ by marker or position, too. Text is 9 points or more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from alutils.stats.intervals import Paired, percentile_of
+
+STYLE = {
+    **sns.axes_style("whitegrid"),
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.labelsize": 10,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.fontsize": 9,
+    "figure.dpi": 100,
+    "savefig.dpi": 100,
+}
+ARM_NAMES = {
+    "all": "all labels",
+    "random": "random",
+    "first": "first batch",
+    "active": "active",
+    "auto_at_once": "active, then auto-labelled at once",
+    "auto_confident_first": "active, then confident first",
+}
+COLOURS = dict(zip(ARM_NAMES, sns.color_palette("colorblind", len(ARM_NAMES)), strict=True))
+MARKERS = dict(zip(ARM_NAMES, "DsvoP^", strict=True))
+
+
+def _axes(rows: int = 1, columns: int = 1, size: tuple[float, float] = (7, 4), **options: object):
+    """Return a Figure with axes in the project's style, known to no global figure list."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=size, layout="constrained")
+        return figure, figure.subplots(rows, columns, **options)
+
+
+def digit(image: np.ndarray, title: str) -> Figure:
+    """Show one image (height, width)."""
+    figure, axes = _axes(size=(2.8, 3))
+    axes.imshow(image, cmap="gray_r")
+    axes.set_title(title)
+    axes.set_axis_off()
+    return figure
+
+
+def centroids(centres: np.ndarray, shares: pd.DataFrame) -> Figure:
+    """Show k-means centroids above the digits that each of them gathers.
+
+    Parameters
+    ----------
+    centres : (k, height, width) float
+    shares : (k, n_classes) what share of each class's images falls to each centroid, in per cent
+    """
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7.5, 5.4), layout="constrained")
+        grid = figure.add_gridspec(2, len(centres), height_ratios=(1, 4))
+        for k, centre in enumerate(centres):
+            axes = figure.add_subplot(grid[0, k])
+            axes.imshow(centre, cmap="gray_r")
+            axes.set_axis_off()
+        axes = figure.add_subplot(grid[1, :])
+        sns.heatmap(
+            shares.T, annot=True, fmt=".0f", cmap="Blues", cbar=False, ax=axes, linewidths=0.5
+        )
+        axes.set(
+            xlabel="centroid, as above", ylabel="digit", title="Where each digit's images go (%)"
+        )
+        axes.tick_params(axis="y", rotation=0)
+    return figure
+
+
+def confidence(curves: Mapping[str, np.ndarray]) -> Figure:
+    """Show the highest class probability of each unlabelled image, in rising order.
+
+    Parameters
+    ----------
+    curves : name to (n,) float, one panel each
+    """
+    figure, axes = _axes(1, len(curves), size=(3.7 * len(curves), 3.2), squeeze=False, sharey=True)
+    for panel, (name, values) in zip(axes[0], curves.items(), strict=True):
+        panel.plot(np.sort(values))
+        panel.set(title=name, xlabel="unlabelled images, least confident first", ylim=(0, 1.02))
+    axes[0, 0].set_ylabel("highest class probability")
+    return figure
+
+
+def distributions(
+    draws: Mapping[str, pd.DataFrame],
+    published: Mapping[str, float],
+    n_eval: int,
+    starred: str = "published",
+) -> Figure:
+    """Show where the published counts, or those of one run, stand among replicates.
+
+    Parameters
+    ----------
+    draws : name of the kind of replicates to a table with columns arm and n_right, a column each
+    published : arm to the count that is drawn as a star
+    n_eval : images counted on
+    starred : what the stars are; nothing was published for other digits than the article's
+    """
+    # The first batch is so far below the others that it gets an axis of its own.
+    groups = [[arm for arm in published if arm != "first"], ["first"]]
+    figure, axes = _axes(
+        2, len(draws), size=(4.8 * len(draws), 4.6), squeeze=False, sharey="row",
+        height_ratios=[len(group) for group in groups],
+    )  # fmt: skip
+    rng = np.random.default_rng(0)
+    for column, (name, table) in zip(axes.T, draws.items(), strict=True):
+        for panel, arms in zip(column, groups, strict=True):
+            for place, arm in enumerate(arms):
+                values = table.loc[table["arm"] == arm, "n_right"].to_numpy(float)
+                height = place + rng.uniform(-0.28, 0.28, len(values))
+                panel.plot(values, height, ".", color=COLOURS[arm], alpha=0.4, markersize=5)
+                panel.plot(np.mean(values), place, "|", color="black", markersize=24)
+                star = {"color": "black", "mfc": "gold", "markersize": 12, "zorder": 4}
+                panel.plot(published[arm], place, "*", **star)
+                panel.annotate(
+                    f"{percentile_of(published[arm], values):.1f}", (1.01, place),
+                    xycoords=("axes fraction", "data"), va="center", fontsize=9,
+                )  # fmt: skip
+            panel.set(yticks=range(len(arms)), ylim=(len(arms) - 0.5, -0.5))
+            panel.set_yticklabels([ARM_NAMES[arm] for arm in arms])
+        column[0].set_title(name)
+        column[-1].set_xlabel(f"right, of {n_eval}")
+    figure.supxlabel(
+        f"star: {starred};  bar: mean of the replicates;  right: percentile of the star",
+        fontsize=9,
+    )
+    return figure
+
+
+def learning_curves(
+    curves: Mapping[str, pd.DataFrame],
+    *,
+    scale: float = 1.0,
+    published: Mapping[int, float] | None = None,
+    starred: str = "published",
+    xlabel: str = "labels",
+    ylabel: str = "accuracy",
+    title: str = "",
+) -> Figure:
+    """Show accuracy against labels, with bands.
+
+    Parameters
+    ----------
+    curves : arm to a table with columns n (labels), middle, low and high; the band is left out
+        where low and high are
+    scale : what the values are divided by
+    published : labels to published value, drawn as stars
+    starred : what the stars are called
+    """
+    figure, axes = _axes(size=(7, 4))
+    for number, (arm, table) in enumerate(curves.items()):
+        x = table["n"].to_numpy()
+        (line,) = axes.plot(
+            x,
+            table["middle"] / scale,
+            marker=MARKERS.get(arm, "os^Dv"[number % 5]),
+            markevery=max(1, len(x) // 10),
+            label=ARM_NAMES.get(arm, arm),
+            color=COLOURS.get(arm),
+        )
+        if "low" in table:
+            low, high = table["low"] / scale, table["high"] / scale
+            axes.fill_between(x, low, high, alpha=0.2, color=line.get_color())
+    if published:
+        axes.plot(
+            list(published), list(published.values()), "*", color="black", mfc="gold",
+            markersize=13, label=starred, linestyle="none", zorder=5,
+        )  # fmt: skip
+    axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    axes.legend()
+    return figure
+
+
+def differences(comparisons: Mapping[str, Paired]) -> Figure:
+    """Show paired differences in points with their intervals, zero marked."""
+    figure, axes = _axes(size=(7, 0.75 * len(comparisons) + 1.2))
+    for place, result in enumerate(comparisons.values()):
+        low, high = 100 * (result.mean - result.low), 100 * (result.high - result.mean)
+        axes.errorbar(
+            100 * result.mean, place, xerr=[[low], [high]], fmt="o", capsize=4, color="C0"
+        )
+        axes.annotate(
+            f"{100 * result.mean:+.2f}", (100 * result.mean, place), (0, 8),
+            textcoords="offset points", ha="center", fontsize=9,
+        )  # fmt: skip
+    axes.axvline(0, color="black", linewidth=1)
+    axes.set(
+        yticks=range(len(comparisons)),
+        ylim=(len(comparisons) - 0.5, -0.6),
+        xlabel="difference in test accuracy, points (95% interval)",
+    )
+    axes.set_yticklabels(list(comparisons))
+    return figure

@@ -1,0 +1,356 @@
+"""Runs: one execution of a notebook, its folder, its table, its manifest.
+
+Inside a notebook::
+
+    run = runs.start("mnist", globals())   # checked parameters, a folder
+    run.record(rows)                       # rows of the results table
+    run.finish()                           # writes metrics.csv
+
+From outside, `alutils.runs.notebook.headless.execute` (``python -m alutils run``) runs a notebook
+by papermill. A run's folder is ``results/runs/<experiment>-<profile>-<hash of all parameters>``. It
+holds ``metrics.csv``, ``figures/``, ``parts/``, ``executed.ipynb`` and, written last,
+``manifest.json``: without it the run is not over, and the next run with the same parameters goes on
+in its folder.
+"""
+
+import io
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from alutils.base import files, manifest
+from alutils.base.errors import nearest
+from alutils.runs.notebook import folders
+from alutils.runs.notebook.parameters import check, code_of, from_namespace, read_parameters
+from alutils.stats import tables
+
+NOTEBOOKS = {
+    "mnist": "01_mnist_random_active_autolabel.ipynb",
+    "az_explore": "02_az_explore.ipynb",
+    "az": "03_az_vgg16_active_learning.ipynb",
+    "strategies": "04_query_strategies.ipynb",
+    "autolabel": "05_trustworthy_autolabelling.ipynb",
+}
+RUN_FOLDER = "ALUTILS_RUN_DIR"  # set by `headless.execute` for the notebook's kernel
+
+
+class RunError(RuntimeError):
+    """A run that cannot start, or that did not end well."""
+
+
+@dataclass
+class Run:
+    """One execution of one experiment's notebook; made by `start`.
+
+    Attributes
+    ----------
+    experiment, profile : str
+    id : str, the same for every run with the same parameters
+    folder : of this run; its name is the id, with ``-2`` and so on when it was run again
+    parameters : every parameter as used
+    code : hash of the notebook's code and the package
+    """
+
+    experiment: str
+    profile: str
+    id: str
+    folder: Path
+    parameters: dict[str, Any]
+    code: str
+    _state: dict[str, Any]  # what `describe` found: the manifest's beginning
+    _ordered: bool  # whether `headless.execute` runs the notebook, and writes the manifest
+    _lock: int | None = None
+    _tables: list[pd.DataFrame] = field(default_factory=list)
+    _notes: dict[str, Any] = field(default_factory=dict)
+    _began: float = field(default_factory=time.perf_counter)
+
+    def __repr__(self) -> str:  # shown in notebooks, so no folder of the machine
+        return f"Run({self.folder.name})"
+
+    @property
+    def parts(self) -> Path:
+        """The folder for checkpoints of these parameters and this very code; made if need be."""
+        folder = self.folder / "parts" / manifest.digest(self.id, self.code)[:12]
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def record(self, rows: pd.DataFrame | Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+        """Add rows to the results table.
+
+        Parameters
+        ----------
+        rows : in the long format of `alutils.stats.tables.COLUMNS`. ``run_id`` and ``experiment``
+        are
+            filled in; ``seed`` defaults to the parameter of that name (or 0), ``round`` and
+            ``n_auto`` to 0. Recording a key again (a cell run twice) replaces its row.
+
+        Returns
+        -------
+        the rows, complete
+
+        Raises
+        ------
+        TableError
+            See `alutils.stats.tables.tidy`; also for wall times, which `timing` takes: two runs
+            with the same parameters write the same table, byte for byte.
+        """
+        frame = pd.DataFrame(rows).drop(columns=["run_id", "experiment"], errors="ignore")
+        frame = tables.tidy(
+            frame,
+            run_id=self.id,
+            experiment=self.experiment,
+            seed=self.parameters.get("seed", 0),
+            round=0,
+            n_auto=0,
+        )
+        if (frame["metric"] == "wall_s").any():
+            raise tables.TableError("metric=wall_s: times differ from run to run; use run.timing")
+        self._tables.append(frame)
+        return frame
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """All rows recorded so far."""
+        if not self._tables:
+            return pd.DataFrame(columns=list(tables.COLUMNS))
+        together = pd.concat(self._tables, ignore_index=True)
+        return together.drop_duplicates(list(tables.KEY), keep="last")
+
+    def save_figure(self, figure: Any, name: str, alt: str, finding: str) -> "Figure":
+        """Save a matplotlib figure as ``figures/<name>.png`` and show it with its finding.
+
+        Parameters
+        ----------
+        figure : matplotlib.figure.Figure; it is closed, so that Jupyter does not show it twice
+        name : letters, digits, ``_`` and ``-``
+        alt : what the figure shows, for those who cannot see it
+        finding : what it says, in one line; set below it
+
+        Returns
+        -------
+        to be the last line of a cell: shows itself, alternative text included
+        """
+        if not re.fullmatch(r"[\w-]+", name):
+            raise ValueError(f"name={name}: a figure's name is letters, digits, _ and - only")
+        if not alt.strip() or not finding.strip() or "\n" in finding.strip():
+            raise ValueError(f"{name}: a figure needs a text alternative and a one-line finding")
+        from matplotlib import pyplot
+
+        folder = self.folder / "figures"
+        folder.mkdir(exist_ok=True)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", bbox_inches="tight")
+        pyplot.close(figure)
+        files.write_atomically(folder / f"{name}.png", buffer.getvalue())
+        texts = manifest.read_json(folder / "figures.json")
+        texts[name] = {"alt": alt.strip(), "finding": finding.strip()}
+        manifest.write_json(folder / "figures.json", dict(sorted(texts.items())))
+        return Figure(buffer.getvalue(), **texts[name])
+
+    def save_table(self, frame: pd.DataFrame, name: str) -> pd.DataFrame:
+        """Write a table of its own shape to ``tables/<name>.csv`` and return it.
+
+        What ``python -m alutils reference`` publishes from a full run as ``results/<name>.csv``.
+        """
+        if not re.fullmatch(r"[\w-]+", name):
+            raise ValueError(f"name={name}: a table's name is letters, digits, _ and - only")
+        folder = self.folder / "tables"
+        folder.mkdir(exist_ok=True)
+        text = frame.to_csv(index=False, lineterminator="\n")
+        files.write_atomically(folder / f"{name}.csv", text)
+        return frame
+
+    def checkpoint(self, name: str, key: Any, compute: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        """Return ``compute()``, or what it returned before this run was killed.
+
+        Parameters
+        ----------
+        name : letters, digits, ``_`` and ``-``; names the part's file
+        key : of JSON's types; everything besides the parameters and the code that the frame
+            depends on (a batch's number, the hash of a data file)
+        compute : makes a frame with a plain index; called only if no whole part is there
+
+        Returns
+        -------
+        the frame, with the same values and types bit for bit, computed or read back
+        """
+        if not re.fullmatch(r"[\w-]+", name):
+            raise ValueError(f"name={name}: a part's name is letters, digits, _ and - only")
+        path = self.parts / f"{name}-{manifest.digest(json.dumps(key))[:12]}.csv"
+        frame = tables.read_part(path, key)
+        if frame is not None:
+            self._note("parts_reused", self._notes.get("parts_reused", 0) + 1)
+            return frame
+        tables.write_part(path, key, compute())
+        return tables.read_part(path, key)
+
+    def add_input(self, name: str, sha256: str, provenance: str) -> None:
+        """Note data or weights in the manifest: SHA-256 of the content, and where it is from."""
+        inputs = self._notes.get("inputs", {})
+        self._note("inputs", inputs | {name: {"sha256": sha256, "provenance": provenance}})
+
+    def timing(self, name: str, seconds: float) -> None:
+        """Note a wall time in the manifest."""
+        self._note("timings_s", self._notes.get("timings_s", {}) | {name: round(seconds, 4)})
+
+    def finish(self) -> Path:
+        """Write metrics.csv and, in a session of one's own, the manifest; return the folder."""
+        table = self.table
+        if table.empty:
+            raise RunError(
+                f"{self.experiment}: nothing was recorded; call run.record before finish"
+            )
+        files.write_atomically(self.folder / "metrics.csv", tables.as_csv(table))
+        self._notes["seeds"] = sorted(int(seed) for seed in table["seed"].unique())
+        self._notes["peak_memory_mib"] = manifest.peak_memory_mib()
+        self._note("finished", True)
+        if not self._ordered:
+            write_manifest(self.folder, self._state, "complete", time.perf_counter() - self._began)
+            if self._lock is not None:
+                os.close(self._lock)
+                self._lock = None
+        return self.folder
+
+    def _note(self, name: str, value: Any) -> None:
+        """Keep the notes on disk too: a run that fails later still has them in its manifest."""
+        self._notes[name] = value
+        manifest.write_json(self.folder / folders.NOTES, self._notes)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A saved figure that shows itself in a notebook, its finding below it."""
+
+    png: bytes
+    alt: str
+    finding: str
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import Image, Markdown, display
+
+        display(Image(data=self.png, alt=self.alt))
+        display(Markdown(f"*{self.finding}*"))
+
+
+def start(experiment: str, namespace: dict[str, Any] | None = None) -> Run:
+    """Start the run of a notebook, from within it.
+
+    Parameters
+    ----------
+    experiment : one of `NOTEBOOKS`
+    namespace : the notebook's ``globals()``. Its parameters are checked and converted *in place*,
+        so that ``flag``, which papermill set to the text "false", is False from here on. None takes
+        the defaults.
+
+    Returns
+    -------
+    the `Run`; its folder is the one that ``python -m alutils run`` chose, else the one that the
+    environment variable ALUTILS_RUN_DIR names, else a new one in results/runs
+
+    Raises
+    ------
+    ParameterError
+        See `alutils.runs.notebook.parameters.from_namespace`.
+    """
+    root = files.repository_root()
+    notebook = notebook_path(experiment, root)
+    parameters = read_parameters(notebook)
+    values = check(parameters, {}) if namespace is None else from_namespace(parameters, namespace)
+    if namespace is not None:
+        namespace.update(values)
+    given = os.environ.get(RUN_FOLDER)
+    state = manifest.read_json(Path(given) / folders.ORDER) if given else {}
+    ordered, lock = bool(state), None
+    if ordered:
+        folder = Path(given)
+        if state["experiment"] != experiment or state["parameters"] != _plain(values):
+            raise RunError(
+                f"{experiment}: the notebook changed its experiment or parameters before "
+                "runs.start; only the parameters cell may set them"
+            )
+    else:
+        state = describe(experiment, "interactive", values, notebook, root)
+        if given:
+            folder = Path(given)
+            folder.mkdir(parents=True, exist_ok=True)
+            # A run is over when its manifest is there: an earlier run's would speak for this one.
+            for name in ("manifest.json", "metrics.csv"):
+                (folder / name).unlink(missing_ok=True)
+        else:
+            folder, lock = folders.claim(runs_folder(root), state["run_id"], own=True)
+            folders.clear(folder)
+    identity = state["profile"], state["run_id"], folder, values, state["code"]
+    return Run(experiment, *identity, state, ordered, lock)
+
+
+def describe(
+    experiment: str, profile: str, values: dict[str, Any], notebook: Path, root: Path
+) -> dict[str, Any]:
+    """Return what is known of a run before it starts: its id, parameters, code and environment."""
+    plain = _plain(values)
+    identity = manifest.digest(experiment, json.dumps(plain, sort_keys=True))
+    return {
+        "run_id": f"{experiment}-{profile}-{identity[:10]}",
+        "experiment": experiment,
+        "profile": profile,
+        "parameters": plain,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "code": manifest.code_hash(code_of(notebook)),
+        "git": manifest.git_state(root),
+        "packages": manifest.packages(),
+        "machine": manifest.machine(),
+    }
+
+
+def notebook_path(experiment: str, root: Path) -> Path:
+    """Return the notebook of an experiment, or raise RunError with the nearest name."""
+    if experiment not in NOTEBOOKS:
+        raise RunError(f"{experiment}: no such experiment; {nearest(experiment, NOTEBOOKS)}")
+    path = root / "notebooks" / NOTEBOOKS[experiment]
+    if not path.is_file():
+        raise RunError(
+            f"{experiment}: there is no notebooks/{path.name}; work in a clone of the repository, "
+            "or set ALUTILS_ROOT to one"
+        )
+    return path
+
+
+def runs_folder(root: Path) -> Path:
+    """Return the folder in which runs are kept unless another is asked for."""
+    return root / "results" / "runs"
+
+
+def write_manifest(
+    folder: Path,
+    state: Mapping[str, Any],
+    status: str,
+    seconds: float,
+    error: Mapping[str, Any] | None = None,
+) -> None:
+    """Write manifest.json from what was known at the start and the notebook's notes.
+
+    The last file of a run: its being there, whole, with the status ``complete`` is what says that
+    the run ended well; the other statuses are ``failed`` and ``interrupted``.
+    """
+    notes = manifest.read_json(folder / folders.NOTES)
+    notes.pop("finished", None)
+    content = {**state, **notes, "status": status, "wall_s": round(seconds, 2)}
+    if error:
+        content["error"] = dict(error)
+    given = state["parameters"].values()
+    content = manifest.without_paths(content, files.repository_root(), given)
+    manifest.write_json(folder / "manifest.json", content)
+    for name in (folders.NOTES, folders.ORDER):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters as JSON gives them back: tuples as lists."""
+    return json.loads(json.dumps(dict(values)))

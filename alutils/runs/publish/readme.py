@@ -1,0 +1,360 @@
+"""The README's tables and sentences, written from results/.
+
+The README holds them between marks, ``<!-- table: NAME -->`` and ``<!-- end -->``, with NAME one of
+`BLOCKS`; ``python -m alutils reference`` writes them anew, nobody by hand.
+"""
+
+import re
+
+import pandas as pd
+
+from alutils.base import manifest
+from alutils.base.files import repository_root
+from alutils.runs.notebook import runs
+from alutils.stats import compare
+
+
+def published_against_ours(experiment: str) -> str:
+    """Return the Markdown table of an experiment's published values beside ours."""
+    results = repository_root() / "results"
+    frame = compare.compare([results / f"{experiment}.csv"], results / "published.csv")
+    frame = frame[frame["published"].notna() & (frame["metric"] != "n_right")]
+    lines = ["| what | labels | published | ours | verdict |", "|---|---|---|---|---|"]
+    counts = compare.compare([results / f"{experiment}.csv"], results / "published.csv")
+    exact = counts[counts["metric"] == "n_right"].set_index(["protocol", "arm", "split"])
+    for row in frame.to_dict("records"):
+        count = exact["published"].get((row["protocol"], row["arm"], row["split"]))
+        verdict = row["verdict"]
+        ours = f"{row['mean']:.4f}"
+        if row["n"] > 1:
+            ours += f" [{row['low']:.4f}, {row['high']:.4f}], n = {row['n']}"
+        shown = f"{row['published']:.4f}"
+        if count is not None and pd.notna(count):
+            verdict = exact["verdict"][(row["protocol"], row["arm"], row["split"])]
+            shown += f" ({count:.0f} of {row['n_eval']:.0f})"
+            mean = exact["mean"][(row["protocol"], row["arm"], row["split"])]
+            ours += f" ({mean:.0f} of {row['n_eval']:.0f})"
+        what = f"{row['arm']}, {row['split']}" + (
+            "" if row["metric"] == "accuracy" else f", {row['metric']}"
+        )
+        lines.append(f"| {what} | {row['n_human']:g} | {shown} | {ours} | {verdict} |")
+    return "\n".join(lines)
+
+
+def percentiles() -> str:
+    """Return the Markdown table of where the article's counts stand among replicates."""
+    table = pd.read_csv(repository_root() / "results" / "mnist_percentiles.csv")
+    lines = [
+        "| replicates | arm | mean ± sd (of 400) | range | published | percentile |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row['replicates']} | {row['arm']} | {row['mean']:.1f} ± {row['sd']:.1f} | "
+        f"{row['lowest']:.0f}-{row['highest']:.0f} | {row['published']:.0f} | "
+        f"{row['percentile']:.1f} |"
+        for row in table.to_dict("records")
+    ]
+    return "\n".join(lines)
+
+
+def claims(name: str) -> str:
+    """Return the paired differences of a results table as a Markdown list of sentences."""
+    from alutils.stats.intervals import Paired
+
+    table = pd.read_csv(repository_root() / "results" / f"{name}.csv")
+    if "n_test" not in table:
+        raise runs.RunError(
+            f"results/{name}.csv does not say on how many images (n_test): an older run made it; "
+            "publish one of today's notebook"
+        )
+    fields = [field for field in Paired.__dataclass_fields__ if field in table]
+    return "\n".join(
+        f"- {Paired(**row[fields]).sentence(row['claim'], row['n_test'])}"
+        for _, row in table.iterrows()
+    )
+
+
+def worries() -> str:
+    """Return other classifiers' accuracies beside the report's head, as a Markdown table."""
+    results = repository_root() / "results"
+    table = pd.read_csv(results / "az_classifiers.csv")
+    rendered = compare.is_rendered(manifest.read_json(results / "az.manifest.json"))
+    kind = "rendered" if rendered else "real"
+    wide = table.pivot(index="classifier", columns="inputs", values="accuracy")
+    lines = [
+        f"| {table['n_human'].iloc[0]:,} {kind} letters labelled | {' | '.join(wide.columns)} |",
+        "|---" * (1 + len(wide.columns)) + "|",
+    ]
+    best = wide.loc[wide.max(axis=1).sort_values(ascending=False).index]
+    lines += [
+        f"| {name} | {' | '.join(f'{value:.1%}' for value in row)} |"
+        for name, row in best.iterrows()
+    ]
+    return "\n".join(lines)
+
+
+def claim() -> str:
+    """Return what the article's active learning is worth, in two sentences."""
+    results = repository_root() / "results"
+    stands = pd.read_csv(results / "mnist_percentiles.csv").query("arm == 'active'").iloc[0]
+    sound = pd.read_csv(results / "mnist_sound_differences.csv").iloc[0]
+    rows = compare.read_published(results / "published.csv")
+    accuracy = {
+        row["arm"]: float(row["value"])
+        for row in rows
+        if (row["experiment"], row["metric"]) == ("mnist", "accuracy")
+    }
+    gap = 100 * (accuracy["active"] - accuracy["random"])
+    return (
+        f"The article's {stands['published']:.0f} of 400 for active learning comes out exactly, "
+        f"and is a lucky draw: numerical noise of one millionth alone gives "
+        f"{stands['mean']:.0f} ± {stands['sd']:.0f}, and {stands['published']:.0f} stands at "
+        f"percentile {stands['percentile']:.1f} of that. In its table active learning beats random "
+        f"by {gap:.1f} points; soundly measured, by {100 * sound['mean']:.1f} "
+        f"({100 * sound['low']:.1f} to {100 * sound['high']:.1f})."
+    )
+
+
+def speed() -> str:
+    """Return the benchmarks as a Markdown table."""
+    table = pd.read_csv(repository_root() / "results" / "benchmarks.csv")
+    lines = ["| what | baseline | ours | ratio | asked |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {row['what']} | {row['baseline_s']:.3g} s | {row['ours_s']:.3g} s | "
+        f"{row['ratio']:.1f} | {format(row['bar'], 'g') if row['bar'] else ''} |"
+        for row in table.to_dict("records")
+    ]
+    return "\n".join(lines)
+
+
+def strategies() -> str:
+    """Return the query strategies' benchmark as a Markdown table: areas, labels needed, wins."""
+    from alutils.experiments.strategies import results as strategy_tables
+
+    table = pd.read_csv(repository_root() / "results" / "strategies_summary.csv")
+    protocols = list(table["protocol"].unique())
+    order = table.groupby("arm")["gain"].mean().sort_values(ascending=False).index
+    by = table.set_index(["protocol", "arm"])
+    lines = [
+        "| strategy | " + " | ".join(strategy_tables.TITLES[p] for p in protocols) + " | seconds |",
+        "|---" * (2 + len(protocols)) + "|",
+    ]
+    for arm in order:
+        cells = []
+        for protocol in protocols:
+            row = by.loc[(protocol, arm)]
+            if arm == strategy_tables.BASELINE:
+                cells.append(f"{100 * row['area']:.1f}%")
+            else:
+                wins = f"{row['win']:.0f}/{row['tie']:.0f}/{row['loss']:.0f}"
+                cells.append(f"{100 * row['gain']:+.1f} ({wins})")
+        took = table[table["arm"] == arm]["seconds"].mean()
+        lines.append(f"| {arm} | {' | '.join(cells)} | {took:.1f} |")
+    return "\n".join(lines)
+
+
+def no_better() -> str:
+    """Return which strategies do no better than random, in a sentence for each setting."""
+    from alutils.experiments.strategies import results as strategy_tables
+
+    table = pd.read_csv(repository_root() / "results" / "strategies_summary.csv")
+    best = pd.read_csv(repository_root() / "results" / "strategies_best.csv")
+    lines = []
+    for protocol, names in strategy_tables.no_better_than_random(table).items():
+        alike = best[best["protocol"] == protocol]
+        others = ", ".join(alike["arm"].iloc[1:]) or "none"
+        lines.append(
+            f"- {strategy_tables.TITLES[protocol]}: best is {alike['best'].iloc[0]} (not to be "
+            f"told from it: {others}); no better than random: {', '.join(names) or 'none'}."
+        )
+    return "\n".join(lines)
+
+
+def finding(figure: str) -> str:
+    """Return the finding of a figure in results/figures."""
+    texts = manifest.read_json(repository_root() / "results" / "figures" / "figures.json")
+    if figure not in texts:
+        raise runs.RunError(f"results/figures/figures.json holds no {figure}: publish it first")
+    return texts[figure]["finding"]
+
+
+def label_costs() -> str:
+    """Return what the sweeps of label costs came to, as a Markdown table."""
+    from alutils.experiments.label_costs import results as label_costs
+
+    table = pd.read_csv(repository_root() / "results" / "label_costs_summary.csv")
+    by = table.set_index(["protocol", "arm", "metric"]).sort_index()
+    lines = [
+        "| pool | asking and learning | labels trained on | accuracy on test images | labelled "
+        "automatically, certified | human labels for the whole pool, certified | certified, "
+        "broken |",
+        "|---|---|---|---|---|---|---|",
+    ]
+
+    def cell(row: pd.Series, text: str) -> str:
+        if not row["seeds"]:
+            return "none"
+        interval = "" if row["seeds"] < 2 else " ({low" + text + "} to {high" + text + "})"
+        return ("{mean" + text + "}" + interval).format(**row)
+
+    for protocol in label_costs.TITLES:
+        for arm in label_costs.ARMS:
+            if (protocol, arm, "accuracy") not in by.index:
+                continue
+            row = by.loc[(protocol, arm)]
+            coverage = (
+                cell(row.loc["auto_coverage"], ":.1%") if "auto_coverage" in row.index else ""
+            )
+            of, missing = row.loc["certified", "of"], row.loc["labels_to_certify"]
+            some = "" if missing["seeds"] == of else f", {missing['seeds']:.0f} of {of:.0f} seeds"
+            lines.append(
+                f"| {label_costs.TITLES[protocol]}, {label_costs.TARGETS[protocol]:.0%} "
+                f"| {label_costs.ARMS[arm]} ".replace("\n", " ")
+                + f"| {row.loc['n_human', 'mean']:,.0f} | {cell(row.loc['accuracy'], ':.2%')} "
+                f"| {coverage} | {cell(missing, ':,.0f')}{some} "
+                f"| {of * row.loc['certified', 'mean']:.0f} of {of:.0f}, "
+                f"{of * row.loc['broken', 'mean']:.0f} |"
+            )
+    return "\n".join(lines)
+
+
+def guarantee() -> str:
+    """Return how often rules for automatic labels break their promise, as a Markdown table."""
+    table = pd.read_csv(repository_root() / "results" / "guarantee.csv")
+    table = table[table["noise"] == "none"]
+    models = list(table["model"].unique())
+    lines = [
+        "| rule | " + " | ".join(f"{m}: broken, labelled" for m in models) + " |",
+        "|---" * (1 + len(models)) + "|",
+    ]
+    for rule in table["rule"].unique():
+        rows = table[table["rule"] == rule].set_index("model")
+        cells = [f"{rows.loc[m, 'broken']:.1%}, {rows.loc[m, 'coverage']:.0%}" for m in models]
+        lines.append(f"| {rule} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def reached() -> str:
+    """Return what was reached with how many labels, as a Markdown list."""
+    from alutils.experiments.label_costs import results as label_costs
+
+    results = repository_root() / "results"
+    table = pd.read_csv(results / "label_costs_summary.csv")
+    rounds = pd.read_csv(results / "label_costs_rounds.csv")
+    first = rounds.groupby(["protocol", "arm"])["n_human"]
+    lines = []
+
+    def what(protocol: str, arm: str) -> str:
+        return f"{label_costs.TITLES[protocol]}, {label_costs.ARMS[arm]}"
+
+    for row in table[table["metric"] == "labels_to_reach"].to_dict("records"):
+        goal = label_costs.published(row["protocol"])
+        if not row["seeds"]:
+            told = f"not reached in any of {row['of']} seeds"
+        elif row["most"] <= first.min()[(row["protocol"], row["arm"])]:
+            told = f"passed with the first {row['most']:,.0f} labels, in all {row['of']} seeds"
+        else:
+            told = (
+                f"reached with {row['mean']:,.0f} labels ({row['least']:,.0f} to "
+                f"{row['most']:,.0f}; {row['seeds']} of {row['of']} seeds, straight lines between "
+                "rounds)"
+            )
+        lines.append(f"- {what(row['protocol'], row['arm'])}: the published {goal:.2%} is {told}.")
+    by = table.set_index(["protocol", "arm", "metric"]).sort_index()
+    for row in table[table["metric"] == "labels_to_certify_uniform"].to_dict("records"):
+        ours, saved = (
+            by.loc[(row["protocol"], row["arm"], name)]
+            for name in ("labels_to_certify", "saved_by_weighting")
+        )
+        mean, least, most = (
+            f"{abs(saved[name]):,.0f} {'more' if saved[name] >= 0 else 'fewer'}"
+            for name in ("mean", "least", "most")
+        )
+        more = (
+            f"; where both accept, it takes {mean} labels ({least} to {most})"
+            if saved["seeds"]
+            else ""
+        )
+        lines.append(
+            f"- {what(row['protocol'], row['arm'])}: the audit that looks where the model is "
+            f"unsure accepts {ours['seeds']:.0f} of "
+            f"{ours['of']:.0f} seeds, a uniform one of the same models {row['seeds']:.0f}{more}."
+        )
+    for row in table[table["metric"] == "labels_expected"].to_dict("records"):
+        mine = by.loc[(row["protocol"], row["arm"])]
+        uniform = ""
+        if "labels_expected_uniform" in mine.index:
+            uniform = (
+                f"; a uniform one takes {mine.loc['labels_expected_uniform', 'mean']:,.0f}, and "
+                f"{mine.loc['accept_chance_uniform', 'mean']:.1%} accept"
+            )
+        lines.append(
+            f"- {what(row['protocol'], row['arm'])}: one audit is a matter of luck; over "
+            f"many draws for each seed's model it takes "
+            f"{row['mean']:,.0f} labels in all ({row['least']:,.0f} to {row['most']:,.0f} from "
+            f"seed to seed), those of refused ones included, and "
+            f"{mine.loc['accept_chance', 'mean']:.1%} of the audits accept{uniform}."
+        )
+    coverage = rounds[(rounds["metric"] == "auto_coverage") & (rounds["mean"] > 0)]
+    for (protocol, arm), rows in coverage.groupby(["protocol", "arm"], sort=False):
+        best = rows.loc[rows["mean"].idxmax()]
+        target = label_costs.TARGETS[protocol]
+        n_human = f"{best['n_human']:,.0f}"
+        lines.append(
+            f"- {what(protocol, arm)}: the largest share "
+            f"labelled automatically with a certificate for {target:.0%} is {best['mean']:.1%} of "
+            f"the pool ({best['least']:.1%} to {best['most']:.1%}), after {n_human} labels "
+            "to train on and the audit's."
+        )
+    return "\n".join(line.replace("\n", " ") for line in lines)
+
+
+def blocks() -> str:
+    """Return what VGG16's features are worth at each depth, as a Markdown table."""
+    table = pd.read_csv(repository_root() / "results" / "vgg16_blocks_summary.csv")
+    counts = sorted(table["n_human"].unique())
+    lines = [
+        "| features of | " + " | ".join(f"{n:,} random labels" for n in counts) + " |",
+        "|---" * (1 + len(counts)) + "|",
+    ]
+    for arm, rows in table.groupby("arm"):
+        by = rows.set_index("n_human")
+        cells = [
+            "{mean:.1%} ({low:.1%} to {high:.1%})".format(**by.loc[n, ["mean", "low", "high"]])
+            for n in counts
+        ]
+        lines.append(f"| {arm} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+BLOCKS = {
+    "blocks": blocks,
+    "reached": reached,
+    "noisy": lambda: finding("noisy_humans_guarantee"),
+    "saved": lambda: finding("label_costs_cost"),
+    "label_costs": label_costs,
+    "guarantee": guarantee,
+    "claim": claim,
+    "mnist": lambda: published_against_ours("mnist"),
+    "az": lambda: published_against_ours("az"),
+    "percentiles": percentiles,
+    "sound": lambda: claims("mnist_sound_differences"),
+    "az_claims": lambda: claims("az_differences"),
+    "az_classifiers": worries,
+    "strategies": strategies,
+    "no_better": no_better,
+    "speed": speed,
+}
+
+
+def refreshed(readme: str) -> str:
+    """Return the README's text with every table between marks written anew from results/."""
+
+    def fill(match: re.Match) -> str:
+        name = match["name"]
+        if name not in BLOCKS:
+            raise runs.RunError(f"README.md: table {name}: one of {', '.join(BLOCKS)}")
+        return f"<!-- table: {name} -->\n{BLOCKS[name]()}\n<!-- end -->"
+
+    pattern = r"<!-- table: (?P<name>\w+) -->\n.*?<!-- end -->"
+    return re.sub(pattern, fill, readme, flags=re.DOTALL)

@@ -1,0 +1,185 @@
+"""The long table that every experiment writes, and the parts that let a killed run go on."""
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from alutils.base.errors import nearest
+from alutils.base.files import write_atomically
+
+COLUMNS = (
+    "run_id", "experiment", "protocol", "arm", "seed", "round",
+    "n_human", "n_auto", "split", "metric", "value", "n_eval",
+)  # fmt: skip
+INTEGERS = ("seed", "round", "n_human", "n_auto", "n_eval")
+# One value each; a later record of the same key replaces the earlier one.
+KEY = ("experiment", "protocol", "arm", "seed", "round", "split", "metric")
+
+PROTOCOLS = (
+    "published", "sound", "better",
+    "noise", "draws",  # replicates of the published one: numerical noise; other draws of the data
+    "as_logged", "as_stated",  # the report's, by what its log and what its text say
+    "mnist_pixels", "mnist_vgg16", "letters_vgg16",  # settings of the strategies
+    "article", "mnist", "letters",  # settings of the label costs
+)  # fmt: skip
+SPLITS = ("test", "test_all", "validation", "pool", "audit")
+METRICS = (
+    "n_right", "accuracy", "balanced_accuracy", "precision_macro", "recall_macro", "f1_macro",
+    "mcc", "share_unsure", "share_human", "auto_coverage", "auto_precision", "auto_wrong",
+    "n_moved", "labels_to_reach", "wall_s",
+    "n_wrong",
+    "labels_to_certify", "labels_audit", "wrong_left", "labels_expected", "accept_chance",
+    "labels_to_certify_uniform", "labels_audit_uniform", "wrong_left_uniform",
+    "labels_expected_uniform", "accept_chance_uniform",
+    # `alutils.experiments.label_costs.noisy_humans`: wrong human labels, the search for them,
+    # audits at targets in per cent
+    "wrong_labels_first", "wrong_labels", "n_suspects", "n_suspects_wrong", "suspects_precision",
+    "suspects_recall", "human_answers", "certified_99", "auto_coverage_99", "broken_99",
+    "untrue_99", "certified_98", "auto_coverage_98", "broken_98", "untrue_98",
+)  # fmt: skip
+
+
+class TableError(ValueError):
+    """A table that is not in the long format, or a file that is no table."""
+
+
+def tidy(rows: pd.DataFrame | Sequence[Mapping[str, Any]], **defaults: Any) -> pd.DataFrame:
+    """Check rows in the long format and put them in its columns and types.
+
+    Parameters
+    ----------
+    rows : with the columns `COLUMNS`, or fewer where `defaults` has the rest
+    defaults : values of columns that the rows lack
+
+    Returns
+    -------
+    (n_rows, 12) frame: strings, int64 and, for ``value``, float64, NaN where undefined
+
+    Raises
+    ------
+    TableError
+        A column missing or unknown, a name that is not in the lists above, a count that is no
+        integer, an infinite value, a key twice.
+    """
+    table = pd.DataFrame(rows).reset_index(drop=True)
+    for column in table.columns:
+        if column not in COLUMNS:
+            raise TableError(f"{column}: no such column; {nearest(str(column), COLUMNS)}")
+    table = table.assign(**{name: v for name, v in defaults.items() if name not in table.columns})
+    missing = [column for column in COLUMNS if column not in table.columns]
+    if missing:
+        raise TableError(f"{', '.join(missing)}: column missing from the rows of a results table")
+    for column, known in (("protocol", PROTOCOLS), ("split", SPLITS), ("metric", METRICS)):
+        for name in table[column].unique():
+            if name not in known:
+                raise TableError(f"{column}={name}: no such {column}; {nearest(str(name), known)}")
+    for column in INTEGERS:
+        table[column] = _numbers(table, column)
+        if not (table[column] % 1 == 0).all():
+            raise TableError(f"{column}: expected whole numbers in every row")
+        if (table[column] < 0).any():
+            raise TableError(f"{column}={table[column].min()}: expected 0 or more")
+        table[column] = table[column].astype("int64")
+    table["value"] = _numbers(table, "value").astype("float64")
+    if table["value"].abs().eq(float("inf")).any():
+        raise TableError("value=inf: expected a finite number, or nan where it is undefined")
+    table = table[list(COLUMNS)].astype({c: str for c in COLUMNS if c not in (*INTEGERS, "value")})
+    twice = table[table.duplicated(list(KEY))]
+    if len(twice):
+        raise TableError(f"{dict(twice.iloc[0][list(KEY)])}: twice in the same rows")
+    return table
+
+
+def as_csv(table: pd.DataFrame) -> str:
+    """Return a results table as CSV: sorted by its key, floats to the last bit."""
+    return table.sort_values(list(KEY), kind="stable").to_csv(
+        index=False, lineterminator="\n", na_rep="nan"
+    )
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Read a results table.
+
+    Raises
+    ------
+    TableError
+        There is no such file, it is no CSV table, or it lacks a column or has a text for a number.
+    """
+    try:
+        table = pd.read_csv(path, dtype={"run_id": str, "arm": str, "value": str})
+    except FileNotFoundError:
+        raise TableError(f"{path}: no such file; name a run's folder or a results table") from None
+    except ValueError as error:  # pandas' own errors and wrong encodings are ValueErrors
+        raise TableError(f"{path}: not a table ({error}); expected CSV") from error
+    missing = [column for column in COLUMNS if column not in table.columns]
+    if missing:
+        raise TableError(
+            f"{path}: not a results table, it lacks {', '.join(missing)}; "
+            f"expected the columns {', '.join(COLUMNS)}"
+        )
+    for column in (*INTEGERS, "value"):
+        try:
+            table[column] = _numbers(table, column)
+        except TableError as error:
+            raise TableError(f"{path}: {error}") from None
+    return table[list(COLUMNS)]
+
+
+def write_part(path: Path, key: Any, frame: pd.DataFrame) -> None:
+    """Write a frame so that `read_part` can tell whether it is whole, and give it back exactly.
+
+    Raises
+    ------
+    TableError
+        The frame does not come back as it went: an index, mixed or nested values, missing strings.
+    """
+    body = frame.to_csv(index=False, lineterminator="\n", na_rep="nan").encode()
+    head = {
+        "key": key,
+        "types": {str(column): str(dtype) for column, dtype in frame.dtypes.items()},
+        "sha256": hashlib.sha256(body).hexdigest(),
+    }
+    line = f"# {json.dumps(head)}\n".encode()
+    try:
+        pd.testing.assert_frame_equal(_parse(head, body), frame, check_exact=True)
+    except (AssertionError, ValueError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise TableError(f"{path.name}: the part does not survive as CSV: {reason}") from error
+    write_atomically(path, line + body)
+
+
+def read_part(path: Path, key: Any) -> pd.DataFrame | None:
+    """Read back a part; None where there is none, it is damaged, or it is of another key."""
+    try:
+        line, _, body = path.read_bytes().partition(b"\n")
+        head = json.loads(line.removeprefix(b"# "))
+    except (FileNotFoundError, ValueError):
+        return None
+    whole = isinstance(head, dict) and head.get("sha256") == hashlib.sha256(body).hexdigest()
+    same = whole and head.get("key") == json.loads(json.dumps(key))  # a tuple comes back as a list
+    return _parse(head, body) if same else None
+
+
+def _parse(head: dict[str, Any], body: bytes) -> pd.DataFrame:
+    floats = [column for column, dtype in head["types"].items() if dtype.startswith("float")]
+    return pd.read_csv(
+        io.BytesIO(body),
+        dtype={column: dtype for column, dtype in head["types"].items() if column not in floats},
+        converters=dict.fromkeys(floats, float),  # exact, as pandas' own is not in every version
+        keep_default_na=False,
+        skip_blank_lines=False,
+    ).astype({column: head["types"][column] for column in floats})
+
+
+def _numbers(table: pd.DataFrame, column: str) -> pd.Series:
+    try:
+        if column == "value":  # Python's float() is exact, pandas' own not in every version
+            return table[column].map(float)
+        return pd.to_numeric(table[column])
+    except (ValueError, TypeError) as error:
+        raise TableError(f"{column}: expected a number in every row ({error})") from None
