@@ -26,7 +26,7 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the notebooks first: one file of many minutes, which at the end would run alone."""
-    items.sort(key=lambda item: not item.nodeid.startswith("tests/test_notebooks.py"))
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/integration/test_notebooks.py"))
 
 
 @pytest.fixture(scope="session")

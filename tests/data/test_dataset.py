@@ -195,7 +195,7 @@ def test_the_embedded_digits_are_found_from_any_working_directory(tmp_path):
 def test_the_root_is_found_from_inside_a_clone_when_the_package_lies_elsewhere(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(files, "__file__", str(tmp_path / "site" / "alutils" / "artefacts.py"))
+    monkeypatch.setattr(files, "__file__", str(tmp_path / "site" / "alutils" / "base" / "files.py"))
     monkeypatch.chdir(ROOT / "data")
     assert files.repository_root() == Path(os.path.realpath(ROOT))
     monkeypatch.chdir(tmp_path)

@@ -14,7 +14,7 @@ from scipy import stats
 from alutils.__main__ import main
 from alutils.stats import compare, tables
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = ROOT / "results" / "published.csv"
 ARTICLE = {"train_start": 0, "test_start": 0, "n_train": 4000, "n_test": 400}
 ARTICLE |= {"batch": 10, "budget": 400}

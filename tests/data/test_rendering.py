@@ -11,7 +11,7 @@ from alutils.data import glyphs, rendering
 from alutils.data.glyphs import LETTERS, pen_paths, smoothed, thinned
 from alutils.data.rendering import Hand, class_counts, render_letters, rendered_dataset
 
-REAL = Path(__file__).parents[1] / ".." / "shared" / "data" / "az_sample.npz"
+REAL = Path(__file__).parents[2] / ".." / "shared" / "data" / "az_sample.npz"
 needs_real_letters = pytest.mark.skipif(
     not REAL.is_file(), reason="the real letters for checking are not beside the repository"
 )

@@ -14,7 +14,7 @@ from alutils.guarantee.thresholds import THRESHOLDS, certify
 from benchmarks import guarantee
 from benchmarks.guarantee import LEVEL, LOOKS, MODELS, N_AUDIT, TARGET
 
-TABLE = Path(__file__).parents[1] / "results" / "guarantee.csv"
+TABLE = Path(__file__).parents[2] / "results" / "guarantee.csv"
 OURS = [rule for rule in guarantee.RULES if rule.startswith("certified")]
 PEEKING = "certified once, looked at 10 times"
 

@@ -271,7 +271,7 @@ def test_a_published_sweep_is_its_table_and_what_it_says(swept):
 
 
 def test_the_reference_tables_of_the_strategies_are_made_again_from_the_reference_curves():
-    results = Path(__file__).parents[1] / "results"
+    results = Path(__file__).parents[2] / "results"
     rows = tables.read(results / "strategies.csv")
     published = pd.read_csv(results / "strategies_summary.csv")
     seconds = published.set_index(["protocol", "arm"])["seconds"]
@@ -291,7 +291,7 @@ def test_the_reference_tables_of_the_strategies_are_made_again_from_the_referenc
 
 
 def test_the_grid_of_the_reference_benchmark_holds_every_strategy_setting_and_twenty_seeds():
-    grid = grids.read(Path(__file__).parents[1] / "notebooks" / "sweeps" / "strategies.yaml")
+    grid = grids.read(Path(__file__).parents[2] / "notebooks" / "sweeps" / "strategies.yaml")
     swept = [cell.parameters for cell in grid.cells]
     assert {cell["strategy"] for cell in swept} == set(registry.STRATEGIES)
     assert {cell["setting"] for cell in swept} == set(curves.SETTINGS)

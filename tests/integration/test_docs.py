@@ -11,7 +11,7 @@ from alutils.runs.notebook import runs
 from alutils.runs.publish import readme, reference
 from alutils.stats import compare, tables
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 

@@ -27,7 +27,7 @@ GRID = {
     "grid": {"shape": ["round", "square"], "data": ["a", "b"]},
     "seeds": 10,
 }
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 COMMAND = """if __name__ == "__main__":
     import sys
     from alutils import grids

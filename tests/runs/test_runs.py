@@ -595,7 +595,7 @@ def test_nothing_here_imports_tensorflow():
 
 
 def test_reproduce_runs_what_is_there_and_ends_with_compares_status(project, finished, capsys):
-    published = Path(__file__).resolve().parents[1] / "results" / "published.csv"
+    published = Path(__file__).resolve().parents[2] / "results" / "published.csv"
     (project / "results" / "published.csv").write_text(published.read_text())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(headless, "execute", lambda name, profile: finished[0])
@@ -617,7 +617,7 @@ def test_data_calls_the_function_of_the_name(monkeypatch, capsys, tmp_path):
 
 
 def test_a_closed_pipe_is_no_error(finished):
-    published = Path(__file__).resolve().parents[1] / "results" / "published.csv"
+    published = Path(__file__).resolve().parents[2] / "results" / "published.csv"
     compare = f"{sys.executable} -m alutils compare --published '{published}'"
     command = f"{compare} '{finished[0]}' | true"
     done = subprocess.run(command, shell=True, capture_output=True, text=True)
