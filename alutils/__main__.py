@@ -30,13 +30,14 @@ def add_run(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run a notebook; the last line of stdout is the run's folder."""
+    from alutils.base.files import display_path
     from alutils.runs.notebook import headless
 
     overrides = headless.read_yaml(options.file) if options.file else {}
     folder = headless.execute(options.name, options.profile, overrides | dict(options.parameter))
     if options.keep_outputs:
         headless.keep_outputs(options.name, folder)
-    print(headless.shown(folder))
+    print(display_path(folder))
     return 0
 
 
@@ -94,21 +95,21 @@ def add_data(commands: Any) -> None:
 def data(options: argparse.Namespace) -> int:
     """Fetch, make or convert a data set; the last line of stdout is where it is."""
     from alutils.base.errors import ParameterError
-    from alutils.runs.notebook.headless import shown
+    from alutils.base.files import display_path
 
     if options.table is not None and options.name != "az_png":
         raise ParameterError("--from", options.table, f"{options.name} is not made from a table")
-    print(shown(DATA[options.name](options)))
+    print(display_path(DATA[options.name](options)))
     return 0
 
 
 def _az(options: argparse.Namespace) -> Path:
     """Kaggle's handwritten letters, downloaded and kept in the cache."""
-    from alutils.data import dataset
+    from alutils.data import dataset, loading
 
     _refuse_out(options)
-    _print_counts(dataset.load("az", on_bad=options.on_bad).class_counts())
-    return dataset.az_path() if dataset.az_path().is_file() else dataset.artefacts.az_kaggle()
+    _print_counts(loading.load("az", on_bad=options.on_bad).class_counts())
+    return loading.az_path() if loading.az_path().is_file() else dataset.artefacts.az_kaggle()
 
 
 def _az_png(options: argparse.Namespace) -> Path:
@@ -137,20 +138,20 @@ def _mnist(options: argparse.Namespace) -> Path:
 
 def _mnist_article(options: argparse.Namespace) -> Path:
     """Make the article's 4,000 + 400 digits again: the repository's file, or OUT.npz."""
-    from alutils.data import dataset
+    from alutils.data import mnist
 
-    return dataset.make_mnist_article(options.out)
+    return mnist.make_mnist_article(options.out)
 
 
 def _rendered(options: argparse.Namespace) -> Path:
     """Letters rendered from handwriting fonts, kept in the cache or in OUT.npz."""
     from alutils.base import artefacts
     from alutils.base.errors import ParameterError
-    from alutils.data import dataset, npz
+    from alutils.data import loading, npz
 
     if options.seed < 0:
         raise ParameterError("--seed", options.seed, "expected 0 or more")
-    letters = dataset.load("rendered", seed=options.seed)
+    letters = loading.load("rendered", seed=options.seed)
     _print_counts(letters.class_counts())
     return npz.write_npz(letters, options.out) if options.out else artefacts.cache_folder()
 
@@ -187,7 +188,7 @@ def add_reproduce(commands: Any) -> None:
 
 def reproduce(options: argparse.Namespace) -> int:
     """Run the notebooks that are there, in their order, and print published against ours."""
-    from alutils.base.files import repository_root
+    from alutils.base.files import display_path, repository_root
     from alutils.runs.notebook import headless, runs
 
     root = repository_root()
@@ -199,7 +200,7 @@ def reproduce(options: argparse.Namespace) -> int:
     for number, name in enumerate(order, 1):
         print(f"[{number}/{len(order)}] {name}", flush=True)
         folders.append(headless.execute(name, options.profile))
-        print(headless.shown(folders[-1]), flush=True)
+        print(display_path(folders[-1]), flush=True)
     print()
     return main(["compare", "--only-published", *map(str, folders)])
 
@@ -220,11 +221,11 @@ def add_reference(commands: Any) -> None:
 
 def reference(options: argparse.Namespace) -> int:
     """Publish reference results; with no names and no runs, only renew the README's tables."""
-    from alutils.runs.notebook.headless import shown
+    from alutils.base.files import display_path
     from alutils.runs.publish import reference as references
 
     for path in references.run(options.names, options.run, options.stem, options.sweep):
-        print(shown(path))
+        print(display_path(path))
     return 0
 
 
@@ -252,7 +253,7 @@ def add_sweep(commands: Any) -> None:
 
 def sweep(options: argparse.Namespace) -> int:
     """Run a sweep; the last line of stdout is its folder. 1 where cells failed."""
-    from alutils.runs.notebook.headless import shown
+    from alutils.base.files import display_path
     from alutils.runs.sweeps import grids
     from alutils.runs.sweeps import sweep as sweeps
 
@@ -270,7 +271,7 @@ def sweep(options: argparse.Namespace) -> int:
         again = "their manifests tell more; --retry-failed runs them again"
         print(f"{len(done.failures)} of {done.n_cells} cells failed: {again}", file=sys.stderr)
     print(f"{done.n_cells} cells, {done.n_run} of them run now")
-    print(shown(done.folder))
+    print(display_path(done.folder))
     return 1 if done.failures else 0
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from alutils.active.strategies import uncertainty
-from alutils.data import dataset
+from alutils.data import mnist
 from alutils.models.convnet import BATCH, CHUNK, ConvNet
 from benchmarks.timing import Row, alternately, in_fresh_process
 
@@ -78,7 +78,7 @@ def _ours() -> float:
 
 def _round() -> dict[str, float]:
     """Return the seconds of a round over 60,000 digits, compiling included."""
-    train, _ = dataset.mnist()
+    train, _ = mnist.mnist()
     images = np.ascontiguousarray(train.images)
     labelled = np.random.default_rng(0).permutation(len(images))[:500]
     began = time.perf_counter()
@@ -92,7 +92,7 @@ def _round() -> dict[str, float]:
 
 
 def _images() -> tuple[np.ndarray, np.ndarray]:
-    train, _ = dataset.mnist_article()
+    train, _ = mnist.mnist_article()
     return np.ascontiguousarray(train.images[:2100]), train.labels[:2100]
 
 

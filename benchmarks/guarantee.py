@@ -23,7 +23,8 @@ from tqdm import tqdm
 from alutils.base import files, manifest
 from alutils.guarantee.anytime import log_evidence
 from alutils.guarantee.promises import most_audited
-from alutils.guarantee.thresholds import HIGHER, THRESHOLDS, lower_bound
+from alutils.guarantee.thresholds import HIGHER, THRESHOLDS
+from alutils.stats.intervals import lower_bound
 from benchmarks.timing import Began
 
 TARGET, LEVEL = 0.98, 0.95

@@ -33,7 +33,7 @@ import psutil
 from PIL import Image
 from tqdm import tqdm
 
-from alutils.data.dataset import load
+from alutils.data.loading import load
 from alutils.labelling.store.records import Model
 from alutils.labelling.store.store import Store
 from benchmarks.timing import Row, report, seconds

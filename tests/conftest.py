@@ -7,7 +7,7 @@ import hypothesis
 import numpy as np
 import pytest
 
-from alutils.data import dataset
+from alutils.data import dataset, mnist
 
 # A first call may compile, and the machine may be busy: no test is about how long an example takes,
 # or the making of one.
@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def digits():
     """Return the article's digits as (x, y, x_test, y_test)."""
-    train, test = dataset.mnist_article()
+    train, test = mnist.mnist_article()
     as_float = dataset.as_float
     return as_float(train.images), train.labels, as_float(test.images), test.labels
 

@@ -20,6 +20,7 @@ import numpy as np
 from alutils.active.oracles import check_count, check_share
 from alutils.active.strategies import uncertainty
 from alutils.base.errors import ParameterError
+from alutils.stats.intervals import lower_bound
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class TargetAccuracy:
             return
         if not 0 < self.level < 1:
             raise ParameterError("level", self.level, "expected a confidence between 0 and 1")
-        best = lower_bound(len(self.y), len(self.y), self.level)
+        best = lower_bound(len(self.y), 0, self.level)
         if best < self.target:
             raise ParameterError(
                 "target",
@@ -112,7 +113,7 @@ class TargetAccuracy:
         if self.level is None:
             reached, kind = n_right / n, "accuracy"
         else:
-            reached = lower_bound(n_right, n, self.level)
+            reached = lower_bound(n, n - n_right, self.level)
             kind = f"lower bound ({self.level}) of the accuracy"
         if reached < self.target:
             return None
@@ -255,13 +256,6 @@ def none_unsure(threshold: float) -> FewUnsure:
     Source: Zhu, Wang and Hovy (2008), "maximum uncertainty", with confidence for entropy.
     """
     return FewUnsure(threshold, share=0.0)
-
-
-def lower_bound(n_right: int, n: int, level: float) -> float:
-    """Return the one-sided Clopper-Pearson lower bound of a share, at a confidence level."""
-    from alutils.guarantee import thresholds
-
-    return thresholds.lower_bound(n, n - n_right, level)
 
 
 def kappa(a: np.ndarray, b: np.ndarray) -> float:

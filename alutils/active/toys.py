@@ -1,6 +1,6 @@
 """Pools in two dimensions, on which one can see what a query strategy asks for.
 
-Everything goes through the loop's own parts (`scenarios.by_strategy`, `estimators`), so that what a
+Everything goes through the loop's own parts (`pool.by_strategy`, `estimator`), so that what a
 picture shows is what a pool of images meets.
 """
 
@@ -14,6 +14,7 @@ import pandas as pd
 from scipy.spatial.distance import pdist, squareform
 
 from alutils.active.labels import LabelBook, Source
+from alutils.active.loops import members
 from alutils.active.loops.pool import PoolState, View, by_strategy
 from alutils.active.strategies import registry, uncertainty
 from alutils.base.errors import ParameterError
@@ -128,7 +129,7 @@ def ask(toy: Toy, name: str, batch: int, seed: int) -> np.ndarray:
     seen = view(toy, batch)
     query = by_strategy(
         name, np.random.default_rng(seed),
-        committee=estimator.committee(N_MEMBERS), retrained=estimator.retrained(),
+        committee=members.committee(N_MEMBERS), retrained=members.retrained(),
     )  # fmt: skip
     return seen.state.pool[query(seen).order[:batch]]
 
@@ -167,7 +168,7 @@ def utility(toy: Toy, name: str, points: np.ndarray, seed: int) -> np.ndarray | 
 
 def opinions(toy: Toy, points: np.ndarray, seed: int) -> np.ndarray:
     """Return a committee's (N_MEMBERS, n_points + n, N_CLASSES) probabilities of toy and points."""
-    return estimator.committee(N_MEMBERS)(view(toy, 1, points), np.random.default_rng(seed))
+    return members.committee(N_MEMBERS)(view(toy, 1, points), np.random.default_rng(seed))
 
 
 def panel(toy: Toy, name: str, batch: int, seed: int, side: int = 45) -> Panel:

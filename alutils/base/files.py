@@ -50,3 +50,9 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a whole file or nothing."""
     with atomic_file(path) as handle:
         handle.write(content.encode() if isinstance(content, str) else content)
+
+
+def display_path(path: Path) -> str:
+    """Return a path as it is best typed from here: relative where it lies below."""
+    resolved, here = path.resolve(), Path.cwd()
+    return str(resolved.relative_to(here)) if resolved.is_relative_to(here) else str(resolved)

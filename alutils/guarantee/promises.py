@@ -28,8 +28,8 @@ from alutils.guarantee.thresholds import (
     certify,
     fixed_sequence,
     labels_needed,
-    lower_bound,
 )
+from alutils.stats.intervals import lower_bound
 
 RULES = ("once", "anytime")
 PROMISES = ("auto", "above", "everything")

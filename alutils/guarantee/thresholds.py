@@ -30,7 +30,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from alutils.base.checks import check_count, check_fraction, check_keys, check_open_fraction
 from alutils.base.errors import ParameterError
@@ -42,6 +41,7 @@ from alutils.guarantee.audits import (
     draw_audit,
     reachable,
 )
+from alutils.stats.intervals import lower_bound
 
 __all__ = ["Certificate", "Tested", "certify", "draw_audit", "labels_needed", "lower_bound"]
 
@@ -215,33 +215,6 @@ class Certificate:
                 f"does not follow from its own tests, of which {passed or 'none'} passed",
                 "certify again",
             )
-
-
-def lower_bound(
-    n: int | np.ndarray, errors: int | np.ndarray, level: float = 0.95
-) -> float | np.ndarray:
-    """One-sided lower bound on a share of right labels, exact for any n.
-
-    Parameters
-    ----------
-    n, errors : labels checked and how many of them were wrong; integers or arrays of one shape
-    level : probability, at least, that the bound lies below the true share
-
-    Returns
-    -------
-    float or (...,) float in [0, 1]; 0 where nothing was checked
-
-    Source: Clopper and Pearson (1934). For a sample without replacement it is careful: the
-    hypergeometric distribution is the narrower one (Uhlmann 1966); see `wrong_at_most`.
-    """
-    check_open_fraction("level", level)
-    n, errors = np.asarray(n), np.asarray(errors)
-    if np.any(errors < 0) or np.any(errors > n):
-        raise ParameterError("errors", errors, f"expected from 0 to n={n}")
-    # SciPy's beta.ppf is this with many checks around it; forecasts ask hundreds of times.
-    right = np.where(errors < n, n - errors, 1.0)
-    bound = np.where(errors < n, special.betaincinv(right, errors + 1.0, 1 - level), 0.0)
-    return float(bound) if bound.ndim == 0 else bound
 
 
 def labels_needed(target: float, level: float = 0.95, errors: int = 0) -> int:

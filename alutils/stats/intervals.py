@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from alutils.base.checks import check_open_fraction
+from alutils.base.errors import ParameterError
+
 LEVEL = 0.95
 
 
@@ -113,6 +116,36 @@ def paired(ours: np.ndarray, base: np.ndarray, test_to_train: float = 0.0) -> Pa
         n=n,
         test_to_train=test_to_train,
     )
+
+
+def lower_bound(
+    n: int | np.ndarray, errors: int | np.ndarray, level: float = 0.95
+) -> float | np.ndarray:
+    """One-sided lower bound on a share of right labels, exact for any n.
+
+    Parameters
+    ----------
+    n, errors : labels checked and how many of them were wrong; integers or arrays of one shape
+    level : probability, at least, that the bound lies below the true share
+
+    Returns
+    -------
+    float or (...,) float in [0, 1]; 0 where nothing was checked
+
+    Source: Clopper and Pearson (1934). For a sample without replacement it is careful: the
+    hypergeometric distribution is the narrower one (Uhlmann 1966); see
+    `alutils.guarantee.promises.wrong_at_most`.
+    """
+    from scipy import special
+
+    check_open_fraction("level", level)
+    n, errors = np.asarray(n), np.asarray(errors)
+    if np.any(errors < 0) or np.any(errors > n):
+        raise ParameterError("errors", errors, f"expected from 0 to n={n}")
+    # SciPy's beta.ppf is this with many checks around it; forecasts ask hundreds of times.
+    right = np.where(errors < n, n - errors, 1.0)
+    bound = np.where(errors < n, special.betaincinv(right, errors + 1.0, 1 - level), 0.0)
+    return float(bound) if bound.ndim == 0 else bound
 
 
 def holm(p: np.ndarray, level: float = 1 - LEVEL) -> np.ndarray:

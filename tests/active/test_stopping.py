@@ -15,9 +15,9 @@ from alutils.active.stopping import (
     TargetAccuracy,
     any_of,
     kappa,
-    lower_bound,
     none_unsure,
 )
+from alutils.stats.intervals import lower_bound
 
 Y = np.random.default_rng(0).integers(0, 3, 1000)
 X = np.arange(1000)
@@ -84,7 +84,7 @@ def test_with_a_level_the_lower_bound_has_to_reach_the_target():
 def test_the_lower_bound_is_clopper_and_pearsons(n_right, n):
     # SciPy's two-sided interval at 90% has the one-sided 95% bound as its lower end.
     interval = stats.binomtest(n_right, n).proportion_ci(0.9, method="exact")
-    assert lower_bound(n_right, n, 0.95) == pytest.approx(interval.low, abs=1e-12)
+    assert lower_bound(n, n - n_right, 0.95) == pytest.approx(interval.low, abs=1e-12)
 
 
 def test_a_validation_set_that_can_never_show_the_target_is_refused():

@@ -11,9 +11,10 @@ import pytest
 
 from alutils.base import artefacts, files
 from alutils.data import dataset as datasets
+from alutils.data import mnist
 from alutils.data.dataset import Dataset, as_float
 
-ROOT = datasets.repository_root()
+ROOT = files.repository_root()
 SHARED_MNIST = ROOT.parent / "shared" / "data" / "mnist.npz"
 
 
@@ -125,7 +126,7 @@ def test_pixels_are_normalised_exactly_as_the_article_does():
 
 
 def test_the_embedded_digits_are_the_first_of_mnist():
-    train, test = datasets.mnist_article()
+    train, test = mnist.mnist_article()
     assert (len(train), len(test)) == (4000, 400)
     assert train.images.shape == (4000, 28, 28)
     assert hashlib.sha256(train.images).hexdigest() == (
@@ -138,17 +139,17 @@ def test_the_embedded_digits_are_the_first_of_mnist():
 
 def test_the_embedded_digits_are_a_slice_of_all_of_them(all_of_mnist, monkeypatch):
     monkeypatch.setattr(artefacts, "mnist", lambda: all_of_mnist)
-    for whole, part in zip(datasets.mnist(), datasets.mnist_article(), strict=True):
+    for whole, part in zip(mnist.mnist(), mnist.mnist_article(), strict=True):
         assert np.array_equal(whole.images[: len(part)], part.images)
         assert np.array_equal(whole.labels[: len(part)], part.labels)
-    assert [len(whole) for whole in datasets.mnist()] == [60_000, 10_000]
+    assert [len(whole) for whole in mnist.mnist()] == [60_000, 10_000]
 
 
 def test_the_embedded_file_is_made_again_to_the_byte(all_of_mnist, tmp_path):
-    made = datasets.make_mnist_article(tmp_path / "made.npz", all_of_mnist).read_bytes()
-    committed = datasets.article_path().read_bytes()
+    made = mnist.make_mnist_article(tmp_path / "made.npz", all_of_mnist).read_bytes()
+    committed = mnist.article_path().read_bytes()
     if "ng" in zlib.ZLIB_RUNTIME_VERSION:  # packs the same arrays into other bytes
-        assert datasets.ARTICLE.read(tmp_path / "made.npz", datasets.read_npz)
+        assert datasets.ARTICLE.read(tmp_path / "made.npz", mnist.read_npz)
     else:
         assert made == committed
     assert [path.name for path in tmp_path.iterdir()] == ["made.npz"]
@@ -157,35 +158,35 @@ def test_the_embedded_file_is_made_again_to_the_byte(all_of_mnist, tmp_path):
 def test_other_arrays_are_not_written_as_the_articles(all_of_mnist, tmp_path):
     swapped = all_of_mnist | {"x_train": all_of_mnist["x_train"][::-1]}
     with pytest.raises(ValueError, match=r"not MNIST: .*x_train has SHA-256"):
-        datasets.make_mnist_article(tmp_path / "made.npz", swapped)
+        mnist.make_mnist_article(tmp_path / "made.npz", swapped)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_readme_states_the_hashes_of_what_is_committed():
     stated = set(re.findall(r"\b[0-9a-f]{64}\b", (ROOT / "data" / "README.md").read_text("utf-8")))
-    with np.load(datasets.article_path()) as archive:
+    with np.load(mnist.article_path()) as archive:
         found = {hashlib.sha256(archive[name]).hexdigest() for name in archive.files}
-    found.add(hashlib.sha256(datasets.article_path().read_bytes()).hexdigest())
+    found.add(hashlib.sha256(mnist.article_path().read_bytes()).hexdigest())
     assert stated == found
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "missing"])
 def test_damaged_embedded_digits_are_an_error_that_says_what_to_do(tmp_path, monkeypatch, damage):
     bad = tmp_path / "mnist_article.npz"
-    content = bytearray(datasets.article_path().read_bytes())
+    content = bytearray(mnist.article_path().read_bytes())
     if damage == "cut":
         bad.write_bytes(content[: len(content) // 2])
     elif damage == "flipped":
         content[len(content) // 2] ^= 1
         bad.write_bytes(content)
-    monkeypatch.setattr(datasets, "article_path", lambda: bad)
+    monkeypatch.setattr(mnist, "article_path", lambda: bad)
     expected = FileNotFoundError if damage == "missing" else ValueError
     with pytest.raises(expected, match="make it again with `python -m alutils data mnist_article`"):
-        datasets.mnist_article()
+        mnist.mnist_article()
 
 
 def test_the_embedded_digits_are_found_from_any_working_directory(tmp_path):
-    code = "from alutils.data.dataset import mnist_article; print(len(mnist_article()[0]))"
+    code = "from alutils.data.mnist import mnist_article; print(len(mnist_article()[0]))"
     found = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300
     )
@@ -205,7 +206,7 @@ def test_the_root_is_found_from_inside_a_clone_when_the_package_lies_elsewhere(
 
 def test_data_sets_are_read_without_tensorflow():
     code = (
-        "import sys; from alutils import datasets; datasets.mnist_article();"
+        "import sys; from alutils import datasets; mnist.mnist_article();"
         "print(sorted({'tensorflow', 'keras', 'torch'} & set(sys.modules)))"
     )
     found = subprocess.run(

@@ -14,10 +14,11 @@ import pytest
 from PIL import Image
 
 from alutils.base.errors import BadInput
+from alutils.base.files import repository_root
 from alutils.base.manifest import read_json
 from alutils.data import csv_letters
 from alutils.data.csv_letters import COLUMNS, csv_chunks, read_csv
-from alutils.data.dataset import LETTERS, Dataset, repository_root
+from alutils.data.dataset import LETTERS, Dataset
 from alutils.data.folders import read_folder
 from alutils.data.npz import read_npz, write_npz
 from alutils.data.png import NOTE, csv_to_png

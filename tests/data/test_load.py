@@ -1,4 +1,4 @@
-"""`datasets.load`, and the command that fetches, makes and converts data sets."""
+"""`loading.load`, and the command that fetches, makes and converts data sets."""
 
 import os
 import subprocess
@@ -12,9 +12,11 @@ import pytest
 from alutils.__main__ import main
 from alutils.base import artefacts
 from alutils.base.errors import BadInput
-from alutils.data import dataset as datasets
+from alutils.base.files import repository_root
+from alutils.data import loading, mnist
 from alutils.data.csv_letters import read_csv
-from alutils.data.dataset import LETTERS, Dataset, load, repository_root
+from alutils.data.dataset import LETTERS, Dataset
+from alutils.data.loading import load
 from alutils.data.npz import read_npz, write_npz
 from benchmarks import made_up_csv
 
@@ -34,8 +36,8 @@ def table(tmp_path):
 
 @pytest.fixture
 def few_rendered(monkeypatch):
-    monkeypatch.setattr(datasets, "RENDERED_N", 300)
-    monkeypatch.setattr(datasets, "RENDERED_AT_LEAST", 4)
+    monkeypatch.setattr(loading, "RENDERED_N", 300)
+    monkeypatch.setattr(loading, "RENDERED_AT_LEAST", 4)
 
 
 def kaggle(monkeypatch, table) -> list:
@@ -51,7 +53,7 @@ def kaggle(monkeypatch, table) -> list:
 def test_the_rendered_default_is_uneven_with_the_real_sets_smallest_class():
     from alutils.data.rendering import class_counts
 
-    counts = class_counts(datasets.RENDERED_N, at_least=datasets.RENDERED_AT_LEAST)
+    counts = class_counts(loading.RENDERED_N, at_least=loading.RENDERED_AT_LEAST)
     assert counts.sum() == 41_600
     assert counts.min() == 1_120  # as in the real set
     assert round(0.7 * counts.sum()) == 26 * 1_120
@@ -68,15 +70,15 @@ def test_rendered_letters_follow_the_seed_and_say_what_they_are(few_rendered):
 
 def test_the_articles_digits_are_training_then_test_images():
     digits = load("mnist_article")
-    train, test = datasets.mnist_article()
+    train, test = mnist.mnist_article()
     assert (len(digits), digits.name, digits.provenance) == (4_400, "mnist_article", "mnist")
     assert np.array_equal(digits.images[4_000:], test.images)
     assert np.array_equal(digits.labels[:4_000], train.labels)
 
 
 def test_all_digits_are_training_then_test_images(monkeypatch):
-    train, test = datasets.mnist_article()
-    monkeypatch.setattr(datasets, "mnist", lambda: (train, test))
+    train, test = mnist.mnist_article()
+    monkeypatch.setattr(mnist, "mnist", lambda: (train, test))
     digits = load("mnist")
     assert digits.name == "mnist"
     assert np.array_equal(digits.labels, np.concatenate([train.labels, test.labels]))
@@ -84,7 +86,7 @@ def test_all_digits_are_training_then_test_images(monkeypatch):
 
 def test_kaggles_letters_are_read_once_and_then_from_the_cache(monkeypatch, table):
     calls = kaggle(monkeypatch, table)
-    monkeypatch.setattr(datasets, "AZ_ROWS", (300,))
+    monkeypatch.setattr(loading, "AZ_ROWS", (300,))
     letters = load("az")
     again = load("az")
     assert calls == [1]
@@ -95,9 +97,9 @@ def test_kaggles_letters_are_read_once_and_then_from_the_cache(monkeypatch, tabl
 
 def test_a_damaged_cache_is_made_again(monkeypatch, table, caplog):
     calls = kaggle(monkeypatch, table)
-    monkeypatch.setattr(datasets, "AZ_ROWS", (300,))
+    monkeypatch.setattr(loading, "AZ_ROWS", (300,))
     letters = load("az")
-    kept = datasets.az_path()
+    kept = loading.az_path()
     kept.write_bytes(kept.read_bytes()[:5_000])
     assert load("az").content_hash() == letters.content_hash()
     assert calls == [1, 1]
@@ -115,7 +117,7 @@ def test_a_download_that_lacks_letters_is_reported_and_not_kept(monkeypatch, tab
 def test_what_kaggles_table_lacks_is_not_kept_either(monkeypatch, table, cache, caplog):
     table.write_bytes(table.read_bytes() + b"1,2,3\n")
     kaggle(monkeypatch, table)
-    monkeypatch.setattr(datasets, "AZ_ROWS", (300,))
+    monkeypatch.setattr(loading, "AZ_ROWS", (300,))
     with pytest.raises(BadInput, match="line 301: 3 values"):
         load("az")
     assert len(load("az", on_bad="skip")) == 300
@@ -195,7 +197,7 @@ def test_an_unknown_choice_is_named_before_any_work():
 
 def test_data_az_downloads_and_tells_where(monkeypatch, table, cache, capsys):
     kaggle(monkeypatch, table)
-    monkeypatch.setattr(datasets, "AZ_ROWS", (300,))
+    monkeypatch.setattr(loading, "AZ_ROWS", (300,))
     assert main(["data", "az"]) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[-2].split() == ["all", "300"]
@@ -245,7 +247,7 @@ def test_help_tells_of_every_data_set(capsys):
     with pytest.raises(SystemExit):
         main(["data", "--help"])
     out = capsys.readouterr().out
-    for name in datasets.NAMES:
+    for name in loading.NAMES:
         assert f"\n  {name} " in out
     assert "az_png" in out and "--from CSV" in out and "--on-bad" in out
 
@@ -255,6 +257,6 @@ def test_loading_a_small_thing_imports_no_tensorflow(tmp_path):
     path = write_npz(dataset, tmp_path / "few.npz")
     code = (
         "import sys\nfrom alutils import datasets\n"
-        f"assert len(datasets.load({str(path)!r})) == 2\nassert 'tensorflow' not in sys.modules\n"
+        f"assert len(loading.load({str(path)!r})) == 2\nassert 'tensorflow' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, env=dict(os.environ))

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from alutils.base.errors import ParameterError
-from alutils.data import dataset
+from alutils.data import loading, mnist
 from alutils.experiments.label_costs import fewest_labels, results
 from alutils.experiments.label_costs.fewest_labels import ARMS, check, run
 from alutils.guarantee.plans import CERTIFIED, AuditPlan, plan_audit
@@ -30,15 +30,15 @@ OF_AN_AUDIT = (
 @pytest.fixture(autouse=True)
 def few_letters(monkeypatch):
     """Put the article's digits in the place of letters: they are in the repository."""
-    train, _ = dataset.mnist_article()
-    monkeypatch.setattr(dataset, "load", lambda spec: train.take(np.arange(1000)))
+    train, _ = mnist.mnist_article()
+    monkeypatch.setattr(loading, "load", lambda spec: train.take(np.arange(1000)))
 
 
 @pytest.fixture(scope="module")
 def rows():
     with pytest.MonkeyPatch.context() as patch:
-        train, _ = dataset.mnist_article()
-        patch.setattr(dataset, "load", lambda spec: train.take(np.arange(1000)))
+        train, _ = mnist.mnist_article()
+        patch.setattr(loading, "load", lambda spec: train.take(np.arange(1000)))
         return {arm: run(arm=arm, weighted=len(kinds) > 1, **TINY) for arm, kinds in KINDS.items()}
 
 

@@ -8,7 +8,7 @@ from scipy import stats
 from alutils.active.oracles import Costly, Noisy, Perfect
 from alutils.base import files
 from alutils.base.errors import ParameterError
-from alutils.data import dataset
+from alutils.data import mnist
 from alutils.experiments.label_costs import noisy_humans
 from alutils.experiments.label_costs.noisy_humans import ARMS, MEASURED, TARGETS, Model
 from alutils.guarantee.thresholds import THRESHOLDS, certify
@@ -171,7 +171,7 @@ def test_what_each_arm_asks_and_sees_is_what_chance_says():
 def few_digits():
     """Let cells draw from the article's digits: no download."""
     patch = pytest.MonkeyPatch()
-    article = dataset.mnist_article()
+    article = mnist.mnist_article()
     patch.setattr(noisy_humans, "digits", lambda: article)
     yield article
     patch.undo()

@@ -5,7 +5,7 @@ import pytest
 
 from alutils.base.errors import ParameterError
 from alutils.base.files import repository_root
-from alutils.data import dataset
+from alutils.data import dataset, mnist
 from alutils.experiments.article import procedure
 from alutils.models.softmax_exact import Rows, SoftmaxRegression
 from alutils.models.softmax_fast import SparseImages, SparseSoftmax
@@ -155,7 +155,7 @@ def test_a_slice_that_does_not_fit_is_refused_with_what_there_is(change, message
         "batch": 10, "budget": 400,
     }  # fmt: skip
     with pytest.raises(ParameterError) as error:
-        procedure.slices(*dataset.mnist_article(), **{**good, **change})
+        procedure.slices(*mnist.mnist_article(), **{**good, **change})
     assert message in str(error.value)
 
 
@@ -177,7 +177,7 @@ def test_a_loop_that_cannot_run_is_refused_before_any_work(digits, batch, budget
 
 
 def test_the_experiments_own_test_digits_come_first_and_all_are_there():
-    train, test = dataset.mnist_article()
+    train, test = mnist.mnist_article()
     cut = procedure.slices(
         train, test, train_start=0, test_start=200, n_train=300, n_test=150, batch=10, budget=20
     )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from alutils.base.errors import ParameterError
-from alutils.data import dataset
+from alutils.data import loading, mnist
 from alutils.experiments.strategies import vgg16_blocks
 from alutils.models import embeddings
 from alutils.stats import tables
@@ -13,9 +13,9 @@ from alutils.stats import tables
 @pytest.fixture(autouse=True)
 def digits(monkeypatch):
     """Put 500 of the article's digits in the place of letters, and pixels in that of features."""
-    train, _ = dataset.mnist_article()
+    train, _ = mnist.mnist_article()
     some = train.take(np.arange(500))
-    monkeypatch.setattr(dataset, "load", lambda spec: some)
+    monkeypatch.setattr(loading, "load", lambda spec: some)
     asked = []
 
     def features(images, *, layer, precision):

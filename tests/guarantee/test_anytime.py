@@ -20,7 +20,8 @@ from alutils.guarantee.anytime import (
     log_evidence_pool,
     spent_level,
 )
-from alutils.guarantee.thresholds import certify, labels_needed, lower_bound
+from alutils.guarantee.thresholds import certify, labels_needed
+from alutils.stats.intervals import lower_bound
 
 LOOKS = 800
 

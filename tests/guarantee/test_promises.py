@@ -17,7 +17,8 @@ from alutils.guarantee.promises import (
     most_audited,
     wrong_at_most,
 )
-from alutils.guarantee.thresholds import Certificate, certify, labels_needed, lower_bound
+from alutils.guarantee.thresholds import Certificate, certify, labels_needed
+from alutils.stats.intervals import lower_bound
 
 
 def chance_of_at_most(errors, population, wrong, n):

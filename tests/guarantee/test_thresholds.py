@@ -12,13 +12,8 @@ from scipy import stats
 from alutils.base.errors import ParameterError
 from alutils.guarantee import thresholds
 from alutils.guarantee.audits import check_thresholds, reachable
-from alutils.guarantee.thresholds import (
-    Certificate,
-    certify,
-    draw_audit,
-    labels_needed,
-    lower_bound,
-)
+from alutils.guarantee.thresholds import Certificate, certify, draw_audit, labels_needed
+from alutils.stats.intervals import lower_bound
 
 MODEL = {"model": "m1", "data": "d1"}
 

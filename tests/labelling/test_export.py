@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alutils.data import dataset
+from alutils.data import loading
 from alutils.labelling.store import export
 from alutils.labelling.store.records import LabellingError
 from alutils.labelling.store.store import Store
@@ -40,7 +40,7 @@ def project(tmp_path):
 
 def test_an_npz_is_read_back_with_every_picture_under_its_label(project, tmp_path):
     done = export.write_dataset(project, tmp_path / "out.npz")
-    back = dataset.load(tmp_path / "out.npz")
+    back = loading.load(tmp_path / "out.npz")
     assert done.n == len(back) == 8
     assert back.classes == ("A", "b/c", "Ω")
     assert back.provenance == "labelled"
@@ -50,7 +50,7 @@ def test_an_npz_is_read_back_with_every_picture_under_its_label(project, tmp_pat
 
 
 def test_class_folders_of_the_project_are_a_data_set_as_they_stand(project):
-    back = dataset.load(project.files.classes)
+    back = loading.load(project.files.classes)
     assert back.classes == ("A", "b_c", "Ω")
     for image, label in zip(back.images, back.labels, strict=True):
         assert label == image[0, 0] // 10 % 3
@@ -60,12 +60,12 @@ def test_a_class_that_lost_its_last_picture_does_not_stop_the_folders_from_being
     project.add_class("late")
     project.relabel("ann", [1], "late")
     project.relabel("ann", [1], "b/c")
-    assert dataset.load(project.files.classes).classes == ("A", "b_c", "Ω")
+    assert loading.load(project.files.classes).classes == ("A", "b_c", "Ω")
 
 
 def test_exported_class_folders_are_copies_and_are_never_mixed_with_others(project, tmp_path):
     done = export.write_folders(project, tmp_path / "copy")
-    back = dataset.load(tmp_path / "copy")
+    back = loading.load(tmp_path / "copy")
     assert done.n == len(back) == 8
     picture = next(done.path.glob("A/*.png"))
     assert picture.stat().st_nlink == 1
@@ -120,7 +120,7 @@ def test_pictures_of_another_size_are_left_out_and_said_so_or_resized(project, t
     assert without.n == 8
     assert "1 of 9 pictures are not 6 x 5" in without.note
     resized = export.write_dataset(project, tmp_path / "all.npz", size=(6, 5))
-    back = dataset.load(tmp_path / "all.npz")
+    back = loading.load(tmp_path / "all.npz")
     assert resized.n == len(back) == 9
     assert back.images.shape == (9, 6, 5, 3)
     assert back.images[-1, 0, 0].tolist() == [200, 0, 0]
@@ -129,7 +129,7 @@ def test_pictures_of_another_size_are_left_out_and_said_so_or_resized(project, t
 
 def test_only_some_labels_are_written_if_asked(project, tmp_path):
     done = export.write_dataset(project, tmp_path / "a.npz", keep=lambda item: item.label == "A")
-    assert set(dataset.load(done.path).labels.tolist()) == {0}
+    assert set(loading.load(done.path).labels.tolist()) == {0}
 
 
 def test_nothing_labelled_is_said(tmp_path):

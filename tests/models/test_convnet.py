@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from alutils.base.errors import ParameterError
-from alutils.data import dataset
+from alutils.data import mnist
 from alutils.models import convnet
 from alutils.models.convnet import ConvNet
 
 
 @pytest.fixture(scope="module")
 def digits():
-    return dataset.mnist_article()
+    return mnist.mnist_article()
 
 
 @pytest.fixture(scope="module")

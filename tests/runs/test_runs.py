@@ -606,10 +606,10 @@ def test_reproduce_runs_what_is_there_and_ends_with_compares_status(project, fin
 
 
 def test_data_calls_the_function_of_the_name(monkeypatch, capsys, tmp_path):
-    from alutils.data import dataset
+    from alutils.data import mnist
 
     written = []
-    monkeypatch.setattr(dataset, "make_mnist_article", lambda out: written.append(out) or out)
+    monkeypatch.setattr(mnist, "make_mnist_article", lambda out: written.append(out) or out)
     assert main(["data", "mnist_article", str(tmp_path / "a.npz")]) == 0
     assert written == [tmp_path / "a.npz"]
     assert main(["data", "mnist", "file.npz"]) == 2

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -19,14 +19,7 @@ from alutils.active.labels import LabelBook, Source
 from alutils.active.oracles import Oracle
 from alutils.active.stopping import Look, Rule
 from alutils.active.strategies import registry
-
-
-class Classifier(Protocol):
-    """What a loop asks of a classifier; ``x`` is whatever ``features[items]`` gives."""
-
-    def fit(self, x: Any, y: np.ndarray) -> Any: ...
-
-    def predict_proba(self, x: Any) -> np.ndarray: ...
+from alutils.models.classifier import Classifier
 
 
 @dataclass
@@ -299,7 +292,7 @@ def by_strategy(
     rng : of the strategy, the committee and the retrained models
     embed : takes the classifier and the loop's features, gives (n_items, n_features), what goes
         into the classifier's softmax layer; the loop's features themselves if None
-    committee : gives (n_members, n_items, n_classes); see `alutils.models.estimator`
+    committee : gives (n_members, n_items, n_classes); see `alutils.active.loops.members`
     retrained : gives what `registry.Context.retrained` is
 
     Raises
@@ -313,7 +306,7 @@ def by_strategy(
         if name in strategy.needs and given is None:
             raise ValueError(
                 f"strategy {strategy.name} needs {name}: give by_strategy({name}=...), as "
-                "alutils.models.estimator makes it."
+                "alutils.active.loops.members makes it."
             )
 
     def query(view: View) -> Ranking:

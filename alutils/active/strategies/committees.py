@@ -6,20 +6,13 @@ member gives. Scores take that array; builders make it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import numpy as np
 
 from alutils.active.strategies import uncertainty
-
-
-class Member(Protocol):
-    """What a builder asks of a classifier: this project's, scikit-learn's, others."""
-
-    def fit(self, x: Any, y: np.ndarray) -> Any: ...
-
-    def predict_proba(self, x: Any) -> np.ndarray: ...
+from alutils.models.classifier import Classifier, Make
 
 
 class TwoLayers(Protocol):
@@ -29,10 +22,6 @@ class TwoLayers(Protocol):
     b1: np.ndarray
     w2: np.ndarray
     b2: np.ndarray
-
-
-Make = Callable[[int], Member]
-"""Takes a seed, gives a classifier that has learned nothing yet."""
 
 
 def checked(committee: np.ndarray) -> np.ndarray:
@@ -267,7 +256,7 @@ def _check_labels(x: np.ndarray, y: np.ndarray, n_classes: int) -> None:
         raise ValueError(f"label {wrong}: expected 0 to {n_classes - 1} (n_classes={n_classes}).")
 
 
-def _fitted(member: Member, x: np.ndarray, y: np.ndarray, x_pool: Any, n_classes: int):
+def _fitted(member: Classifier, x: np.ndarray, y: np.ndarray, x_pool: Any, n_classes: int):
     """Train a member; return its (n_pool, n_classes) float32 probabilities.
 
     Classifiers of scikit-learn give columns only for the classes in ``classes_``; the others have

@@ -21,7 +21,7 @@ from alutils.active.oracles import Oracle, Perfect
 from alutils.active.strategies import uncertainty
 from alutils.base.checks import check_count, check_fraction, check_open_fraction
 from alutils.base.errors import ParameterError, nearest
-from alutils.data import dataset, rendering
+from alutils.data import dataset, loading, mnist, rendering
 from alutils.guarantee import pool as whole_pool
 from alutils.guarantee import promises
 from alutils.guarantee.audits import draw_audit
@@ -101,17 +101,17 @@ def source(setting: str, seed: int = 0, n_pool: int = 0, letters: str = "rendere
     setting : one of `SETTINGS`
     seed : of the letters' test part
     n_pool : items in the pool, the first of it; 0 for all
-    letters : data set of the letters, as `dataset.load` takes it
+    letters : data set of the letters, as `loading.load` takes it
     """
     if setting == "letters":
-        data = dataset.load(letters)
+        data = loading.load(letters)
         order = np.random.default_rng([seed, 9]).permutation(len(data))
         n_test = round(TEST_SHARE * len(data))
         pool, test = data.take(order[n_test:]), data.take(order[:n_test])
     else:
         pool, test = _digits()
         if setting == "article":
-            pool = dataset.mnist_article()[0]
+            pool = mnist.mnist_article()[0]
     n_pool = n_pool or len(pool)
     return Setting(
         np.ascontiguousarray(pool.images[:n_pool]), pool.labels[:n_pool],
@@ -121,7 +121,7 @@ def source(setting: str, seed: int = 0, n_pool: int = 0, letters: str = "rendere
 
 @functools.cache  # always the same bytes
 def _digits() -> tuple[dataset.Dataset, dataset.Dataset]:
-    return dataset.mnist()
+    return mnist.mnist()
 
 
 def check(

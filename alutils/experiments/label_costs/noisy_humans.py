@@ -33,13 +33,14 @@ from alutils.active.loops.pool import PoolState, by_score, check_loop, pool_base
 from alutils.active.oracles import Costly, Noisy, Oracle, Perfect, check_count, check_share
 from alutils.active.strategies import uncertainty
 from alutils.base.errors import ParameterError, nearest
-from alutils.data import dataset
+from alutils.data import mnist
 from alutils.data.dataset import Dataset
 from alutils.guarantee.audits import check_confidences, counts_above, draw_audit
 from alutils.guarantee.label_errors import find_label_errors, out_of_fold
-from alutils.guarantee.thresholds import THRESHOLDS, lower_bound
+from alutils.guarantee.thresholds import THRESHOLDS
 from alutils.models.convnet import ConvNet
 from alutils.stats import intervals
+from alutils.stats.intervals import lower_bound
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -105,7 +106,7 @@ def prepare() -> dict[str, str]:
 @functools.cache  # a process reads them once, not in every cell
 def digits() -> tuple[Dataset, Dataset]:
     """Return the training digits, of which pools are the first, and the test digits."""
-    return dataset.mnist()
+    return mnist.mnist()
 
 
 def run(

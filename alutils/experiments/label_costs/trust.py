@@ -25,8 +25,9 @@ from alutils.experiments.label_costs import fewest_labels
 from alutils.guarantee.audits import check_audit, draw_audit, reachable
 from alutils.guarantee.plans import CERTIFIED, plan_audit
 from alutils.guarantee.pool import allowed_errors
-from alutils.guarantee.thresholds import THRESHOLDS, labels_needed, lower_bound
+from alutils.guarantee.thresholds import THRESHOLDS, labels_needed
 from alutils.guarantee.weighted import plan_weighted_audit
+from alutils.stats.intervals import lower_bound
 
 RULES = {
     "fixed 0.6": "everything at or above 0.6, the report's threshold",

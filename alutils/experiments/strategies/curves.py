@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from alutils.active.loops import members
 from alutils.active.loops.pool import PoolState, by_strategy, check_loop, pool_based
 from alutils.active.oracles import Perfect
 from alutils.active.strategies import registry
 from alutils.base.errors import ParameterError, nearest
-from alutils.data import dataset
+from alutils.data import loading, mnist
 from alutils.data.dataset import as_float
 from alutils.models import embeddings, estimator
 
@@ -101,11 +102,11 @@ def source(setting: str, letters: str = "rendered") -> Source:
     Parameters
     ----------
     setting : one of ``SETTINGS``
-    letters : data set of the letters, as `dataset.load` takes it
+    letters : data set of the letters, as `loading.load` takes it
     """
     if setting != "letters_vgg16":
         return _digits(setting)
-    data = dataset.load(letters)
+    data = loading.load(letters)
     everything, none = np.arange(len(data.labels)), np.empty(0, np.int64)
     x = _features(data.images)
     return Source(x, data.labels, len(data.classes), everything, none, data.provenance)
@@ -113,7 +114,7 @@ def source(setting: str, letters: str = "rendered") -> Source:
 
 @functools.cache  # MNIST is always the same bytes: a process reads it once, not in every cell
 def _digits(setting: str) -> Source:
-    train, test = dataset.mnist()
+    train, test = mnist.mnist()
     n_test = DRAWN_FROM // 2
     images = np.concatenate([train.images[:DRAWN_FROM], test.images[:n_test]])
     labels = np.concatenate([train.labels[:DRAWN_FROM], test.labels[:n_test]])
@@ -176,8 +177,8 @@ def run(
         strategy,
         np.random.default_rng([seed, 1]),
         embed=None if plain is None else lambda *_: plain,
-        committee=estimator.committee(N_MEMBERS),
-        retrained=estimator.retrained(),
+        committee=members.committee(N_MEMBERS),
+        retrained=members.retrained(),
     )
     classifier = estimator.Estimator(origin.n_classes)
     rows = []

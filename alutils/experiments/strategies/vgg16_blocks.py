@@ -13,7 +13,7 @@ import pandas as pd
 
 from alutils.base.checks import check_count
 from alutils.base.errors import ParameterError, nearest
-from alutils.data import dataset
+from alutils.data import loading
 from alutils.experiments.label_costs.fewest_labels import TEST_SHARE
 from alutils.experiments.strategies import curves
 from alutils.models import embeddings, estimator
@@ -34,7 +34,7 @@ def check(
 
 def prepare(*, block: str = "block5", letters: str = "rendered", **others: Any) -> dict[str, str]:
     """Compute a block's features, once, before many runs share them; return the provenance."""
-    data = dataset.load(letters)
+    data = loading.load(letters)
     _features(data.images, block)
     return {"images": data.provenance}
 
@@ -49,7 +49,7 @@ def run(
     block : one of `BLOCKS`; its maps are averaged over the image
     n_labels : labels to train on
     seed : of the test part and the labels
-    letters : data set, as `dataset.load` takes it
+    letters : data set, as `loading.load` takes it
 
     Returns
     -------
@@ -61,7 +61,7 @@ def run(
         as `check`, and for more labels than there are
     """
     check(block=block, n_labels=n_labels, seed=seed)
-    data = dataset.load(letters)
+    data = loading.load(letters)
     order = np.random.default_rng([seed, 9]).permutation(len(data))
     n_test = round(TEST_SHARE * len(data))
     test, train = order[:n_test], order[n_test:][:n_labels]

@@ -21,12 +21,12 @@ from flask import (
     url_for,
 )
 
+from alutils.base.files import display_path
 from alutils.labelling.store import export
 from alutils.labelling.store.names import checked_name
 from alutils.labelling.store.records import Item, LabellingError
 from alutils.labelling.store.store import Store
 from alutils.labelling.web.api import sent_files, take, tool
-from alutils.runs.notebook.headless import shown
 
 blueprint = Blueprint("pages", __name__)
 
@@ -99,7 +99,7 @@ def add() -> View:
 def exports() -> View:
     """Say where the labels are, and give them as files."""
     progress = tool().store.progress()
-    classes = shown(tool().store.files.classes)
+    classes = display_path(tool().store.files.classes)
     return render_template("export.html", progress=progress, classes=classes)
 
 
@@ -198,7 +198,7 @@ def _one_page(item: Item, tries: int = MOST_TRIES, **more: Any) -> str:
         "one.html",
         item=item,
         folder=folder,
-        path=shown(store.files.classes / folder) if folder else None,
+        path=display_path(store.files.classes / folder) if folder else None,
         waiting=tries < MOST_TRIES and _is_waited_for(item),
         sure=_is_sure(item),
         threshold=tool().threshold,

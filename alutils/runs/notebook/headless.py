@@ -12,6 +12,7 @@ from typing import Any
 from alutils.base import files as paths
 from alutils.base import manifest
 from alutils.base.errors import ParameterError, nearest
+from alutils.base.files import display_path
 from alutils.runs.notebook import folders, runs
 from alutils.runs.notebook.parameters import Parameter, check, read_parameters
 
@@ -150,7 +151,7 @@ def _execute(notebook: Path, folder: Path, state: dict[str, Any], root: Path) ->
         raise cause
     if status == "failed":
         message = (error["message"].splitlines() or [""])[0]
-        place = f"code cell {error['cell']} of {shown(folder)}/executed.ipynb"
+        place = f"code cell {error['cell']} of {display_path(folder)}/executed.ipynb"
         raise runs.RunError(f"{error['name']}: {message} ({place})") from cause
 
 
@@ -229,9 +230,3 @@ def _tidy_notebook(notebook: Path, folder: Path, state: dict[str, Any], root: Pa
     content = manifest.without_paths(content, root, state["parameters"].values())
     text = json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True)
     paths.write_atomically(executed, text + "\n")
-
-
-def shown(path: Path) -> str:
-    """Return a path as it is best typed from here: relative where it lies below."""
-    resolved, here = path.resolve(), Path.cwd()
-    return str(resolved.relative_to(here)) if resolved.is_relative_to(here) else str(resolved)

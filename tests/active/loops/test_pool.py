@@ -8,6 +8,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from alutils.active import oracles, stopping
 from alutils.active.labels import Source
+from alutils.active.loops.members import committee, retrained
 from alutils.active.loops.pool import PoolState, Ranking, by_score, by_strategy, pool_based
 from alutils.active.strategies import registry, uncertainty
 from alutils.experiments.article import procedure
@@ -32,8 +33,8 @@ def loop(pool, strategy="margin", *, oracle=None, classifier=None, state=None, s
     query = by_strategy(
         strategy,
         np.random.default_rng(seed),
-        committee=estimator.committee(3),
-        retrained=estimator.retrained(n_evaluated=10, steps=2),
+        committee=committee(3),
+        retrained=retrained(n_evaluated=10, steps=2),
     )
     state = state or PoolState.start(len(x))
     classifier = classifier or Estimator(N_CLASSES)
@@ -181,7 +182,7 @@ def test_committees_learn_from_the_labels_that_the_model_learned_from(pool):
 
     def members(view, rng):
         assert len(view.trained_on) == sizes[-1]
-        return estimator.committee(3)(view, rng)
+        return committee(3)(view, rng)
 
     query = by_strategy("bald", np.random.default_rng(0), committee=members)
     rounds = list(
@@ -307,4 +308,4 @@ def test_any_classifier_of_scikit_learn_can_be_trained_with_one_more_label(pool,
 
 def test_a_committee_of_an_unknown_kind_is_refused():
     with pytest.raises(ValueError, match="kind=votes"):
-        estimator.committee(kind="votes")
+        committee(kind="votes")

@@ -1,0 +1,123 @@
+"""A data set by its name, or from a file or folder."""
+
+import difflib
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from alutils.base import artefacts
+from alutils.base.errors import BadInput
+from alutils.base.files import repository_root
+from alutils.data import csv_letters, folders, mnist, npz
+from alutils.data.dataset import Dataset
+from alutils.data.skips import Skips, check_choice
+
+_log = logging.getLogger("alutils")
+
+# The smallest class has 1,120 letters, as in the real set; 70% of all are as many letters as the
+# report's balanced pool holds, 26 times 1,120.
+RENDERED_N = 41_600
+RENDERED_AT_LEAST = 1_120
+AZ_ROWS = (372_450, 372_451)  # in the report, and with the row that pandas takes for a header
+
+NAMES = ("az", "mnist", "mnist_article", "rendered")
+
+
+def load(spec: str | Path, *, seed: int = 0, on_bad: str = "error") -> Dataset:
+    """Return a data set by its name or from a file or folder.
+
+    Parameters
+    ----------
+    spec
+        ``rendered``: 41,600 letters rendered from handwriting fonts, as uneven as real ones, 1,120
+        or more of each class. ``az``: Kaggle's handwritten letters. ``mnist``: all 70,000 digits,
+        the test digits last. ``mnist_article``: the 4,000 + 400 of the article. Else the path of a
+        CSV in the format of the Kaggle letters, of an npz file with ``images`` and ``labels``, or
+        of a folder of class folders; a relative one is looked for in the working directory, then
+        in the repository. ``./az`` is a path, ``az`` is not.
+    seed
+        Of the rendered letters.
+    on_bad
+        What to do with rows and files that cannot be used: ``error`` or ``skip``, which counts and
+        reports them. See `alutils.data.csv_letters.csv_chunks`, `alutils.data.folders.read_folder`,
+        which have more options.
+
+    Raises
+    ------
+    alutils.data.skips.BadInput
+        If there is no such name or file, or it holds something else.
+    alutils.base.artefacts.ArtefactError
+        If a download is needed and cannot be had.
+    """
+    check_choice("on_bad", on_bad)
+    if spec == "rendered":
+        from alutils.data.rendering import rendered_dataset
+
+        return rendered_dataset(RENDERED_N, seed, at_least=RENDERED_AT_LEAST)
+    if spec == "az":
+        return _az(on_bad)
+    if spec in ("mnist", "mnist_article"):
+        train, test = mnist.mnist() if spec == "mnist" else mnist.mnist_article()
+        images = np.concatenate([train.images, test.images])
+        labels = np.concatenate([train.labels, test.labels])
+        return replace(train, images=images, labels=labels, name=spec)
+    return _load_path(spec, on_bad)
+
+
+def _az(on_bad: str) -> Dataset:
+    kept = az_path()
+    if kept.is_file():
+        try:
+            return npz.read_npz(kept)
+        except BadInput as error:
+            _log.warning("%s in the cache is not used and made again: %s", kept.name, error)
+    table = artefacts.az_kaggle()
+    skips = Skips()
+    letters = csv_letters.read_csv(table, on_bad, provenance="kaggle", progress=True, report=skips)
+    letters = replace(letters, name="az")
+    if skips.total or len(letters) not in AZ_ROWS:
+        _log.warning("az: %d letters instead of %d; not kept", len(letters), AZ_ROWS[0])
+        return letters
+    try:
+        npz.write_npz(letters, kept)
+    except OSError as error:  # the letters are good all the same
+        _log.warning("%s could not be kept for the next time: %s", kept.name, error)
+    return letters
+
+
+def az_path() -> Path:
+    """Where Kaggle's letters are kept once they are read."""
+    return artefacts.cache_folder() / "az.npz"
+
+
+def _load_path(spec: str | Path, on_bad: str) -> Dataset:
+    path = _find(spec)
+    if path.is_dir():
+        return folders.read_folder(path, on_bad, progress=True)
+    if path.suffix.lower() == ".csv":
+        return csv_letters.read_csv(path, on_bad, progress=True)
+    if path.suffix.lower() == ".npz":
+        return npz.read_npz(path)
+    raise BadInput(
+        f"{spec}: a {path.suffix or 'file without suffix'} is not read; expected .csv, .npz or a "
+        "folder of class folders (unpack an archive first)"
+    )
+
+
+def _find(spec: str | Path) -> Path:
+    """Return the path that is meant, or raise an error that says where it was looked for."""
+    if not isinstance(spec, str | Path) or not str(spec).strip():
+        raise BadInput(f"data={spec!r}: expected {', '.join(NAMES)} or a path")
+    path = Path(spec).expanduser()
+    places = list(dict.fromkeys((Path.cwd() / path, repository_root() / path)))
+    for place in places:
+        if place.exists():
+            return place
+    near = difflib.get_close_matches(str(spec).lower(), NAMES, 1)
+    raise BadInput(
+        f"data={str(spec)!r}: no such name ({', '.join(NAMES)}) and no such file or folder; looked "
+        f"for {' and '.join(map(str, places))}"
+        + (f"; did you mean {near[0]}?" if near else "; check the spelling, or give a whole path")
+    )
