@@ -12,7 +12,7 @@ import argparse
 import math
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,19 +21,24 @@ from scipy import stats
 from tqdm import tqdm
 
 from alutils.base import files, manifest
-from alutils.guarantee.anytime import log_evidence
-from alutils.guarantee.promises import most_audited
-from alutils.guarantee.thresholds import HIGHER, THRESHOLDS
-from alutils.stats.intervals import lower_bound
+from alutils.guarantee import simulation
+from alutils.guarantee.audits import counts_above
+from alutils.guarantee.certificates import last_passed
+from alutils.guarantee.simulation import Audits, Rule, Truth, certified, fixed, lowest_right
+from alutils.guarantee.thresholds import THRESHOLDS, passes_in_pool
 from benchmarks.timing import Began
 
 TARGET, LEVEL = 0.98, 0.95
 N_AUDIT, N_POOL = 1000, 5000
 LOOKS = 10
-RESCUE = 0.1
+RESCUE, HIGHER = 0.1, (0.999, 0.998, 0.995)
+"""Share of the risk kept for higher thresholds, which are tested with it where the list's first
+fails."""
 CLASSES = 26
 FINE = 200_001
-"""Points at which the true precision of a model is reckoned."""
+"""Points at which the true precision of a model is computed."""
+SMOKE = 3
+"""Audits of each model in a trial that writes nothing."""
 
 MAPIE_LIST = np.round(np.arange(99, -1, -1) / 100, 2)
 """MAPIE's own default list, turned round: its fixed sequence has to begin with what is easiest."""
@@ -58,12 +63,10 @@ class ErrorModel:
         confidence = confidences(rng.random(n))
         return confidence, rng.random(n) < self.right(confidence)
 
-    def truth(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return rising confidences, and the share and the precision of the items from each on."""
+    def truth(self) -> Truth:
+        """Return what is true of all items that the model could be given."""
         confidence = confidences((np.arange(FINE) + 0.5) / FINE)
-        above = np.arange(FINE, 0, -1)
-        precision = np.cumsum(self.right(confidence)[::-1])[::-1] / above
-        return confidence, above / FINE, precision
+        return Truth.of(confidence, self.right(confidence))
 
 
 QUANTILES = (
@@ -122,103 +125,59 @@ def seen(right: np.ndarray, noise: str, rng: np.random.Generator) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Audit:
-    """One simulated audit, and the pool that it was drawn from.
+class PoolAudits(Audits):
+    """Simulated audits, and the pools that they were drawn from.
 
     Attributes
     ----------
-    confidence, looks_right : (N_AUDIT,) float and bool, the audited items, in random order
-    pool, pool_right : (N_POOL,) float and bool; the audited items are the first of them
+    pool, pool_right : (draws, N_POOL) float and bool; the audited items are the first of each
     """
 
-    confidence: np.ndarray
-    looks_right: np.ndarray
     pool: np.ndarray
     pool_right: np.ndarray
 
 
-def draw(model: ErrorModel, noise: str, rng: np.random.Generator) -> Audit:
-    """Draw a pool and its audit."""
-    pool, right = model.draw(N_POOL, rng)
-    looks = seen(right[:N_AUDIT], noise, rng)
-    return Audit(pool[:N_AUDIT], looks, pool, right)
+def draw(model: ErrorModel, noise: str, audits: int, rng: np.random.Generator) -> PoolAudits:
+    """Draw pools, one after the other, and an audit of each."""
+    drawn = []
+    for _ in range(audits):
+        pool, right = model.draw(N_POOL, rng)
+        drawn.append((pool, right, seen(right[:N_AUDIT], noise, rng)))
+    pool, right, looks = map(np.stack, zip(*drawn, strict=True))
+    return PoolAudits(pool[:, :N_AUDIT], looks, pool, right)
 
 
-def counts(audit: Audit, thresholds: np.ndarray, n: int = N_AUDIT) -> tuple[np.ndarray, np.ndarray]:
-    """Return how many of the first n audited are above each threshold, and the errors in them."""
-    confidence, wrong = audit.confidence[:n], ~audit.looks_right[:n]
-    found = [
-        len(values) - np.searchsorted(np.sort(values), thresholds)
-        for values in (confidence, confidence[wrong])
-    ]
-    return found[0], found[1]
+def rescued(audits: Audits) -> np.ndarray:
+    """Apply the certified rule with a tenth of the risk kept for higher thresholds."""
+    main = certified(TARGET, 1 - (1 - LEVEL) * (1 - RESCUE))(audits)
+    higher = certified(TARGET, 1 - (1 - LEVEL) * RESCUE, thresholds=HIGHER)(audits)
+    return np.where(np.isnan(main), higher, main)
 
 
-def down_to(passed: np.ndarray, thresholds: np.ndarray) -> float:
-    """Return the last threshold before the first that failed; NaN where the first did."""
-    failed = np.flatnonzero(~passed)
-    last = failed[0] - 1 if len(failed) else len(passed) - 1
-    return float(thresholds[last]) if last >= 0 else math.nan
-
-
-def once(audit: Audit, level: float = LEVEL, thresholds: tuple = THRESHOLDS) -> list[float]:
-    """Apply `certificates.certify`: Clopper and Pearson, in a fixed sequence."""
-    n, errors = counts(audit, np.array(thresholds))
-    return [down_to(lower_bound(n, errors, level) >= TARGET, np.array(thresholds))]
-
-
-def rescued(audit: Audit) -> list[float]:
-    """Apply the same rule with a tenth of the risk kept for higher thresholds."""
-    (main,) = once(audit, 1 - (1 - LEVEL) * (1 - RESCUE))
-    return once(audit, 1 - (1 - LEVEL) * RESCUE, HIGHER) if math.isnan(main) else [main]
-
-
-def at_looks(audit: Audit, passes: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> list[float]:
-    """Return the threshold at every tenth of the audit, the last at its end."""
-    thresholds = np.array(THRESHOLDS)
+def at_looks(rule: Rule) -> Rule:
+    """Ask a rule at every tenth of the audit, the last time at its end."""
     ends = np.linspace(N_AUDIT / LOOKS, N_AUDIT, LOOKS).astype(int)
-    return [down_to(passes(*counts(audit, thresholds, end)), thresholds) for end in ends]
+    return lambda audits: np.stack([rule(audits.beginnings(end)) for end in ends], axis=1)
 
 
-def anytime(audit: Audit) -> list[float]:
-    """Ask `sequential.certify_anytime` ten times."""
-    enough = math.log(1 / (1 - LEVEL))
-    return at_looks(audit, lambda n, errors: log_evidence(n, errors, TARGET) >= enough)
+def one_pool(promise: str) -> Rule:
+    """Return the rule of `thresholds.certify_pool`, exact for this pool."""
 
-
-def peeking(audit: Audit) -> list[float]:
-    """Ask the rule for one look ten times."""
-    return at_looks(audit, lambda n, errors: lower_bound(n, errors, LEVEL) >= TARGET)
-
-
-def one_pool(promise: str) -> Callable[[Audit], list[float]]:
-    """Return `promises.certify_pool`, exact for this pool."""
-
-    def rule(audit: Audit) -> list[float]:
-        thresholds = np.array(THRESHOLDS)
-        n, errors = counts(audit, thresholds)
-        above = N_POOL - np.searchsorted(np.sort(audit.pool), thresholds)
-        most = np.array([most_audited(N_POOL, int(each), N_AUDIT) for each in above])
-        total = above - most * (promise == "auto")
-        allowed = np.floor((1 - TARGET) * total + 1e-9).astype(int)
-        rare = stats.hypergeom.cdf(errors, above, np.minimum(allowed + 1, above), n) <= 1 - LEVEL
-        return [down_to(rare & (n <= most) & (total > 0), thresholds)]
+    def rule(audits: PoolAudits) -> np.ndarray:
+        n, errors = counts_above(audits.confidence, audits.right, THRESHOLDS)
+        above, _ = counts_above(audits.pool, audits.pool_right, THRESHOLDS)
+        passed = passes_in_pool(
+            N_POOL, above, N_AUDIT, n, errors, target=TARGET, level=LEVEL, promise=promise
+        )
+        return last_passed(passed, THRESHOLDS)
 
     return rule
 
 
-def looks_right(audit: Audit) -> list[float]:
-    """Return the lowest threshold at which enough of the audit is right."""
-    thresholds = np.array(THRESHOLDS)
-    n, errors = counts(audit, thresholds)
-    good = np.flatnonzero((n > 0) & (n - errors >= TARGET * n))
-    return [float(thresholds[good[-1]]) if len(good) else math.nan]
-
-
-def mapie(method: str, thresholds: np.ndarray = MAPIE_LIST) -> Callable[[Audit], list[float]]:
+def mapie(method: str, thresholds: np.ndarray = MAPIE_LIST) -> Rule:
     """Return MAPIE's learn-then-test control of precision, on its own list or on another."""
 
-    def rule(audit: Audit) -> list[float]:
+    def one(confidence: np.ndarray, right: np.ndarray) -> float:
         from mapie.risk_control import BinaryClassificationController
 
         controller = BinaryClassificationController(
@@ -231,30 +190,38 @@ def mapie(method: str, thresholds: np.ndarray = MAPIE_LIST) -> Callable[[Audit],
         )
         with warnings.catch_warnings():  # it warns where it can certify nothing
             warnings.simplefilter("ignore")
-            controller.calibrate(audit.confidence, audit.looks_right.astype(int))
+            controller.calibrate(confidence, right.astype(int))
         valid = np.ravel(controller.valid_predict_params)
-        return [float(np.min(valid)) if valid.size else math.nan]
+        return float(np.min(valid)) if valid.size else math.nan
+
+    def rule(audits: Audits) -> np.ndarray:
+        pairs = zip(audits.confidence, audits.right, strict=True)
+        return np.array([one(*pair) for pair in tqdm(pairs, total=len(audits.right), leave=False)])
 
     return rule
 
 
-RULES: dict[str, Callable[[Audit], list[float]]] = {
-    "certified": once,
+RULES: dict[str, Rule] = {
+    "certified": certified(TARGET, LEVEL),
     "certified with rescue": rescued,
-    "certified at 10 looks": anytime,
+    "certified at 10 looks": at_looks(certified(TARGET, LEVEL, bound="anytime")),
     "certified for one pool": one_pool("above"),
     "certified for one pool's automatic labels": one_pool("auto"),
-    "certified once, looked at 10 times": peeking,
-    "fixed 0.6": lambda audit: [0.6],
-    "fixed 0.9": lambda audit: [0.9],
-    "lowest that looks right": looks_right,
+    "certified once, looked at 10 times": at_looks(certified(TARGET, LEVEL)),
+    "fixed 0.6": fixed(0.6),
+    "fixed 0.9": fixed(0.9),
+    "lowest that looks right": lowest_right(TARGET),
     "MAPIE Bonferroni": mapie("bonferroni"),
     "MAPIE Bonferroni-Holm": mapie("bonferroni_holm"),
     "MAPIE fixed sequence": mapie("fixed_sequence"),
     "MAPIE fixed sequence, our list": mapie("fixed_sequence", np.array(THRESHOLDS)),
 }
 
-POOL_PROMISES = ("certified for one pool", "certified for one pool's automatic labels")
+POOL_PROMISES = {"certified for one pool": 0, "certified for one pool's automatic labels": N_AUDIT}
+"""Rules whose promise is about one pool, and the first item that it is about."""
+
+
+TOLD = ("audits", "broken", "broken_low", "broken_high", "coverage", "refused")
 
 
 @dataclass(frozen=True)
@@ -298,50 +265,38 @@ def simulate(model: ErrorModel, noise: str, audits: int, seed: int) -> list[Row]
     seed : of the draws; together with the model and the noise it decides them
     """
     place = [each.name for each in MODELS].index(model.name), list(NOISES).index(noise)
-    rng = np.random.default_rng([seed, *place])
-    confidence, share, precision = model.truth()
-    # MAPIE decides as ours does from the same labels: what wrong ones do is asked once.
-    rules = {key: rule for key, rule in RULES.items() if noise == "none" or "MAPIE" not in key}
-    broken = {rule: np.zeros(audits, bool) for rule in rules}
-    coverage = {rule: np.zeros(audits) for rule in rules}
-    refused = {rule: np.zeros(audits, bool) for rule in rules}
-    for number in tqdm(range(audits), desc=f"{model.name}, {noise}", leave=False):
-        audit = draw(model, noise, rng)
-        for name, rule in rules.items():
-            thresholds = np.array(rule(audit))
-            given = thresholds[~np.isnan(thresholds)]
-            if name in POOL_PROMISES:
-                first = N_AUDIT if name == "certified for one pool's automatic labels" else 0
-                auto = audit.pool_right[first:][audit.pool[first:] >= thresholds[-1]]
-                broken[name][number] = len(auto) and auto.mean() < TARGET
-            else:
-                at = np.minimum(np.searchsorted(confidence, given), FINE - 1)
-                broken[name][number] = np.any(precision[at] < TARGET)
-            refused[name][number] = np.isnan(thresholds[-1])
-            if not refused[name][number]:
-                at = min(np.searchsorted(confidence, thresholds[-1]), FINE - 1)
-                coverage[name][number] = share[at]
-    rows = []
-    for name in rules:
-        interval = stats.binomtest(int(broken[name].sum()), audits).proportion_ci(0.95)
-        mean, error = coverage[name].mean(), coverage[name].std(ddof=1) / math.sqrt(audits)
+    drawn = draw(model, noise, audits, np.random.default_rng([seed, *place]))
+    truth, rows = model.truth(), []
+    for name, rule in RULES.items():
+        if noise != "none" and "MAPIE" in name:
+            continue  # it decides as ours does: what wrong labels do is asked once
+        found = simulation.simulate(rule, drawn, truth, TARGET)
+        if name in POOL_PROMISES:
+            found = replace(found, broken=broken_in_pool(rule(drawn), drawn, POOL_PROMISES[name]))
+        told = found.summary()
+        error = 1.96 * found.coverage.std(ddof=1) / math.sqrt(audits)
         rows.append(
             Row(
-                model.name,
-                noise,
-                name,
-                "pool" if name in POOL_PROMISES else "model",
-                audits,
-                broken[name].mean(),
-                interval.low,
-                interval.high,
-                mean,
-                mean - 1.96 * error,
-                mean + 1.96 * error,
-                refused[name].mean(),
+                model=model.name,
+                noise=noise,
+                rule=name,
+                promise="pool" if name in POOL_PROMISES else "model",
+                coverage_low=told["coverage"] - error,
+                coverage_high=told["coverage"] + error,
+                **{name: told[name] for name in TOLD},
             )
         )
     return rows
+
+
+def broken_in_pool(taken: np.ndarray, drawn: PoolAudits, first: int) -> np.ndarray:
+    """Return (draws,) bool: is less than the target right in the audit's own pool, from an item on.
+
+    taken : (draws,) float, the threshold certified, NaN for none
+    """
+    auto = drawn.pool[:, first:] >= taken[:, None]
+    right = (auto & drawn.pool_right[:, first:]).sum(axis=1)
+    return right / np.maximum(auto.sum(axis=1), 1) < np.where(auto.any(axis=1), TARGET, 0)
 
 
 def measure(audits: int, seed: int) -> pd.DataFrame:
@@ -379,14 +334,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.guarantee", description=__doc__)
     parser.add_argument("--audits", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--smoke", action="store_true", help="a few audits; writes nothing")
     options = parser.parse_args()
     if options.audits < 2:
         parser.error(f"--audits {options.audits}: at least 2 are needed for an interval")
     began = Began.now()
-    table = measure(options.audits, options.seed)
+    table = measure(SMOKE if options.smoke else options.audits, options.seed)
     shown = ["model", "noise", "rule", "broken", "broken_low", "broken_high", "coverage", "refused"]
     print(table[shown].round(3).to_string(index=False))
-    save(table, files.repository_root() / "results", options.audits, options.seed, began)
+    if not options.smoke:
+        save(table, files.repository_root() / "results", options.audits, options.seed, began)
 
 
 if __name__ == "__main__":

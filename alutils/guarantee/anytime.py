@@ -11,8 +11,7 @@ far only, so nothing but the counts need be kept; the order of the labels has to
 `audits.draw_audit` sees to. Each ratio falls with every error more and rises with the errors that
 the null allows, so "as many as allowed" is the hardest case of "too many".
 
-Source: mixtures, Robbins (1970); betting, Waudby-Smith and Ramdas (2024); finite pools,
-Waudby-Smith and Ramdas (2020).
+Source: mixtures, Robbins (1970); betting, Waudby-Smith and Ramdas (2024).
 """
 
 from __future__ import annotations
@@ -21,18 +20,13 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import gammaln, xlogy
+from scipy.special import xlogy
 
 from alutils.base.checks import check_count, check_open_fraction
 from alutils.base.errors import ParameterError
 from alutils.guarantee.audits import check_audit, check_thresholds, counts_above, reachable
-from alutils.guarantee.thresholds import (
-    THRESHOLDS,
-    Certificate,
-    Tested,
-    certificate,
-    fixed_sequence,
-)
+from alutils.guarantee.certificates import Certificate, certificate
+from alutils.guarantee.thresholds import THRESHOLDS
 
 RATIOS = np.array([0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8])
 """The share of the allowed errors that the bets are on."""
@@ -77,7 +71,7 @@ def anytime_lower_bound(
 
     Returns
     -------
-    float or (...,) float in [0, 1]; never above `certificates.lower_bound`
+    float or (...,) float in [0, 1]; never above `stats.intervals.lower_bound`
     """
     check_open_fraction("level", level)
     n, errors = np.broadcast_arrays(np.asarray(n, float), np.asarray(errors, float))
@@ -90,60 +84,6 @@ def anytime_lower_bound(
         won = log_evidence(n, errors, middle) >= enough
         low, high = np.where(won, middle, low), np.where(won, high, middle)
     return float(low) if low.ndim == 0 else low
-
-
-def log_evidence_pool(population: int, n: int, errors: int) -> tuple[np.ndarray, np.ndarray]:
-    """Log of the capital won by betting against each number of wrong labels in a finite pool.
-
-    Parameters
-    ----------
-    population : items in all, the sample included
-    n, errors : labels checked so far, drawn without replacement, and the wrong ones among them
-
-    Returns
-    -------
-    possible : (n_possible,) int, the numbers of wrong items that the counts allow
-    evidence : (n_possible,) float, against so many or more being wrong
-    """
-    for name, value in (("population", population), ("n", n), ("errors", errors)):
-        check_count(name, value)
-    if not errors <= n <= population:
-        raise ParameterError(
-            "n", n, f"expected at least errors={errors} and at most population={population}"
-        )
-    possible = np.arange(errors, population - (n - errors) + 1)[:, None]
-
-    def log_chance(wrong: np.ndarray) -> np.ndarray:
-        """Return the log probability of the counts, but for what all hypotheses share."""
-        clean = population - wrong
-        fits = (wrong >= errors) & (clean >= n - errors)
-        wrong, clean = np.maximum(wrong, errors), np.maximum(clean, n - errors)
-        ways = gammaln(wrong + 1) - gammaln(wrong - errors + 1)
-        ways = ways + gammaln(clean + 1) - gammaln(clean - (n - errors) + 1)
-        return np.where(fits, ways, -np.inf)
-
-    rivals = np.floor(RATIOS * possible)
-    evidence = _log_mixture(log_chance(rivals)) - log_chance(possible)[:, 0]
-    return possible[:, 0], evidence
-
-
-def anytime_wrong_at_most(population: int, n: int, errors: int, level: float = 0.95) -> int:
-    """Upper bound on the wrong labels in a finite population that holds at every look.
-
-    Parameters
-    ----------
-    population : items in all, the sample included
-    n, errors : labels checked so far, drawn without replacement, and the wrong ones among them
-    level : probability, at least, that no look gives a bound below the true number
-
-    Returns
-    -------
-    int from ``errors`` to ``population - (n - errors)``
-    """
-    check_open_fraction("level", level)
-    possible, evidence = log_evidence_pool(population, n, errors)
-    # Whatever is not refuted counts, also where the evidence should not rise evenly.
-    return int(possible[evidence < math.log(1 / (1 - level))].max())
 
 
 def spent_level(level: float, number: int) -> float:
@@ -182,9 +122,9 @@ def certify_anytime(
 
     Parameters
     ----------
-    confidence, right, target, level, thresholds, model, data : as in `certificates.certify`; the
+    confidence, right, target, level, thresholds, model, data : as in `thresholds.certify`; the
         audit is the beginning of a random order, as long as it is by now
-    pool : as in `certificates.certify`; needs ``planned``
+    pool : as in `thresholds.certify`; needs ``planned``
     planned : audit labels at the last look. The list of thresholds begins where these can decide,
         at all looks alike: a start that moved with the looks would not hold the level
     model_number : which model this is of those asked about with this audit, from 1 on; each gets
@@ -199,7 +139,7 @@ def certify_anytime(
     Raises
     ------
     ParameterError
-        As `certificates.certify` does, and for ``pool`` without ``planned``.
+        As `thresholds.certify` does, and for ``pool`` without ``planned``.
     """
     confidence, right = check_audit(confidence, right)
     check_open_fraction("target", target)
@@ -213,17 +153,12 @@ def certify_anytime(
         thresholds = reachable(thresholds, pool, planned, anytime_labels_needed(target, spent))
 
     n, errors = counts_above(confidence, right, thresholds)
-    rows = zip(thresholds, n, errors, anytime_lower_bound(n, errors, spent), strict=True)
     return certificate(
-        fixed_sequence((Tested(t, int(m), int(e), float(b)) for t, m, e, b in rows), target),
-        target=target,
-        level=level,
+        thresholds, n, errors, anytime_lower_bound(n, errors, spent), target=target, level=level,
         n_audit=len(confidence),
         passes=lambda n, errors: log_evidence(n, errors, target) >= math.log(1 / (1 - spent)),
-        rule="anytime",
-        model=model,
-        data=data,
-    )
+        rule="anytime", model=model, data=data,
+    )  # fmt: skip
 
 
 def anytime_labels_needed(target: float, level: float = 0.95, errors: int = 0) -> int:

@@ -87,18 +87,24 @@ def counts_above(
 
     Parameters
     ----------
-    confidence, right : (n_audit,) float and bool, as `check_audit` gives them
-    thresholds : (n_thresholds,) float
+    confidence, right : (..., n_audit) float and bool; one audit, or many of one size
+    thresholds : (n_thresholds,) float, strictly descending
 
     Returns
     -------
-    n, errors : (n_thresholds,) int64 each
+    n, errors : (..., n_thresholds) int64 each
     """
-    n, errors = (
-        len(values) - np.searchsorted(np.sort(values), thresholds, side="left")
-        for values in (confidence, confidence[~right])
-    )
-    return n, errors
+    *many, n_audit = confidence.shape
+    rows, k = int(np.prod(many)), len(thresholds)
+    # The first threshold on the list that each item reaches; k for none.
+    reached = np.searchsorted(-np.asarray(thresholds), -confidence, side="left")
+    cells = reached.reshape(rows, n_audit) + (k + 1) * np.arange(rows)[:, None]
+
+    def counts(cells: np.ndarray) -> np.ndarray:
+        found = np.bincount(cells, minlength=rows * (k + 1)).reshape(*many, k + 1)
+        return found[..., :k].cumsum(axis=-1)
+
+    return counts(cells.ravel()), counts(cells[~right.reshape(rows, n_audit)])
 
 
 def check_audit(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -27,8 +27,6 @@ from scipy import stats
 from alutils.base.checks import check_count, check_fraction, check_keys, check_open_fraction
 from alutils.base.errors import ParameterError
 
-CERTIFIED, GO_ON, REFUSED = "certified", "go on", "refused"
-
 MOST = 5
 """Default end of a plan: times the labels that certify without an error."""
 
@@ -47,15 +45,6 @@ ERRORS, SHORTLIST = 100, 5
 
 UNPAYABLE = 1e200
 """Stands for an infinite likelihood ratio where infinity times zero would not be zero."""
-
-
-@dataclass(frozen=True)
-class AuditOutcome:
-    """What an audit came to: the decision, the labels it used and the errors among them."""
-
-    decision: str
-    n_used: int
-    errors: int
 
 
 @dataclass(frozen=True)
@@ -112,50 +101,23 @@ class AuditPlan:
                     "make a plan with plan_audit",
                 )
 
-    def decision(self, n: int, errors: int) -> str:
-        """Return ``certified``, ``go on`` or ``refused`` after ``n`` labels, ``errors`` wrong.
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        """Return (looks[-1],) int64, the places of the items that the audit may ask about."""
+        return rng.permutation(self.population)[: self.looks[-1]]
 
-        For an audit that has not been decided before: labels that come after a decision do not
-        count, and `run` leaves them out.
+    def needed(self, drawn: np.ndarray, wrong: np.ndarray) -> np.ndarray:
+        """Return how many labels certify if no further error turns up, infinite where none do.
+
+        Parameters
+        ----------
+        drawn, wrong : (n,) int and bool, the places drawn so far, and which of them are wrong
+
+        Returns
+        -------
+        (n + 1,) float: before the first of them, and after each
         """
-        check_count("n", n)
-        check_count("errors", errors)
-        if not errors <= n <= self.population:
-            raise ParameterError(
-                "n", n, f"expected from errors={errors} to {self.population} items"
-            )
-        if errors >= len(self.looks):
-            return REFUSED
-        return CERTIFIED if n >= self.looks[errors] else GO_ON
-
-    def next_look(self, n: int, errors: int) -> int | None:
-        """Return how many labels in all are needed if no further error turns up.
-
-        ``n`` where that is certified already; None where it is refused.
-        """
-        return None if self.decision(n, errors) == REFUSED else max(n, self.looks[errors])
-
-    def run(self, right: np.ndarray) -> AuditOutcome:
-        """Return what an audit came to, at its first deciding label.
-
-        right : (n,) bool, whether the pool's label is right, in the audit's random order.
-        """
-        right = np.asarray(right)
-        if right.ndim != 1 or len(right) > self.population:
-            raise ParameterError(
-                "right", right.shape, f"expected one value a label, {self.population} at most"
-            )
-        if right.dtype != bool and not np.isin(right, (0, 1)).all():
-            odd = right[~np.isin(right, (0, 1))][0]
-            raise ParameterError("right", odd, "expected true or false for each label")
-        wrong = ~right.astype(bool)
-        at = np.flatnonzero(wrong) + 1  # labels when each error is seen
-        for errors, look in enumerate(self.looks):
-            if look <= len(right) and np.count_nonzero(wrong[:look]) <= errors:
-                return AuditOutcome(CERTIFIED, look, errors)
-        if len(at) >= len(self.looks):
-            return AuditOutcome(REFUSED, int(at[len(self.looks) - 1]), len(self.looks))
-        return AuditOutcome(GO_ON, len(right), len(at))
+        errors = np.concatenate([[0], np.cumsum(wrong)])
+        return np.append(self.looks, np.inf)[np.minimum(errors, len(self.looks))]
 
     def chance(self, wrong: int) -> float:
         """Return the probability of a certificate when ``wrong`` of the population are wrong."""

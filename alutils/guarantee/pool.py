@@ -22,9 +22,10 @@ from alutils.active.labels import Source
 from alutils.active.loops.pool import PoolState
 from alutils.active.oracles import Oracle
 from alutils.active.strategies import uncertainty
-from alutils.base.checks import check_count, check_open_fraction
+from alutils.base.checks import check_count, check_fraction, check_open_fraction
 from alutils.base.errors import ParameterError
-from alutils.guarantee.plans import CERTIFIED, GO_ON, AuditPlan, plan_audit
+from alutils.guarantee.audit import CERTIFIED, GO_ON, Audit
+from alutils.guarantee.plans import AuditPlan, plan_audit
 from alutils.guarantee.weighted import WeightedPlan, plan_weighted_audit
 
 _planned = functools.lru_cache(maxsize=256)(plan_audit)  # simulations ask for one plan often
@@ -33,6 +34,85 @@ PIECE = 50
 """Audit labels asked for at a time."""
 SPENT_FIRST = 0.8
 """The share of the risk that the first attempt gets, and the second of what then is left ..."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What is promised of a pool's labels, and how the audit goes about it.
+
+    Attributes
+    ----------
+    target : share of all labels that is to be right
+    level : probability, at least, that no such promise is given where it is false
+    by_hand : items labelled by hand before the audit, those with the smallest margin between the
+        two likeliest classes first
+    expected_wrong : share of the model's labels that is guessed to be wrong then. The plan costs
+        about the fewest labels if that is so; the promise holds whatever is true
+    most : audit labels at most, before the attempt is given up; chosen by the plan if None
+    weighted : whether the audit looks oftener where the model is less sure, by one minus its
+        confidence. Fewer labels if it is wrong there mostly; the promise holds whatever is true.
+        Where no such plan can be made, as for few items, the audit is uniform
+    attempt : which one this is on this pool, from 1 on: every failed one costs some of the risk,
+        and so does one that was broken off in its audit. None for one that is never followed by
+        another, and gets all of the risk
+
+    Raises
+    ------
+    ParameterError
+        For values out of range.
+    """
+
+    target: float
+    level: float = 0.95
+    by_hand: int = 0
+    expected_wrong: float = 0.002
+    most: int | None = None
+    weighted: bool = False
+    attempt: int | None = 1
+
+    def __post_init__(self) -> None:
+        check_open_fraction("target", self.target)
+        check_open_fraction("level", self.level)
+        check_count("by_hand", self.by_hand)
+        check_fraction("expected_wrong", self.expected_wrong)
+        if self.most is not None:
+            check_count("most", self.most)
+        if not isinstance(self.weighted, bool):
+            raise ParameterError("weighted", self.weighted, "expected true or false")
+        if self.attempt is not None:
+            attempt_level(self.level, self.attempt)
+
+    def plan(
+        self, n_items: int, n_left: int, doubt: np.ndarray | None = None, n_declined: int = 0
+    ) -> AuditPlan | WeightedPlan:
+        """Plan the audit of what the model is to label.
+
+        Parameters
+        ----------
+        n_items : labels that the promise is about
+        n_left : how many of them the model is to give
+        doubt : (n_left,) float, how likely it is to be wrong about each; for weighted terms alone
+        n_declined : items that nobody could label, which count as wrong
+
+        Raises
+        ------
+        ParameterError
+            Where there are too many of these, and as `plan_audit` does.
+        """
+        allowed = allowed_errors(n_items, self.target) - n_declined
+        if allowed < 0:
+            raise ParameterError(
+                "target", self.target, f"{n_declined} items were not answered, too many for it"
+            )
+        how = {
+            "level": self.level
+            if self.attempt is None
+            else attempt_level(self.level, self.attempt),
+            "rate": self.expected_wrong,
+            "most": None if self.most is None else min(self.most, n_left),
+        }
+        found = plan_weighted_audit(doubt, allowed, **how) if self.weighted and n_left else None
+        return _planned(n_left, allowed, **how) if found is None else found
 
 
 @dataclass(frozen=True)
@@ -45,7 +125,7 @@ class Finished:
     by_hand, audited : (n,) int64, the items that people labelled, in the order they were asked for
     errors : audited items that the model had wrong; they bear the human label
     plan : of the audit, uniform or weighted
-    target, level : of the promise; ``plan.level`` is the higher one that this attempt was held to
+    terms : of the promise; ``plan.level`` is the higher level that this attempt was held to
     n_items : labels that the promise is about
     """
 
@@ -54,8 +134,7 @@ class Finished:
     audited: np.ndarray
     errors: int
     plan: AuditPlan | WeightedPlan
-    target: float
-    level: float
+    terms: Terms
     n_items: int
 
     @property
@@ -71,13 +150,13 @@ class Finished:
         )
         if self.certified:
             return (
-                f"At least {_percent(self.target)} of all {self.n_items:,} labels are right "
-                f"(confidence {_percent(self.level)}): {audit}."
+                f"At least {_percent(self.terms.target)} of all {self.n_items:,} labels are right "
+                f"(confidence {_percent(self.terms.level)}): {audit}."
             )
         return (
-            f"No certificate that {_percent(self.target)} of {self.n_items:,} labels are right: "
-            f"{audit}. Train on more labels, or label more of the unsure items by hand, and try "
-            "again."
+            f"No certificate that {_percent(self.terms.target)} of {self.n_items:,} labels are "
+            f"right: {audit}. Train on more labels, or label more of the unsure items by hand, and "
+            "try again."
         )
 
 
@@ -112,14 +191,7 @@ def finish(
     probabilities: np.ndarray,
     oracle: Oracle,
     rng: np.random.Generator,
-    *,
-    target: float,
-    level: float = 0.95,
-    by_hand: int = 0,
-    expected_wrong: float = 0.002,
-    most: int | None = None,
-    weighted: bool = False,
-    attempt: int = 1,
+    terms: Terms,
 ) -> Finished:
     """Label what is left of a pool, if an audit says that the model may.
 
@@ -131,18 +203,7 @@ def finish(
     oracle : gives the human labels, which are taken for right; what it does not answer counts as
         wrong, and joins ``state.declined``
     rng : of the audit's draws; one that neither the model nor its training drew from
-    target : share of all labels that is to be right
-    level : probability, at least, that no such promise is given where it is false
-    by_hand : items labelled by hand before the audit, those with the smallest margin between the
-        two likeliest classes first
-    expected_wrong : share of the model's labels that is guessed to be wrong then. The plan costs
-        about the fewest labels if that is so; the promise holds whatever is true
-    most : audit labels at most, before the attempt is given up; chosen by the plan if None
-    weighted : whether the audit looks oftener where the model is less sure, by one minus its
-        confidence. Fewer labels if it is wrong there mostly; the promise holds whatever is true.
-        Where no such plan can be made, as for few items, the audit is uniform
-    attempt : which one this is on this pool, from 1 on: every failed one costs some of the risk,
-        and so does one that was broken off in its audit
+    terms : what is promised, and how
 
     Returns
     -------
@@ -156,14 +217,58 @@ def finish(
         wait nor were asked for, which no audit would see. Whatever else goes wrong, each answer
         that came is in ``state``.
     """
-    check_open_fraction("target", target)
-    check_count("by_hand", by_hand)
-    pool, book, n_items = state.pool, state.book, len(state.book)
-    if probabilities.shape[:1] != pool.shape:
+    _check_state(state, probabilities)
+    pool, book = state.pool, state.book
+    order, left = unsure_first(uncertainty.margin(probabilities), terms.by_hand)
+    left = np.sort(left)
+    predicted, n_classes = probabilities.argmax(axis=1), probabilities.shape[1]
+    doubt = np.maximum(1 - probabilities[left].max(axis=1, initial=0).astype(float), 0)
+    number = int(book.round.max(initial=-1)) + 1
+
+    def plan() -> AuditPlan | WeightedPlan:
+        return terms.plan(len(book), len(left), doubt, len(state.declined))
+
+    def ask(places: np.ndarray) -> np.ndarray:
+        """Write the answers down; return which of them the model has wrong."""
+        return _ask(state, oracle, pool[places], n_classes, number) != predicted[places]
+
+    planned, unanswered = plan(), len(state.declined)  # says what does not fit before any question
+    ask(order)
+    if len(state.declined) > unanswered:
+        planned = plan()  # fewer errors are allowed now
+    audit = Audit(planned, rng)
+    while audit.decision == GO_ON:
+        # In pieces, so that nobody labels on where the audit is refused already.
+        places = audit.next(PIECE)
+        audit.answer(places, ask(left[places]))
+    certified = audit.decision == CERTIFIED
+    if certified:
+        rest = np.delete(left, audit.answered)
+        book.add(pool[rest], predicted[rest], Source.AUTO, number)
+        state.pool = pool[:0]
+    audited = pool[left[audit.answered]]
+    return Finished(certified, pool[order], audited, audit.errors, planned, terms, len(book))
+
+
+def unsure_first(margin: np.ndarray, by_hand: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the places of those labelled by hand and of the others, the least sure first.
+
+    margin : (n,) float, as `uncertainty.margin` gives it: higher is less sure
+    """
+    order = np.argsort(-margin, kind="stable")
+    return order[:by_hand], order[by_hand:]
+
+
+def _check_state(state: PoolState, probabilities: np.ndarray) -> None:
+    """Raise ParameterError for a state and probabilities that `finish` cannot work with."""
+    if probabilities.shape[:1] != state.pool.shape:
         raise ParameterError(
-            "probabilities", probabilities.shape, f"expected a row for each of {len(pool)} items"
+            "probabilities",
+            probabilities.shape,
+            f"expected a row for each of {len(state.pool)} items",
         )
-    known = len(pool) + book.n_human + len(state.declined)
+    n_items = len(state.book)
+    known = len(state.pool) + state.book.n_human + len(state.declined)
     if known != n_items:
         raise ParameterError(
             "state",
@@ -171,108 +276,16 @@ def finish(
             "they neither wait in the pool nor were they asked for, so no audit would see them",
             "start with a state over the items of this pool alone, without automatic labels",
         )
-    held_to, predicted = attempt_level(level, attempt), probabilities.argmax(axis=1)
-    order = np.argsort(-uncertainty.margin(probabilities), kind="stable")[:by_hand]
-    left = np.delete(np.arange(len(pool)), order)
-
-    def plan() -> AuditPlan | WeightedPlan:
-        allowed = allowed_errors(n_items, target) - len(state.declined)
-        if allowed < 0:
-            raise ParameterError(
-                "target", target, f"{len(state.declined)} items were not answered, too many for it"
-            )
-        how = {"level": held_to, "rate": expected_wrong}
-        how["most"] = None if most is None else min(most, len(left))
-        found = None
-        if weighted and len(left):
-            doubt = np.maximum(1 - probabilities[left].max(axis=1).astype(float), 0)
-            found = plan_weighted_audit(doubt, allowed, **how)
-        return _planned(len(left), allowed, **how) if found is None else found
-
-    def ask(places: np.ndarray, rest: np.ndarray) -> np.ndarray:
-        """Write the answers down; return which of them the model has wrong."""
-        items = pool[places]
-        if not len(items):
-            return np.zeros(0, bool)
-        told = oracles.checked(oracle(items), items, probabilities.shape[1])
-        book.add(items[told >= 0], told[told >= 0], Source.HUMAN, number)
-        state.declined = np.concatenate([state.declined, items[told < 0]])
-        state.pool = pool[np.sort(rest)]
-        return told != predicted[places]
-
-    number = int(book.round.max(initial=-1)) + 1
-    planned, unanswered = plan(), len(state.declined)  # says what does not fit before any question
-    ask(order, left)
-    if len(state.declined) > unanswered:
-        planned = plan()  # fewer errors are allowed now
-    audit = (_Weighted if isinstance(planned, WeightedPlan) else _Uniform)(planned, rng)
-    while audit.decision() == GO_ON:
-        # In pieces, so that nobody labels on where the audit is refused already.
-        sample = audit.draw()
-        rest = np.setdiff1d(np.arange(len(left)), np.concatenate([audit.labelled, sample]))
-        audit.tell(ask(left[sample], left[rest]))
-    certified = audit.decision() == CERTIFIED
-    if certified:
-        rest = np.delete(left, audit.labelled)
-        book.add(pool[rest], predicted[rest], Source.AUTO, number)
-        state.pool = pool[:0]
-    audited = pool[left[audit.labelled]]
-    return Finished(certified, pool[order], audited, audit.errors, planned, target, level, n_items)
 
 
-class _Uniform:
-    """An audit by an `AuditPlan` while it goes on: items in a random order."""
-
-    def __init__(self, plan: AuditPlan, rng: np.random.Generator) -> None:
-        self.plan, self.order = plan, rng.permutation(plan.population)
-        self.n = self.errors = 0
-
-    @property
-    def labelled(self) -> np.ndarray:
-        """Places, in what is audited, of the items that have been told."""
-        return self.order[: self.n]
-
-    def decision(self) -> str:
-        return self.plan.decision(self.n, self.errors)
-
-    def draw(self) -> np.ndarray:
-        """Go on; return the places of those that are asked for next."""
-        end = min(self.plan.next_look(self.n, self.errors), self.n + PIECE)
-        return self.order[self.n : end]
-
-    def tell(self, wrong: np.ndarray) -> None:
-        """Take in which of `draw` are wrong."""
-        self.n, self.errors = self.n + len(wrong), self.errors + int(wrong.sum())
-
-
-class _Weighted:
-    """An audit by a `WeightedPlan` while it goes on: items drawn again and again."""
-
-    def __init__(self, plan: WeightedPlan, rng: np.random.Generator) -> None:
-        self.plan, self.rng = plan, rng
-        self.labelled = np.empty(0, np.int64)
-        self.wrong = np.zeros(plan.population, bool)
-        self.n, self.found = 0, np.empty(0, np.int64)
-        self.drawn = self.asked = self.found
-
-    @property
-    def errors(self) -> int:
-        """Different items that are wrong."""
-        return int(self.wrong.sum())
-
-    def decision(self) -> str:
-        return self.plan.decision(self.n, self.found, len(self.labelled))
-
-    def draw(self) -> np.ndarray:
-        """Draw on; return the places that nobody has told of yet, none if all have been told."""
-        n = self.plan.draws_left(self.n, self.found)  # no more than may be needed
-        self.drawn = self.plan.draw(min(n, PIECE), self.rng)
-        self.asked = np.setdiff1d(self.drawn, self.labelled)
-        return self.asked
-
-    def tell(self, wrong: np.ndarray) -> None:
-        """Take in which of `draw` are wrong."""
-        self.labelled = np.concatenate([self.labelled, self.asked])
-        self.wrong[self.asked] = wrong
-        self.n += len(self.drawn)
-        self.found = np.concatenate([self.found, self.drawn[self.wrong[self.drawn]]])
+def _ask(
+    state: PoolState, oracle: Oracle, items: np.ndarray, n_classes: int, number: int
+) -> np.ndarray:
+    """Ask about items, write the answers into the state, and return them; -1 for none."""
+    if not len(items):
+        return np.zeros(0, np.int64)
+    told = oracles.checked(oracle(items), items, n_classes)
+    state.book.add(items[told >= 0], told[told >= 0], Source.HUMAN, number)
+    state.declined = np.concatenate([state.declined, items[told < 0]])
+    state.pool = state.pool[~np.isin(state.pool, items)]
+    return told

@@ -19,209 +19,50 @@ What makes it valid, and what would break it:
 * The audit's human labels are right. Wrong at random, they make the model look worse than it is,
   and little is certified until whoever disagrees with the model is asked once more. Wrong wherever
   the model is, they hide its errors and break the promise: ``benchmarks/guarantee.py`` shows both.
+
+`certify_pool` makes the promise about the very items of one pool, which an audit of some hundreds
+knows better than a bound for items without end.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
+from scipy import stats
 
-from alutils.base.checks import check_count, check_fraction, check_keys, check_open_fraction
+from alutils.base.checks import check_count, check_open_fraction
 from alutils.base.errors import ParameterError
 from alutils.guarantee.audits import (
     check_audit,
     check_confidences,
     check_thresholds,
     counts_above,
-    draw_audit,
     reachable,
 )
+from alutils.guarantee.certificates import (
+    MOST_LABELS,
+    Certificate,
+    certificate,
+    fewest,
+    fixed_sequence,
+)
 from alutils.stats.intervals import lower_bound
-
-__all__ = ["Certificate", "Tested", "certify", "draw_audit", "labels_needed", "lower_bound"]
 
 THRESHOLDS = tuple(round(0.99 - 0.005 * step, 3) for step in range(99))
 """Tested in this order where none are given, from .99 to .5. Fine steps cost no certainty."""
 
-HIGHER = (0.999, 0.998, 0.995)
-"""What `certify` falls back on, if asked to, where the first threshold on the list fails."""
+PROMISES = ("auto", "above")
 
-MOST_LABELS = 10**9  # more than this is never, in a forecast
-
-
-@dataclass(frozen=True)
-class Tested:
-    """What the audit says of one threshold.
-
-    Attributes
-    ----------
-    threshold : float
-    n, errors : int, audited items at or above it, and how many of these the model has wrong
-    bound : float, lower bound at the certificate's level on the share of right labels
-    """
-
-    threshold: float
-    n: int
-    errors: int
-    bound: float
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """A threshold above which automatic labels may be believed, or why there is none.
-
-    Attributes
-    ----------
-    threshold : float, or None where none could be certified
-    target : float, share of right labels that is promised
-    level : float, confidence of the promise
-    n_audit : int, labels in the audit
-    tested : the thresholds looked at, in order; all passed but perhaps the last
-    model, data : str, hashes of the model and of the pool for which alone this holds
-    date : str, ISO 8601 in UTC
-    missing : int, more audit labels that would certify the first threshold if the model had none
-        of them wrong; None where there is a threshold, or no audited item reached the first one
-    missing_at_rate : int, the same if errors stay as frequent as they were; None where that would
-        never do
-    promise : str, of what ``target`` is the share: ``model``, all items that the model may be given
-        at or above the threshold; else of one pool, see `promises.certify_pool`
-    rule : str, how ``bound`` was computed: ``once``, for one look, ``anytime``, for any number
-    """
-
-    threshold: float | None
-    target: float
-    level: float
-    n_audit: int
-    tested: tuple[Tested, ...]
-    model: str = ""
-    data: str = ""
-    date: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
-    missing: int | None = None
-    missing_at_rate: int | None = None
-    promise: str = "model"
-    rule: str = "once"
-
-    @property
-    def decisive(self) -> Tested:
-        """The threshold certified, or the one whose failure was the refusal."""
-        if self.threshold is None:
-            return self.tested[0]
-        return next(row for row in self.tested if row.threshold == self.threshold)
-
-    @property
-    def n(self) -> int:
-        """Audited items at or above the decisive threshold."""
-        return self.decisive.n
-
-    @property
-    def errors(self) -> int:
-        """How many of them the model has wrong."""
-        return self.decisive.errors
-
-    @property
-    def bound(self) -> float:
-        """Lower bound on the share of right labels at the decisive threshold."""
-        return self.decisive.bound
-
-    @property
-    def coverage(self) -> float:
-        """Share of the audit at or above the certified threshold; 0 for a refusal."""
-        return 0.0 if self.threshold is None else self.n / self.n_audit
-
-    def valid_for(self, model: str, data: str) -> bool:
-        """Say whether automatic labels by this model on this data are certified."""
-        same = bool(model) and bool(data) and (self.model, self.data) == (model, data)
-        return same and self.threshold is not None
-
-    def covers(self, confidence: np.ndarray) -> np.ndarray:
-        """Return (n,) bool: which items may be labelled automatically; none after a refusal."""
-        confidence = check_confidences("confidence", confidence)
-        if self.threshold is None:
-            return np.zeros(len(confidence), bool)
-        return confidence >= self.threshold
-
-    def sentence(self) -> str:
-        """Return the finding in one plain sentence."""
-        seen = f"{self.errors} of {self.n} audited items at or above"
-        if self.threshold is not None:
-            return (
-                f"Certified from confidence {self.threshold:g} on: at least {self.target:.4g} "
-                f"right ({seen} it were wrong; bound {self.bound:.4f} at level {self.level:g}), "
-                f"{self.coverage:.1%} of the audit."
-            )
-        more = (
-            "no audited item reached it"
-            if self.missing is None
-            else f"{self.missing} more audit labels without an error would do"
-        )
-        return (
-            f"No threshold certified: {seen} {self.tested[0].threshold:g} were wrong, bound "
-            f"{self.bound:.4f}, asked {self.target:.4g} at level {self.level:g}; {more}."
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the certificate as JSON's types."""
-        return asdict(self) | {"tested": [asdict(row) for row in self.tested]}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Certificate:
-        """Read what `to_dict` wrote.
-
-        Raises
-        ------
-        ParameterError
-            For keys missing or unknown, values of other types, and a certificate that contradicts
-            itself: such a file was damaged or changed by hand, and believing it is not safe.
-        """
-        check_keys("certificate", values, cls)
-        rows = values["tested"]
-        if not isinstance(rows, list) or not rows:
-            raise ParameterError("tested", rows, "expected a list of at least one threshold")
-        for row in rows:
-            if not isinstance(row, Mapping):
-                raise ParameterError("tested", row, "expected an object for each threshold")
-            check_keys("tested", row, Tested)
-            for name in ("threshold", "bound"):
-                check_fraction(name, row[name])
-            for name in ("n", "errors"):
-                check_count(name, row[name])
-        certificate = cls(**(dict(values) | {"tested": tuple(Tested(**row) for row in rows)}))
-        certificate._check()
-        return certificate
-
-    def _check(self) -> None:
-        check_open_fraction("target", self.target)
-        check_open_fraction("level", self.level)
-        check_count("n_audit", self.n_audit)
-        for name in ("model", "data", "date", "promise", "rule"):
-            if not isinstance(getattr(self, name), str):
-                raise ParameterError(name, getattr(self, name), "expected text")
-        for row in self.tested:
-            if not row.errors <= row.n <= self.n_audit:
-                raise ParameterError("tested", row, "expected errors <= n <= n_audit")
-        check_thresholds(tuple(row.threshold for row in self.tested))
-        passed = [row.threshold for row in self.tested if row.bound >= self.target]
-        if self.threshold != (passed[-1] if passed else None) or any(
-            row.bound < self.target for row in self.tested[:-1]
-        ):
-            raise ParameterError(
-                "threshold",
-                self.threshold,
-                f"does not follow from its own tests, of which {passed or 'none'} passed",
-                "certify again",
-            )
+FAR = 4.0
+"""Standard deviations by which an audit may hold more items above a threshold than expected."""
 
 
 def labels_needed(target: float, level: float = 0.95, errors: int = 0) -> int:
     """Return how many checked labels, ``errors`` of them wrong, certify the target."""
     check_open_fraction("target", target)
     check_count("errors", errors)
-    more = _fewest(lambda more: lower_bound(errors + 1 + more, errors, level) >= target)
+    more = fewest(lambda more: lower_bound(errors + 1 + more, errors, level) >= target)
     if more is None:
         raise ParameterError(
             "target", target, f"would take over {MOST_LABELS:,} labels", "ask less"
@@ -237,7 +78,6 @@ def certify(
     level: float = 0.95,
     thresholds: Sequence[float] = THRESHOLDS,
     pool: np.ndarray | None = None,
-    rescue: float = 0.0,
     model: str = "",
     data: str = "",
 ) -> Certificate:
@@ -254,8 +94,6 @@ def certify(
         list begins at the first threshold that so large an audit can be expected to decide: a model
         that is seldom sure would otherwise fail at one that few items reach. Which items were
         drawn plays no part in it, so the promise stands
-    rescue : share of the risk ``1 - level`` kept back: if the first threshold fails, `HIGHER` ones
-        are tested at this share of it. For models that are surer than right, a tenth is well spent
     model, data : hashes that the certificate is to bear
 
     Returns
@@ -277,93 +115,179 @@ def certify(
     thresholds = check_thresholds(thresholds)
     if pool is not None:
         thresholds = reachable(thresholds, pool, len(confidence), labels_needed(target, level))
-
-    if not 0 <= rescue < 1:
-        raise ParameterError("rescue", rescue, "expected a share from 0 to below 1", "try 0.1")
-
-    def one(thresholds: Sequence[float], risk: float) -> Certificate:
-        n, errors = counts_above(confidence, right, thresholds)
-        rows = zip(thresholds, n, errors, lower_bound(n, errors, 1 - risk), strict=True)
-        return certificate(
-            fixed_sequence((Tested(t, int(m), int(e), float(b)) for t, m, e, b in rows), target),
-            target=target,
-            level=level,
-            n_audit=len(confidence),
-            passes=lambda n, errors: lower_bound(n, errors, 1 - risk) >= target,
-            model=model,
-            data=data,
-        )
-
-    risk = 1 - level
-    main = one(thresholds, risk * (1 - rescue))
-    higher = tuple(each for each in HIGHER if each > thresholds[0])
-    if main.threshold is None and rescue and higher:
-        rescued = one(higher, risk * rescue)
-        return main if rescued.threshold is None else rescued
-    return main
+    n, errors = counts_above(confidence, right, thresholds)
+    return certificate(
+        thresholds, n, errors, lower_bound(n, errors, level), target=target, level=level,
+        n_audit=len(confidence), passes=lambda n, errors: lower_bound(n, errors, level) >= target,
+        model=model, data=data,
+    )  # fmt: skip
 
 
-def fixed_sequence(tests: Iterable[Tested], target: float) -> tuple[Tested, ...]:
-    """Take tests in their order, up to and including the first that fails."""
-    tested = []
-    for each in tests:
-        tested.append(each)
-        if each.bound < target:
-            break
-    return tuple(tested)
-
-
-def certificate(
-    tested: tuple[Tested, ...],
-    *,
-    target: float,
-    level: float,
-    n_audit: int,
-    passes: Callable[[float, float], bool],
-    **about: str,
-) -> Certificate:
-    """Return the certificate, or the refusal, that follows from a sequence of tests.
+def wrong_at_most(population: int, n: int, errors: int, level: float = 0.95) -> int:
+    """Return an upper bound on the wrong labels in a finite population, from a sample of it.
 
     Parameters
     ----------
-    tested : what `fixed_sequence` gave
-    target, level, n_audit, about : fields of the `Certificate`
-    passes : whether a number of labels checked and of errors among them would do; forecasts after
-        a refusal are made with it
+    population : items in all, the sample included
+    n, errors : size of the sample, drawn without replacement, and the wrong ones in it
+    level : probability, at least, that no more are wrong in all
+
+    Returns
+    -------
+    int from ``errors`` to ``population - (n - errors)``
+
+    Source: Wright (1991), Buonaccorsi (1987): the exact hypergeometric bound.
     """
-    passed = [row.threshold for row in tested if row.bound >= target]
-    missing = at_rate = None
-    first = tested[0]
-    if not passed and first.n:
-        above = first.n / n_audit  # of the audit labels to come, this share will count
-
-        rate = first.errors / first.n
-
-        def more_labels(each: float) -> int | None:
-            more = _fewest(lambda more: passes(first.n + more, first.errors + more * each))
-            return None if more is None else math.ceil(more / above)
-
-        missing, at_rate = more_labels(0.0), more_labels(rate)
-    return Certificate(
-        threshold=passed[-1] if passed else None,
-        target=target,
-        level=level,
-        n_audit=n_audit,
-        tested=tested,
-        missing=missing,
-        missing_at_rate=at_rate,
-        **about,
-    )
-
-
-def _fewest(passes: Callable[[int], bool]) -> int | None:
-    """Return the least m >= 0 that passes, where all higher ones do too; None for hardly any."""
-    low, high = -1, 0
-    while not passes(high):
-        low, high = high, 2 * high + 1
-        if high > MOST_LABELS:
-            return None
+    for name, value in (("population", population), ("n", n), ("errors", errors)):
+        check_count(name, value)
+    check_open_fraction("level", level)
+    if not errors <= n <= population:
+        raise ParameterError(
+            "n", n, f"expected at least errors={errors} and at most population={population}"
+        )
+    low, high = errors, population - (n - errors) + 1  # `low` wrong in all is possible, `high` not
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if passes(middle) else (middle, high)
-    return high
+        rare = stats.hypergeom.cdf(errors, population, middle, n) <= 1 - level
+        low, high = (low, middle) if rare else (middle, high)
+    return low
+
+
+def most_audited(population: int, above: np.ndarray, n_audit: int) -> np.ndarray:
+    """Return how many of an audit lie above a threshold, at most, but for a freak draw.
+
+    Parameters
+    ----------
+    population : items that the audit is drawn from
+    above : (...,) int, how many of them are at or above the threshold
+    n_audit : size of the audit
+
+    Returns
+    -------
+    (...,) int: expectation and `FAR` standard deviations, rounded up, or all there can be
+    """
+    share = np.asarray(above) / population
+    left = (population - n_audit) / max(1, population - 1)  # a draw of everything has no spread
+    spread = np.sqrt(n_audit * share * (1 - share) * left)
+    most = np.ceil(n_audit * share + FAR * spread).astype(int)
+    return np.minimum(np.minimum(above, n_audit), most)
+
+
+def passes_in_pool(
+    population: int,
+    above: np.ndarray,
+    n_audit: int,
+    n: np.ndarray,
+    errors: np.ndarray,
+    *,
+    target: float,
+    level: float,
+    promise: str = "auto",
+) -> np.ndarray:
+    """Say which thresholds an audit certifies for the pool that it was drawn from.
+
+    Parameters
+    ----------
+    population, above, n_audit : as in `most_audited`
+    n, errors : (...,) int, audited items at or above each threshold, and the errors among them
+    target, level, promise : as in `certify_pool`
+
+    Returns
+    -------
+    (...,) bool
+
+    The test of a threshold asks whether so few errors would be rare if one more item were wrong
+    than the promise allows. What the promise allows must not depend on the draw, or testing in a
+    fixed order would not hold the level; it is therefore computed for the most audited items that
+    a draw can be expected to put above the threshold, and a draw with more is refused.
+    """
+    most = most_audited(population, above, n_audit)
+    total = promised(above, most, promise)
+    false = np.minimum(wrong_allowed(total, target) + 1, above)
+    rare = stats.hypergeom.cdf(errors, above, false, n) <= 1 - level
+    return rare & (n <= most) & (total > 0)
+
+
+def promised(above: np.ndarray, most: np.ndarray, promise: str) -> np.ndarray:
+    """Return of how many labels the target is the share: of those not audited, or of all."""
+    return above - most * (promise == "auto")
+
+
+def wrong_allowed(total: np.ndarray, target: float) -> np.ndarray:
+    """Return how many of so many labels may be wrong; a little added for what floats lose."""
+    return np.floor((1 - target) * total + 1e-9).astype(int)
+
+
+def certify_pool(
+    pool: np.ndarray,
+    audited: np.ndarray,
+    right: np.ndarray,
+    *,
+    target: float,
+    level: float = 0.95,
+    thresholds: Sequence[float] = THRESHOLDS,
+    promise: str = "auto",
+    model: str = "",
+    data: str = "",
+) -> Certificate:
+    """Certify a threshold for the items of this very pool.
+
+    Parameters
+    ----------
+    pool : (n_pool,) float, confidences of all items that the audit was drawn from, the audited
+        ones included
+    audited : (n_audit,) int, which of them were audited
+    right : (n_audit,) bool, whether the model's class is the human one
+    target, level, thresholds, model, data : as in `certify`
+    promise : ``auto``: of the automatic labels, which the items at or above the threshold get
+        that are not audited, a share of at least ``target`` is right. ``above``: of the model's
+        labels for all items of this pool at or above it, audited ones included; this is certified
+        with fewer labels
+
+    Returns
+    -------
+    Certificate, its bound one on the promised share; the rule is `passes_in_pool`
+    """
+    pool = check_confidences("pool", pool)
+    audited = _check_places(audited, len(pool))
+    confidence, right = check_audit(pool[audited], right)
+    check_open_fraction("target", target)
+    check_open_fraction("level", level)
+    if promise not in PROMISES:
+        raise ParameterError("promise", promise, f"expected one of {', '.join(PROMISES)}")
+    needed = labels_needed(target, level)
+    thresholds = reachable(check_thresholds(thresholds), pool, len(audited), needed)
+    above, _ = counts_above(pool, np.ones(len(pool), bool), thresholds)
+    n, errors = counts_above(confidence, right, thresholds)
+    most = most_audited(len(pool), above, len(audited))
+    total = promised(above, most, promise)
+    passed = passes_in_pool(
+        len(pool), above, len(audited), n, errors, target=target, level=level, promise=promise
+    )
+    k = int(fixed_sequence(passed)) + 1  # a bound takes a while, and none beyond is asked for
+    rows = zip(above[:k], n[:k], errors[:k], most[:k], total[:k], strict=True)
+    bound = [
+        (total - wrong_at_most(above, n, errors, level)) / total if n <= most and total > 0 else 0.0
+        for above, n, errors, most, total in rows
+    ]
+    allowed = (1 - target) * total[0] / above[0]
+    return certificate(
+        thresholds[:k], n[:k], errors[:k], np.maximum(bound, 0), target=target, level=level,
+        n_audit=len(audited),
+        # Forecast as for an endless pool: a little careful, and it needs no draw.
+        passes=lambda n, errors: lower_bound(n, errors, level) >= 1 - allowed,
+        promise=promise, model=model, data=data,
+    )  # fmt: skip
+
+
+def _check_places(audited: np.ndarray, n_pool: int) -> np.ndarray:
+    """Return which items of a pool were audited, or say what is wrong with them."""
+    audited = np.asarray(audited)
+    if not np.issubdtype(audited.dtype, np.integer) or audited.ndim != 1 or not len(audited):
+        raise ParameterError("audited", audited, "expected indices into the pool", "label an audit")
+    if audited.min() < 0 or audited.max() >= n_pool:
+        worst = audited.min() if audited.min() < 0 else audited.max()
+        raise ParameterError("audited", worst, f"expected items from 0 to {n_pool - 1}")
+    if len(np.unique(audited)) != len(audited):
+        raise ParameterError("audited", len(audited), "expected each item once", "drop repeats")
+    return audited

@@ -28,7 +28,7 @@ import numpy as np
 
 from alutils.base.checks import check_count, check_fraction, check_open_fraction
 from alutils.base.errors import ParameterError
-from alutils.guarantee.plans import CERTIFIED, GO_ON, MOST, REFUSED, AuditOutcome, check_rate
+from alutils.guarantee.plans import MOST, check_rate
 
 UNSEEN = 0.05
 """The share of the errors that a plan expects anywhere, however sure the model is."""
@@ -105,60 +105,24 @@ class WeightedPlan:
         """(n,) float64, the draws that are needed more if a draw finds this item wrong."""
         return -np.log1p(-self.bet / self.rates) / _growth(self.bet, self.allowed, self.population)
 
-    def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """Return (n,) int64, the places of the items in the next n draws."""
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        """Return (2 * most + 1,) int64, the places of the items in so many further draws."""
         ends = np.cumsum(self.rates)
-        return np.searchsorted(ends, rng.random(n) * ends[-1], side="right")
+        return np.searchsorted(ends, rng.random(2 * self.most + 1) * ends[-1], side="right")
 
-    def draws_left(self, n: int, wrong: np.ndarray) -> int:
-        """Return how many draws are needed from now on if none of them finds an error.
-
-        Parameters
-        ----------
-        n : draws so far
-        wrong : (n_wrong,) int, the places of the items that were found wrong, as often as drawn
-        """
-        check_count("n", n)
-        return max(0, math.ceil(self.without_error + self.delays[wrong].sum() - n))
-
-    def decision(self, n: int, wrong: np.ndarray, n_labels: int) -> str:
-        """Return ``certified``, ``go on`` or ``refused``; parameters as in `draws_left`.
-
-        n_labels : different items among the draws
-        """
-        left = self.draws_left(n, wrong)
-        if not left:
-            return CERTIFIED
-        # A draw takes a label at most, so this gives up where the labels do not seem to suffice.
-        return REFUSED if left > self.most - n_labels else GO_ON
-
-    def run(self, wrong: np.ndarray, rng: np.random.Generator) -> AuditOutcome:
-        """Return what an audit comes to, decided after every draw.
+    def needed(self, drawn: np.ndarray, wrong: np.ndarray) -> np.ndarray:
+        """Return how many draws certify if none of the further ones finds an error.
 
         Parameters
         ----------
-        wrong : (n,) bool, the truth about each item
-        rng : of the draws
+        drawn, wrong : (n,) int and bool, the places drawn so far, and which of them are wrong
 
         Returns
         -------
-        AuditOutcome: the decision, the labels it used, the different errors among them
+        (n + 1,) float: before the first of them, and after each
         """
-        drawn, delays, undecided = np.empty(0, np.int64), self.delays, True
-        if self.decision(0, drawn, 0) == REFUSED:
-            return AuditOutcome(REFUSED, 0, 0)
-        while undecided:
-            drawn = np.concatenate([drawn, self.draw(2 * self.most + 1, rng)])
-            is_new = np.zeros(len(drawn), bool)
-            is_new[np.unique(drawn, return_index=True)[1]] = True
-            labels, n = np.cumsum(is_new), np.arange(1, len(drawn) + 1)
-            left = np.ceil(self.without_error + np.cumsum(delays[drawn] * wrong[drawn]) - n)
-            decided = (left <= 0) | (left > self.most - labels)
-            undecided = not decided.any()
-        at = int(decided.argmax())
-        found = drawn[: at + 1][is_new[: at + 1]]
-        decision = CERTIFIED if left[at] <= 0 else REFUSED
-        return AuditOutcome(decision, int(labels[at]), int(wrong[found].sum()))
+        delays = np.where(wrong, self.delays[drawn], 0.0)
+        return self.without_error + np.concatenate([[0.0], np.cumsum(delays)])
 
     def expected_labels(self, chances: np.ndarray) -> float:
         """Return about how many labels it takes to certify.
@@ -198,7 +162,7 @@ def plan_weighted_audit(
     Returns
     -------
     WeightedPlan with about the fewest labels of those that can certify with ``most`` draws without
-    an error; what a refusal costs is not reckoned with. None where there is no such plan, or none
+    an error; what a refusal costs is not counted. None where there is no such plan, or none
     that would ever end if so many are wrong as expected: then audit uniformly
     (`alutils.guarantee.plans.plan_audit`), as where there are few items or nothing to prove.
 

@@ -134,7 +134,7 @@ def lower_bound(
 
     Source: Clopper and Pearson (1934). For a sample without replacement it is careful: the
     hypergeometric distribution is the narrower one (Uhlmann 1966); see
-    `alutils.guarantee.promises.wrong_at_most`.
+    `alutils.guarantee.thresholds.wrong_at_most`.
     """
     from scipy import special
 

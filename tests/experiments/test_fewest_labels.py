@@ -10,7 +10,8 @@ from alutils.base.errors import ParameterError
 from alutils.data import loading, mnist
 from alutils.experiments.label_costs import fewest_labels, results
 from alutils.experiments.label_costs.fewest_labels import ARMS, check, run
-from alutils.guarantee.plans import CERTIFIED, AuditPlan, plan_audit
+from alutils.guarantee.audit import CERTIFIED, run_audit
+from alutils.guarantee.plans import plan_audit
 from alutils.guarantee.pool import allowed_errors
 from alutils.guarantee.weighted import plan_weighted_audit
 from alutils.stats import tables
@@ -91,10 +92,7 @@ def test_what_is_expected_of_an_audit_is_what_audits_of_the_same_model_come_to()
     ]
     for plan in plans:
         labels, accepted = fewest_labels._expected(plan, wrong, np.random.default_rng(1))
-        if isinstance(plan, AuditPlan):
-            audits = [plan.run(~rng.permutation(wrong)) for _ in range(2000)]
-        else:
-            audits = [plan.run(wrong, rng) for _ in range(2000)]
+        audits = [run_audit(plan, wrong, rng) for _ in range(2000)]
         assert labels == pytest.approx(np.mean([audit.n_used for audit in audits]), rel=0.1)
         certified = np.mean([audit.decision == CERTIFIED for audit in audits])
         assert accepted == pytest.approx(certified, abs=0.1)

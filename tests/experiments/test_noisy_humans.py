@@ -81,18 +81,18 @@ def drawn(model, arm, rate=0.05, seed=0, n_audit=400, audits=60):
     )
     rng = np.random.default_rng([seed, 0])
     found = noisy_humans.simulate(model, oracle, arm, rng, n_audit, audits)
-    return list(found), oracle.n_asked
+    return found, oracle.n_asked
 
 
 @pytest.mark.parametrize(("arm", "rate"), [("right", 0.0), ("wrong", 0.01), ("asked_again", 0.05)])
 def test_guarantees_are_those_of_certify_audit_by_audit(arm, rate):
     model = made_up()
     audits, _ = drawn(model, arm, rate)
-    got = noisy_humans.guarantees(model, iter(audits))
+    got = noisy_humans.guarantees(model, audits)
     seen = set()
     for target in TARGETS:
         certified, coverage, broken = [], [], []
-        for confidence, right in audits:
+        for confidence, right in zip(audits.confidence, audits.right, strict=True):
             threshold = certify(confidence, right, target=target, level=0.95).threshold
             above = model.confidence >= (np.inf if threshold is None else threshold)
             true = model.predicted[above] == model.truth[above]
@@ -124,7 +124,7 @@ def test_a_promise_that_right_looking_audits_make_is_broken_by_the_truth():
 def test_right_people_break_no_more_promises_than_the_level_allows():
     model = made_up(seed=3)
     audits, _ = drawn(model, "right", 0.0, n_audit=600, audits=300)
-    got = noisy_humans.guarantees(model, iter(audits), (0.98,))
+    got = noisy_humans.guarantees(model, audits, (0.98,))
     assert got["untrue_98"] > 0  # or nothing could be broken
     assert got["certified_98"] > 0.5
     broken = round(300 * got["broken_98"])
@@ -135,7 +135,7 @@ def test_an_audit_asks_again_whoever_disagrees_with_the_model_and_nobody_else():
     model = Model(np.full(4, 0.9), np.array([1, 1, 1, 1]), np.array([1, 1, 1, 2]))
     people = Script({0: [1], 1: [3, 1], 2: [3, 4], 3: [2, 2]})
     rng = np.random.default_rng(0)
-    ((_, right),) = noisy_humans.simulate(model, people, "asked_again", rng, 4, 1)
+    (right,) = noisy_humans.simulate(model, people, "asked_again", rng, 4, 1).right
     first, again = people.asked
     assert sorted(first) == [0, 1, 2, 3] and sorted(again) == [1, 2, 3]
     assert {item: bool(r) for item, r in zip(first, right, strict=True)} == {
@@ -148,7 +148,7 @@ def test_what_each_arm_asks_and_sees_is_what_chance_says():
     perfect = Model(model.confidence, model.truth, model.truth)
     n, rate = 400 * 60, 0.05
     seen = {arm: drawn(perfect, arm, 0 if arm == "right" else rate) for arm in ARMS}
-    wrong = {arm: sum((~right).sum() for _, right in audits) for arm, (audits, _) in seen.items()}
+    wrong = {arm: (~audits.right).sum() for arm, (audits, _) in seen.items()}
     asked = {arm: n_asked for arm, (_, n_asked) in seen.items()}
     assert wrong["right"] == 0 and asked["right"] == asked["wrong"] == n
     # Of a model that is always right: an answer looks wrong where people were wrong as often as

@@ -1,9 +1,8 @@
-"""Rules for automatic labels on the scores of a model, and forecasts beside what it then took."""
+"""Rules for automatic labels on the scores of a model."""
 
 import math
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from alutils.active.labels import Source
@@ -11,10 +10,9 @@ from alutils.active.loops.pool import PoolState
 from alutils.active.oracles import Perfect
 from alutils.base.errors import ParameterError
 from alutils.experiments.label_costs import fewest_labels, trust
-from alutils.guarantee import forecast
-from alutils.guarantee.anytime import log_evidence
 from alutils.guarantee.audits import draw_audit
-from alutils.guarantee.pool import finish
+from alutils.guarantee.pool import Terms, finish
+from alutils.guarantee.simulation import Audits
 from alutils.guarantee.thresholds import THRESHOLDS, certify
 
 N = 1200
@@ -31,21 +29,23 @@ def model():
 
 def simulated(model, **options):
     confidence, right, margin = model
-    given = {"target": 0.98, "n_audit": 300, "draws": 200, "rng": np.random.default_rng(1)}
-    given |= {"margin": margin, "n_human": 100, "by_hand": 100, "expected_wrong": 0.005} | options
-    return trust.simulate(confidence, right, **given).set_index("rule")
+    how = {"target": 0.98, "by_hand": 100, "expected_wrong": 0.005, "attempt": None} | {
+        name: options.pop(name) for name in ("target", "level", "by_hand") if name in options
+    }
+    given = {"n_audit": 300, "draws": 200, "rng": np.random.default_rng(1)}
+    given |= {"margin": margin, "n_human": 100} | options
+    return trust.simulate(confidence, right, Terms(**how), **given).set_index("rule")
 
 
 def test_thresholds_taken_are_those_of_certify_audit_by_audit(model):
     confidence, right, _ = model
     target = 0.985
     options = {"target": target, "level": 0.9}
-    taken = trust._thresholds_taken(
-        confidence, right, ["certified", "best on validation"], n_audit=250, draws=60,
-        rng=np.random.default_rng(3), thresholds=THRESHOLDS, **options,
-    )  # fmt: skip
+    audits = Audits.drawn(confidence, right, 250, 60, np.random.default_rng(3))
+    rules = trust.threshold_rules(confidence, Terms(**options), 250)
+    taken = [rules[name](audits) for name in ("certified", "best on validation")]
     rng, refused = np.random.default_rng(3), 0
-    for certified, best in zip(*taken.values(), strict=True):
+    for certified, best in zip(*taken, strict=True):
         drawn = draw_audit(N, 250, rng)
         one = certify(confidence[drawn], right[drawn], pool=confidence, **options)
         assert (math.nan if one.threshold is None else one.threshold) == pytest.approx(
@@ -72,10 +72,10 @@ def test_whole_pool_does_what_finish_does(model, rule):
     for number in range(25):
         state = PoolState.start(N + n_human, np.arange(N))
         state.book.add(np.arange(N, N + n_human), truth[:n_human], Source.HUMAN, 0)
-        done = finish(
-            state, p, Perfect(truth), np.random.default_rng(number), target=target, level=0.96,
-            by_hand=by_hand, expected_wrong=0.005, weighted=rule == "whole pool, weighted",
-        )  # fmt: skip
+        terms = Terms(
+            target, 0.96, by_hand, expected_wrong=0.005, weighted=rule == "whole pool, weighted"
+        )
+        done = finish(state, p, Perfect(truth), np.random.default_rng(number), terms)
         seen.append((done.certified, done.n_human))
     assert set(done.by_hand) == set(order[:by_hand])
     # `finish` holds its first attempt to a higher level than it promises: the same plan here.
@@ -145,55 +145,3 @@ def test_scores_are_those_of_the_runs():
         assert (by_round.size() == [370, 340]).all()
         assert (by_round.size() - by_round.sum()).to_dict() == wrong.to_dict()
         assert found["confidence"].between(0, 1).all()
-
-
-# --- forecasts ------------------------------------------------------------------------------------
-
-
-def test_a_power_law_is_forecast_and_reached_where_the_truth_says():
-    labels = np.arange(100, 1001, 100)
-    wrong = np.round(10 / labels * (20_000 - labels)).astype(int)
-    found = forecast.learning_forecast(
-        labels, wrong, 20_000, np.random.default_rng(0), known=4, checked=4000,
-        targets=(0.8, 0.98, 0.999),
-    ).set_index("target")  # fmt: skip
-    assert found.loc[0.8, ["more", "took"]].tolist() == [0, 0]
-    assert found.loc[0.98, "took"] == 100  # 10 / 500
-    assert found.loc[0.98, "low"] <= 100 <= found.loc[0.98, "high"]
-    assert math.isnan(found.loc[0.999, "took"])
-    assert (found["labels"] == 400).all() and (found["seen"] == 600).all()
-
-
-def test_a_forecast_needs_three_rounds():
-    with pytest.raises(ParameterError, match="known=2: expected from 3 to the 4 rounds"):
-        forecast.learning_forecast(
-            [10, 20, 30, 40], [9, 8, 7, 6], 100, np.random.default_rng(0), known=2, checked=10,
-            targets=[0.9],
-        )  # fmt: skip
-
-
-def test_audit_forecasts_hold_what_it_took_about_as_often_as_they_say():
-    rng = np.random.default_rng(2)
-    confidence = rng.random(4000)
-    right = rng.random(4000) < np.where(confidence > 0.3, 0.99, 0.7)
-    found = forecast.audit_forecasts(
-        confidence, right, rng, share=0.6, known=100, audits=80, target=0.96, interval=0.9
-    )
-    assert found["inside"].mean() >= 0.75
-    assert (found["took"] > 0).all()
-    assert ((found["low"] <= found["more"]) & (found["more"] <= found["high"])).all()
-
-
-def test_what_an_audit_took_is_when_the_sequential_bound_first_holds():
-    confidence, right = np.full(800, 0.9), np.ones(800, bool)
-    right[::97] = False
-    seen = np.random.default_rng(4)
-    found = forecast.audit_forecasts(
-        confidence, right, np.random.default_rng(4), share=1.0, known=50, audits=1, target=0.95
-    )
-    order = seen.permutation(800)
-    errors = np.cumsum(~right[order])
-    n = np.arange(50, 801)
-    enough = log_evidence(n, errors[n - 1], 0.95) >= math.log(20)
-    assert found["took"].tolist() == [enough.argmax()]
-    assert isinstance(found, pd.DataFrame)

@@ -14,10 +14,8 @@ from alutils.guarantee import anytime as sequential
 from alutils.guarantee.anytime import (
     anytime_labels_needed,
     anytime_lower_bound,
-    anytime_wrong_at_most,
     certify_anytime,
     log_evidence,
-    log_evidence_pool,
     spent_level,
 )
 from alutils.guarantee.thresholds import certify, labels_needed
@@ -57,20 +55,6 @@ def test_the_bet_is_fair_at_the_target_and_loses_below_it(rate):
     counts = np.arange(13)
     expected = np.sum(stats.binom.pmf(counts, 12, rate) * np.exp(log_evidence(12, counts, 0.9)))
     assert expected == pytest.approx(1) if rate == 0.1 else expected < 1
-
-
-@pytest.mark.parametrize(("population", "n"), [(12, 5), (24, 12), (7, 7)])
-def test_the_bet_on_a_pool_is_fair_whatever_is_wrong_in_it(population, n):
-    for supposed in range(1, population + 1):
-        for true in range(supposed, population + 1):
-            expected = 0.0
-            for errors in range(max(0, n - (population - true)), min(n, true) + 1):
-                possible, evidence = log_evidence_pool(population, n, errors)
-                capital = np.exp(evidence[possible == supposed])
-                # Counts that the supposed number rules out refute it for good.
-                if len(capital):
-                    expected += stats.hypergeom.pmf(errors, population, true, n) * capital[0]
-            assert expected <= 1 + 1e-9
 
 
 @given(st.integers(1, 3000), st.floats(0, 0.2), st.sampled_from([0.8, 0.95, 0.99]))
@@ -120,33 +104,6 @@ def test_peeking_breaks_the_bound_for_one_look_and_not_the_one_for_all(rate):
     once[possible & (errors <= most[:, None])] = True
     assert 0.01 < anytime <= 0.05
     assert chance_of_ever(once, rate) > 0.14
-
-
-@pytest.mark.parametrize("wrong", [0, 1, 3, 10, 40])
-def test_the_bound_for_a_pool_holds_at_all_looks_at_once(wrong):
-    population = 60
-    alive, missed = {0: 1.0}, 0.0
-    for n in range(1, population + 1):
-        after: dict[int, float] = {}
-        for errors, chance in alive.items():
-            next_wrong = (wrong - errors) / (population - n + 1)
-            after[errors + 1] = after.get(errors + 1, 0) + chance * next_wrong
-            after[errors] = after.get(errors, 0) + chance * (1 - next_wrong)
-        alive = {}
-        for errors, chance in after.items():
-            if chance > 0:
-                if anytime_wrong_at_most(population, n, errors) < wrong:
-                    missed += chance
-                else:
-                    alive[errors] = chance
-    assert missed <= 0.05
-
-
-def test_the_bound_for_a_pool_ends_at_the_truth_and_beats_the_endless_one():
-    assert anytime_wrong_at_most(50, 50, 7) == 7
-    assert anytime_wrong_at_most(1000, 500, 3) < 1000 * (1 - anytime_lower_bound(500, 3))
-    large = anytime_wrong_at_most(200_000, 400, 2) / 200_000
-    assert large == pytest.approx(1 - anytime_lower_bound(400, 2), rel=0.01)
 
 
 def test_looking_after_every_hundred_labels_keeps_the_promise_over_the_whole_list():
@@ -200,9 +157,6 @@ def test_with_a_pool_the_list_begins_at_the_same_place_at_every_look():
     [
         (lambda: anytime_lower_bound(2, 3), "errors=3"),
         (lambda: anytime_lower_bound(2, 1, 1.0), "level=1.0"),
-        (lambda: anytime_wrong_at_most(10, 11, 0), "n=11"),
-        (lambda: anytime_wrong_at_most(10, 5, 6), "n=5"),
-        (lambda: anytime_wrong_at_most(10, 5, -1), "errors=-1"),
         (lambda: spent_level(0.95, 0), "number=0"),
         (lambda: anytime_labels_needed(1.0), "target=1.0"),
         (lambda: certify_anytime(np.ones(2), np.ones(3, bool), target=0.9), "right="),

@@ -14,9 +14,10 @@ from scipy import stats
 
 from alutils.base.errors import ParameterError
 from alutils.guarantee import plans
-from alutils.guarantee.anytime import anytime_wrong_at_most
-from alutils.guarantee.plans import AuditOutcome, AuditPlan, plan_audit
-from alutils.guarantee.promises import wrong_at_most
+from alutils.guarantee.anytime import RATIOS, WEIGHTS
+from alutils.guarantee.audit import GO_ON, Audit, AuditOutcome
+from alutils.guarantee.plans import AuditPlan, plan_audit
+from alutils.guarantee.thresholds import wrong_at_most
 
 POOL, ALLOWED, END = 60_000, 600, 1500
 SMALL = [(9, 1, 0.8, 0.05), (10, 2, 0.9, 0.1), (11, 3, 0.6, 0.02), (12, 2, 0.7, 0.0)]
@@ -25,6 +26,24 @@ SMALL = [(9, 1, 0.8, 0.05), (10, 2, 0.9, 0.1), (11, 3, 0.6, 0.02), (12, 2, 0.7, 
 @pytest.fixture(scope="module")
 def plan():
     return plan_audit(POOL, ALLOWED, rate=0.002, most=END)
+
+
+class InOrder:
+    """A generator whose permutations are the order of the pool."""
+
+    def permutation(self, n):
+        return np.arange(n)
+
+
+def run(plan, right):
+    """Return what an audit comes to whose first labels are right or wrong in this order."""
+    audit, n = Audit(plan, InOrder()), 0
+    while audit.decision == GO_ON and n < len(right):
+        places = audit.next(len(right) - n)
+        assert places.tolist() == list(range(n, n + len(places)))
+        audit.answer(places, ~right[places])
+        n += len(places)
+    return audit.outcome
 
 
 def enumerated(plan, wrong):
@@ -91,7 +110,7 @@ def test_plans_of_all_sizes_hold_their_level(population, share, part, level):
         assert wrong_at_most(population, look, k, level) <= allowed
 
 
-def test_audits_of_a_pool_just_worse_than_promised_are_certified_as_rarely_as_reckoned(plan):
+def test_audits_of_a_pool_just_worse_than_promised_are_certified_as_rarely_as_computed(plan):
     rng, certified, used = np.random.default_rng(0), 0, []
     audits = 4000
     for _ in range(audits):
@@ -99,7 +118,7 @@ def test_audits_of_a_pool_just_worse_than_promised_are_certified_as_rarely_as_re
         places = rng.choice(POOL, ALLOWED + 1, replace=False)
         right = np.ones(END, bool)
         right[places[places < END]] = False
-        outcome = plan.run(right)
+        outcome = run(plan, right)
         certified += outcome.decision == "certified"
         used.append(outcome.n_used)
     low, high = stats.binom.interval(0.9999, audits, plan.chance(ALLOWED + 1))
@@ -139,14 +158,19 @@ def test_the_first_look_is_not_before_one_look_alone_could_certify(plan):
     assert at_rate_zero.most == plans.MOST * needed
 
 
+def anytime_accepts(n, errors):
+    """Say whether a bet that may be looked at after every label is won against too many errors."""
+    rivals = stats.hypergeom.pmf(errors, POOL, np.floor(RATIOS * (ALLOWED + 1)).astype(int), n)
+    return WEIGHTS @ rivals >= 20 * stats.hypergeom.pmf(errors, POOL, ALLOWED + 1, n)
+
+
 def first_anytime(errors):
     """Return the fewest labels at which the anytime bound accepts so many errors."""
-    low, high = 300 + 150 * errors, 500 + 350 * errors  # not accepted, and accepted
-    assert anytime_wrong_at_most(POOL, low, errors) > ALLOWED
-    assert anytime_wrong_at_most(POOL, high, errors) <= ALLOWED
+    low, high = 300 + 150 * errors, 500 + 350 * errors
+    assert not anytime_accepts(low, errors) and anytime_accepts(high, errors)
     while high - low > 1:
         middle = (low + high) // 2
-        if anytime_wrong_at_most(POOL, middle, errors) <= ALLOWED:
+        if anytime_accepts(middle, errors):
             high = middle
         else:
             low = middle
@@ -211,39 +235,40 @@ def test_a_pool_without_end_is_the_binomial_case():
 
 @given(st.integers(0, 2**32 - 1), st.floats(0, 0.3), st.integers(0, 60))
 @settings(max_examples=200, deadline=None)
-def test_an_audit_run_at_once_ends_as_one_decided_label_by_label(seed, rate, length):
-    plan = AuditPlan(60, 9, 0.6, (8, 20, 30), 60)
+def test_an_audit_answered_in_portions_ends_as_one_decided_label_by_label(seed, rate, length):
+    looks = (8, 20, 30)
+    plan = AuditPlan(60, 9, 0.6, looks, 60)
     right = np.random.default_rng(seed).random(length) >= rate
     n = errors = 0
-    while plan.decision(n, errors) == "go on" and n < length:
-        asked = plan.next_look(n, errors)
-        assert asked > n and plan.decision(asked, errors) == "certified"
-        assert plan.decision(asked - 1, errors) == "go on"
+    decision = "go on"
+    while decision == "go on" and n < length:
         errors += not right[n]
         n += 1
-    assert plan.run(right) == AuditOutcome(plan.decision(n, errors), n, errors)
+        if errors >= len(looks):
+            decision = "refused"
+        elif n >= looks[errors]:
+            decision = "certified"
+    assert run(plan, right) == AuditOutcome(decision, n, errors)
 
 
-def test_decisions_and_next_looks_by_example():
+def test_decisions_and_next_items_by_example():
     plan = AuditPlan(60, 9, 0.6, (8, 20, 30), 60)
-    assert [plan.decision(*at) for at in [(7, 0), (8, 0), (8, 1), (20, 1), (29, 2), (3, 3)]] == [
-        "go on", "certified", "go on", "certified", "go on", "refused",
-    ]  # fmt: skip
-    assert [plan.next_look(*at) for at in [(0, 0), (5, 1), (5, 2), (8, 0), (10, 0), (3, 3)]] == [
-        8, 20, 30, 8, 10, None,
-    ]  # fmt: skip
+    needed = plan.needed(np.arange(8), np.array([0, 0, 0, 1, 0, 0, 1, 1], bool))
+    assert needed.tolist() == [8, 8, 8, 8, 20, 20, 20, 30, np.inf]
     right = np.ones(60, bool)
     right[[3, 20, 50]] = False
-    assert plan.run(right) == AuditOutcome("certified", 20, 1)
+    assert run(plan, right) == AuditOutcome("certified", 20, 1)
     right[[4, 5]] = False
-    assert plan.run(right) == AuditOutcome("refused", 6, 3)
-    assert plan.run(right[:5].astype(int)) == AuditOutcome("go on", 5, 2)
+    assert run(plan, right) == AuditOutcome("refused", 6, 3)
+    assert run(plan, right[:5]) == AuditOutcome("go on", 5, 2)
+    audit = Audit(plan, InOrder())
+    assert len(audit.next(60)) == 8 and len(audit.next(5)) == 5 and len(audit.next()) == 1
 
 
 def test_where_nothing_is_to_be_proved_no_label_is_asked_for():
     plan = plan_audit(40, 40, rate=0.5)
     assert plan.looks == (0,)
-    assert plan.run(np.zeros(0, bool)) == AuditOutcome("certified", 0, 0)
+    assert run(plan, np.zeros(0, bool)) == AuditOutcome("certified", 0, 0)
     assert (plan.chance(40), plan.expected_labels(40)) == (1, 0)
 
 
@@ -296,14 +321,8 @@ def test_a_plan_is_kept_as_json_and_a_changed_one_is_refused(plan):
 
 
 def test_counts_that_cannot_be_are_refused(plan):
-    with pytest.raises(ParameterError, match="n=3: expected from errors=4"):
-        plan.decision(3, 4)
     with pytest.raises(ParameterError, match="wrong=60001"):
         plan.chance(POOL + 1)
-    with pytest.raises(ParameterError, match="right=2: expected true or false"):
-        plan.run(np.array([1, 2]))
-    with pytest.raises(ParameterError, match="expected one value a label"):
-        plan.run(np.ones((3, 2), bool))
 
 
 def test_a_plan_is_made_in_about_a_second_of_one_processor():

@@ -13,7 +13,7 @@ from alutils.active.oracles import Perfect
 from alutils.active.strategies import uncertainty
 from alutils.base.errors import ParameterError
 from alutils.guarantee.plans import AuditPlan
-from alutils.guarantee.pool import PIECE, allowed_errors, attempt_level, finish
+from alutils.guarantee.pool import PIECE, Terms, allowed_errors, attempt_level, finish
 
 N, N_TRAIN = 3000, 200
 
@@ -38,7 +38,7 @@ def setting(n_wrong, seed=0, *, unsure=True):
 
 
 def finished(state, p, oracle, seed=0, target=0.98, **options):
-    return finish(state, p, oracle, np.random.default_rng(seed), target=target, **options)
+    return finish(state, p, oracle, np.random.default_rng(seed), Terms(target, **options))
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -114,17 +114,8 @@ def test_a_false_promise_is_rarer_than_the_level_says(weighted):
     oracle, given_ = Perfect(truth), 0
     for seed in range(n):
         rng = np.random.default_rng(seed)
-        given_ += finish(
-            state.copy(),
-            p,
-            oracle,
-            rng,
-            target=0.95,
-            level=0.9,
-            expected_wrong=0.02,
-            most=300,
-            weighted=weighted,
-        ).certified
+        terms = Terms(0.95, 0.9, expected_wrong=0.02, most=300, weighted=weighted)
+        given_ += finish(state.copy(), p, oracle, rng, terms).certified
     risk = 1 - attempt_level(0.9, 1)
     assert given_ <= n * risk + 3 * np.sqrt(n * risk)
     assert given_ > 0.4 * n * risk  # and not for nothing: the risk is nearly all used
@@ -235,8 +226,9 @@ def test_a_refused_audit_ends_soon_after_it_is_refused(weighted):
 def test_no_share_is_rounded_up_in_words(share, text):
     state, p, truth = setting(3)
     done = finished(state, p, Perfect(truth), target=0.9, level=0.9)
-    assert f"At least {text} of" in dataclasses.replace(done, target=share).sentence()
-    assert f"confidence {text}" in dataclasses.replace(done, level=share).sentence()
+    for name, said in (("target", f"At least {text} of"), ("level", f"confidence {text}")):
+        terms = dataclasses.replace(done.terms, **{name: share})
+        assert said in dataclasses.replace(done, terms=terms).sentence()
 
 
 @pytest.mark.parametrize(
@@ -246,7 +238,9 @@ def test_no_share_is_rounded_up_in_words(share, text):
         ({"level": 0.0}, "level=0"),
         ({"by_hand": -1}, "by_hand=-1"),
         ({"attempt": 0}, "attempt=0"),
-        ({"expected_wrong": 2.0}, "rate=2"),
+        ({"expected_wrong": 2.0}, "expected_wrong=2"),
+        ({"expected_wrong": 0.5}, "rate=0.5"),
+        ({"weighted": "yes"}, "weighted=yes"),
     ],
 )
 def test_values_that_cannot_be_used_are_named_before_anybody_is_asked(change, message):
@@ -256,6 +250,6 @@ def test_values_that_cannot_be_used_are_named_before_anybody_is_asked(change, me
         raise AssertionError("asked")
 
     with pytest.raises(ParameterError, match=message):
-        finish(state, p, nobody, np.random.default_rng(0), **({"target": 0.98} | change))
+        finish(state, p, nobody, np.random.default_rng(0), Terms(**({"target": 0.98} | change)))
     with pytest.raises(ParameterError, match="probabilities="):
-        finish(state, p[1:], nobody, np.random.default_rng(0), target=0.98)
+        finish(state, p[1:], nobody, np.random.default_rng(0), Terms(0.98))

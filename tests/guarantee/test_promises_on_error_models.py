@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from alutils.guarantee import anytime, promises
-from alutils.guarantee.thresholds import THRESHOLDS, certify
+from alutils.guarantee import anytime, simulation
+from alutils.guarantee.audits import counts_above
+from alutils.guarantee.thresholds import THRESHOLDS, certify, certify_pool
 from benchmarks import guarantee
 from benchmarks.guarantee import LEVEL, LOOKS, MODELS, N_AUDIT, TARGET
 
@@ -21,9 +22,8 @@ PEEKING = "certified once, looked at 10 times"
 
 def audits(n, noise="none"):
     return [
-        guarantee.draw(model, noise, np.random.default_rng([seed, place]))
+        guarantee.draw(model, noise, n, np.random.default_rng(place))
         for place, model in enumerate(MODELS)
-        for seed in range(n)
     ]
 
 
@@ -34,26 +34,43 @@ def same(threshold, certificate):
 
 
 def test_the_benchmarks_rules_are_those_of_the_package():
-    for audit in audits(4):
-        confidence, right = audit.confidence, audit.looks_right
-        plain = certify(confidence, right, target=TARGET, level=LEVEL)
-        assert same(guarantee.once(audit)[-1], plain)
-        rescued = certify(confidence, right, target=TARGET, rescue=guarantee.RESCUE)
-        assert same(guarantee.rescued(audit)[-1], rescued)
-        looks = guarantee.anytime(audit)
-        for look, end in zip(looks, np.linspace(100, N_AUDIT, LOOKS).astype(int), strict=True):
-            asked = anytime.certify_anytime(confidence[:end], right[:end], target=TARGET)
-            assert same(look, asked)
-        for promise in ("above", "auto"):
-            pool = promises.certify_pool(
-                audit.pool, np.arange(N_AUDIT), right, target=TARGET, promise=promise
-            )
-            # The package begins where the audit can decide, which here is where the list begins.
-            assert pool.tested[0].threshold == THRESHOLDS[0]
-            assert same(guarantee.one_pool(promise)(audit)[-1], pool)
+    rules = guarantee.RULES
+    for drawn in audits(4):
+        taken = {name: rule(drawn) for name, rule in rules.items() if "MAPIE" not in name}
+        for number in range(4):
+            confidence, right = drawn.confidence[number], drawn.right[number]
+            plain = certify(confidence, right, target=TARGET, level=LEVEL)
+            assert same(taken["certified"][number], plain)
+            ends = np.linspace(100, N_AUDIT, LOOKS).astype(int)
+            at_looks = taken["certified at 10 looks"][number], taken[PEEKING][number]
+            for end, anytime_look, peek in zip(ends, *at_looks, strict=True):
+                audit = confidence[:end], right[:end]
+                assert same(anytime_look, anytime.certify_anytime(*audit, target=TARGET))
+                assert same(peek, certify(*audit, target=TARGET))
+            for name, promise in (
+                ("certified for one pool", "above"),
+                ("certified for one pool's automatic labels", "auto"),
+            ):
+                pool = certify_pool(
+                    drawn.pool[number], np.arange(N_AUDIT), right, target=TARGET, promise=promise
+                )
+                # The package begins where the audit can decide: here where the list begins.
+                assert pool.tested[0].threshold == THRESHOLDS[0]
+                assert same(taken[name][number], pool)
 
 
-def mapie_controller(audit, thresholds, method="fixed_sequence"):
+def test_the_rescue_tries_higher_thresholds_at_a_part_of_the_risk_where_the_first_fails():
+    confidence = np.repeat([0.9995, 0.992], [500, 300])[None]
+    right = np.arange(800)[None] < 750  # a sixth of the less sure ones is wrong
+    drawn = simulation.Audits(confidence, right)
+    assert math.isnan(guarantee.RULES["certified"](drawn)[0])
+    assert guarantee.rescued(drawn).tolist() == [0.995]
+    assert np.isnan(guarantee.rescued(simulation.Audits(confidence, ~right))).all()
+    sure = drawn.beginnings(500)
+    assert guarantee.rescued(sure) == guarantee.RULES["certified"](sure)
+
+
+def mapie_controller(confidence, right, thresholds, method="fixed_sequence"):
     from mapie.risk_control import BinaryClassificationController
 
     controller = BinaryClassificationController(
@@ -63,31 +80,36 @@ def mapie_controller(audit, thresholds, method="fixed_sequence"):
     )  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return controller.calibrate(audit.confidence, audit.looks_right.astype(int))
+        return controller.calibrate(confidence, right.astype(int))
 
 
 def test_mapie_finds_the_same_chances_and_never_certifies_more():
     thresholds = np.array(THRESHOLDS)
-    for audit in audits(4):
-        n, errors = guarantee.counts(audit, thresholds)
+    for drawn in audits(4):
+        n, errors = counts_above(drawn.confidence, drawn.right, THRESHOLDS)
         exact, one_more = (stats.binom.cdf(errors + more, n, 1 - TARGET) for more in (0, 1))
-        theirs = np.ravel(mapie_controller(audit, thresholds).p_values)
+        theirs = np.array(
+            [
+                np.ravel(mapie_controller(*audit, thresholds).p_values)
+                for audit in zip(drawn.confidence, drawn.right, strict=True)
+            ]
+        )
         # MAPIE rounds the number of errors up from a share, and so at times counts one too many.
         assert (theirs >= exact * (1 - 1e-9)).all() and (theirs <= one_more * (1 + 1e-9)).all()
-        assert np.isclose(theirs, exact, rtol=1e-9).any()
-        ours = guarantee.once(audit)[-1]
-        mapie = guarantee.mapie("fixed_sequence", thresholds)(audit)[-1]
-        assert math.isnan(mapie) or ours <= mapie
+        assert np.isclose(theirs, exact, rtol=1e-9).any(axis=1).all()
+        ours = guarantee.RULES["certified"](drawn)
+        mapie = guarantee.mapie("fixed_sequence", thresholds)(drawn)
+        assert (np.isnan(mapie) | (ours <= mapie)).all()
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
 def test_the_truth_of_a_model_is_what_many_draws_show(model):
     confidence, right = model.draw(400_000, np.random.default_rng(0))
-    points, share, precision = model.truth()
+    truth = model.truth()
     for threshold in (0.5, 0.9, 0.97, 0.99):
-        at, above = np.searchsorted(points, threshold), confidence >= threshold
-        assert above.mean() == pytest.approx(share[at], abs=0.004)
-        assert right[above].mean() == pytest.approx(precision[at], abs=0.002)
+        above, (share, precision) = confidence >= threshold, truth.above(threshold)
+        assert above.mean() == pytest.approx(share, abs=0.004)
+        assert right[above].mean() == pytest.approx(precision, abs=0.002)
 
 
 @pytest.mark.parametrize("noise", ["random", "shared"])

@@ -11,8 +11,9 @@ from scipy import stats
 
 from alutils.base.errors import ParameterError
 from alutils.guarantee import thresholds
-from alutils.guarantee.audits import check_thresholds, reachable
-from alutils.guarantee.thresholds import Certificate, certify, draw_audit, labels_needed
+from alutils.guarantee.audits import check_thresholds, draw_audit, reachable
+from alutils.guarantee.certificates import Certificate
+from alutils.guarantee.thresholds import certify, labels_needed
 from alutils.stats.intervals import lower_bound
 
 MODEL = {"model": "m1", "data": "d1"}
@@ -99,19 +100,7 @@ def test_a_refusal_says_how_many_labels_are_missing():
     for extra, certified in ((refused.missing, True), (refused.missing - 2 / share, False)):
         n = refused.n + int(np.floor(extra * share + 1e-9))
         assert (lower_bound(n, 0) >= 0.99) == certified
-    assert refused.missing_at_rate == refused.missing  # no error so far
     assert f"{refused.missing} more audit labels" in refused.sentence()
-
-
-def test_a_refusal_forecasts_at_the_rate_of_errors_so_far_too():
-    confidence, right = np.ones(300), np.ones(300, bool)
-    right[:2] = False
-    refused = certify(confidence, right, target=0.99)
-    assert refused.missing == labels_needed(0.99, errors=2) - 300
-    n = 300 + refused.missing_at_rate
-    assert lower_bound(n, 2 * n / 300) >= 0.99 > lower_bound(n - 1, 2 * (n - 1) / 300)
-    right[:10] = False  # 3.3% wrong: more labels of this kind never certify 99%
-    assert certify(confidence, right, target=0.99).missing_at_rate is None
 
 
 def test_nothing_above_the_threshold_is_a_refusal_without_a_forecast():
@@ -128,18 +117,6 @@ def test_with_the_pool_the_list_begins_where_the_audit_can_decide():
     assert certify(confidence, right, target=0.99, pool=pool).threshold == 0.705
     assert reachable((0.99, 0.95, 0.5), pool, 1000, 199) == (0.95, 0.5)
     assert reachable((0.99, 0.95, 0.5), pool, 10, 299) == (0.5,)
-
-
-def test_a_model_surer_than_right_is_rescued_by_higher_thresholds_at_a_part_of_the_risk():
-    confidence = np.repeat([0.9995, 0.992], [500, 300])
-    right = np.arange(800) < 750  # a sixth of the less sure ones is wrong
-    assert certify(confidence, right, target=0.98).threshold is None
-    rescued = certify(confidence, right, target=0.98, rescue=0.1)
-    assert rescued.threshold == 0.995 and rescued.level == 0.95
-    assert rescued.bound == pytest.approx(lower_bound(500, 0, 1 - 0.05 * 0.1))
-    kept = certify(confidence[:500], right[:500], target=0.98, rescue=0.1)
-    assert kept.bound == pytest.approx(lower_bound(500, 0, 1 - 0.05 * 0.9))
-    assert certify(confidence, ~right, target=0.98, rescue=0.1).threshold is None
 
 
 def test_what_the_certificate_covers_is_what_it_tested():
@@ -213,7 +190,6 @@ GOOD = {"confidence": np.full(10, 0.9), "right": np.ones(10, bool), "target": 0.
         ({"thresholds": (0.8, 0.9)}, r"try \(0.9, 0.8\)"),
         ({"thresholds": ()}, "at least one"),
         ({"thresholds": (1.1, 0.9)}, "thresholds=1.1"),
-        ({"rescue": 1.0}, "rescue=1.0"),
         ({"pool": np.array([np.nan])}, "pool=nan"),
     ],
 )

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import optimize
 
 from alutils.base.errors import ParameterError
+from alutils.guarantee.audit import Audit, run_audit
 from alutils.guarantee.plans import plan_audit
 from alutils.guarantee.weighted import WeightedPlan, _rates, expected_errors, plan_weighted_audit
 
@@ -24,9 +25,17 @@ def plan(rate=0.02, **changes):
     return plan_weighted_audit(doubts(), ALLOWED, level=LEVEL, rate=rate, **changes)
 
 
+def drawn(plan, n, rng):
+    """Return the places of the first n draws."""
+    found = np.empty(0, int)
+    while len(found) < n:
+        found = np.concatenate([found, plan.draw(rng)])
+    return found[:n]
+
+
 def certified(plan, wrong, rng, draws=3000):
     """Return whether the capital, multiplied up draw by draw, ever reaches what the level asks."""
-    found = plan.draw(draws, rng)
+    found = drawn(plan, draws, rng)
     least = (plan.allowed + 1) / plan.population
     factors = (1 - plan.bet * wrong[found] / plan.rates[found]) / (1 - plan.bet * least)
     return np.cumprod(factors).max() >= 1 / (1 - plan.level)
@@ -61,7 +70,7 @@ def test_a_false_promise_is_rarer_than_the_level_says(where):
     wrong = np.zeros(N)
     wrong[order[: ALLOWED + 1]] = 1
     broken = np.mean([certified(made, wrong, rng) for _ in range(1500)])
-    given = [made.run(wrong == 1, rng).decision == "certified" for _ in range(1500)]
+    given = [run_audit(made, wrong == 1, rng).decision == "certified" for _ in range(1500)]
     assert np.mean(given) < 1 - LEVEL + 4 * math.sqrt(LEVEL * (1 - LEVEL) / 1500)
     assert 0.3 * (1 - LEVEL) < broken < 1 - LEVEL + 4 * math.sqrt(LEVEL * (1 - LEVEL) / 1500)
 
@@ -70,17 +79,15 @@ def test_draws_and_delays_say_the_same_as_the_capital():
     made, rng = plan(), np.random.default_rng(2)
     wrong = rng.random(N) < 0.03
     for _ in range(20):
-        found = made.draw(400, rng)
+        found = drawn(made, 400, rng)
         least = (ALLOWED + 1) / N
         capital = np.cumsum(
             np.log1p(-made.bet * wrong[found] / made.rates[found]) - np.log1p(-made.bet * least)
         )
-        for n in range(1, 401):
-            hits = found[:n][wrong[found[:n]]]
-            is_over = capital[n - 1] >= -math.log(1 - LEVEL) - 1e-9
-            assert (made.decision(n, hits, 0) == "certified") == is_over, n
-            if is_over:
-                break
+        left = np.ceil(made.needed(found, wrong[found])[1:] - np.arange(1, 401))
+        is_over = capital >= -math.log(1 - LEVEL) - 1e-9
+        first = is_over.argmax() if is_over.any() else 400
+        assert np.array_equal(left[: first + 1] <= 0, is_over[: first + 1])
 
 
 def test_an_error_counts_the_less_the_more_the_item_was_doubted():
@@ -95,12 +102,14 @@ def test_an_audit_ends_at_the_first_draw_that_decides():
     made, wrong = plan(), np.random.default_rng(6).random(N) < 0.04
     decisions = set()
     for seed in range(30):
-        outcome = made.run(wrong, np.random.default_rng(seed))
-        found = made.draw(2 * made.most + 1, np.random.default_rng(seed))
+        outcome = run_audit(made, wrong, np.random.default_rng(seed))
+        found = made.draw(np.random.default_rng(seed))
         for n in range(len(found) + 1):
             hits = found[:n][wrong[found[:n]]]
             n_labels = len(np.unique(found[:n]))
-            if (decision := made.decision(n, hits, n_labels)) != "go on":
+            left = math.ceil(made.without_error + made.delays[hits].sum() - n)
+            decision = "certified" if left <= 0 else "refused"
+            if left <= 0 or left > made.most - n_labels:
                 break
         assert outcome.decision == decision
         assert (outcome.n_used, outcome.errors) == (n_labels, len(np.unique(hits)))
@@ -111,7 +120,7 @@ def test_an_audit_ends_at_the_first_draw_that_decides():
 def test_items_are_drawn_as_often_as_their_rates_say():
     made = plan()
     n = 400_000
-    counts = np.bincount(made.draw(n, np.random.default_rng(3)), minlength=N)
+    counts = np.bincount(drawn(made, n, np.random.default_rng(3)), minlength=N)
     expected = made.rates * n / N
     assert (np.abs(counts - expected) < 5 * np.sqrt(expected)).all()
 
@@ -138,7 +147,7 @@ def test_the_expected_labels_are_what_audits_take():
     chances = expected_errors(doubts(), 0.02)
     taken = []
     for _ in range(400):
-        found = made.draw(4000, rng)
+        found = drawn(made, 4000, rng)
         hits = (rng.random(N) < chances)[found]
         needed = made.without_error + np.cumsum(np.where(hits, made.delays[found], 0))
         ends = np.flatnonzero(np.arange(1, 4001) >= needed)
@@ -156,7 +165,7 @@ def test_where_the_model_knows_its_errors_it_takes_fewer_labels_than_a_uniform_a
     n_wrong, taken = [], []
     for _ in range(100):
         wrong = rng.random(n) < chances
-        found = made.draw(4000, rng)
+        found = drawn(made, 4000, rng)
         needed = made.without_error + np.cumsum(np.where(wrong[found], made.delays[found], 0))
         end = np.argmax(np.arange(1, 4001) >= needed)
         taken.append(min(len(np.unique(found[: end + 1])), 1500) if end else 1500)
@@ -203,11 +212,17 @@ def test_a_plan_stays_as_it_is():
 
 def test_it_ends_where_the_labels_cannot_suffice():
     made = plan(most=120)
-    sure = np.argmin(doubts())
-    assert made.decision(10, np.array([], int), 10) == "go on"
-    assert made.decision(10, np.full(3, sure), 10) == "refused"
-    assert made.decision(10, np.array([], int), 115) == "refused"
-    none = WeightedPlan(np.ones(5), 0, LEVEL, 0.5, 0).run(np.zeros(5, bool), None)
+    sure, rng = np.argsort(doubts())[:3], np.random.default_rng(0)
+    audit = Audit(made, rng)
+    audit.answer(np.unique(audit.next(10)), np.zeros(len(np.unique(audit.next(10))), bool))
+    assert audit.decision == "go on"
+    wrong = np.zeros(N, bool)
+    wrong[sure] = True
+    outcomes = [run_audit(made, wrong, np.random.default_rng(seed)) for seed in range(40)]
+    assert {outcome.decision for outcome in outcomes if outcome.errors} == {"refused"}
+    assert {outcome.decision for outcome in outcomes if not outcome.errors} == {"certified"}
+    # One label is too few for so many draws.
+    none = run_audit(WeightedPlan(np.ones(5), 0, LEVEL, 0.5, 0), np.zeros(5, bool), rng)
     assert (none.decision, none.n_used) == ("refused", 0)
 
 

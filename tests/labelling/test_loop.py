@@ -14,7 +14,7 @@ from label_helpers import until
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
-from alutils.guarantee.thresholds import Certificate
+from alutils.guarantee.certificates import Certificate
 from alutils.labelling.model import features, learner
 from alutils.labelling.model.auditing import Auditor
 from alutils.labelling.model.desk import Desk, model_text

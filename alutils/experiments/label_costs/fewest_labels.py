@@ -23,9 +23,10 @@ from alutils.base.checks import check_count, check_fraction, check_open_fraction
 from alutils.base.errors import ParameterError, nearest
 from alutils.data import dataset, loading, mnist, rendering
 from alutils.guarantee import pool as whole_pool
-from alutils.guarantee import promises
 from alutils.guarantee.audits import draw_audit
-from alutils.guarantee.plans import CERTIFIED, AuditPlan, plan_audit
+from alutils.guarantee.plans import AuditPlan, plan_audit
+from alutils.guarantee.simulation import simulate_pool
+from alutils.guarantee.thresholds import certify_pool
 from alutils.guarantee.weighted import WeightedPlan
 from alutils.models.convnet import WIDTH, ConvNet
 
@@ -352,9 +353,8 @@ def _expected(
     """
     if isinstance(plan, AuditPlan):
         return plan.expected_labels(int(wrong.sum())), plan.chance(int(wrong.sum()))
-    audits = [plan.run(wrong, rng) for _ in range(REPEATS)]
-    labels = [audit.n_used for audit in audits]
-    return float(np.mean(labels)), float(np.mean([a.decision == CERTIFIED for a in audits]))
+    told = simulate_pool(plan, wrong, REPEATS, rng)
+    return float(told.labels.mean()), float((~told.refused).mean())
 
 
 def _after(
@@ -381,9 +381,7 @@ def _after(
     n_auto = 0
     if audit and len(state.pool) > audit:
         drawn = draw_audit(len(state.pool), audit, rng)
-        certificate = promises.certify_pool(
-            confidence, drawn, right[drawn], target=target, level=level, promise="auto"
-        )
+        certificate = certify_pool(confidence, drawn, right[drawn], target=target, level=level)
         chosen = certificate.covers(confidence)
         chosen[drawn] = False
         n_auto = int(chosen.sum())
@@ -392,11 +390,10 @@ def _after(
     tries = {"": rng} if weighted is None else {"": weighted, "_uniform": rng}
     for name, chance in tries.items():
         tried = state.copy()
-        done = whole_pool.finish(
-            tried, probabilities, oracle, chance, target=target, level=level,
-            by_hand=min(by_hand, len(state.pool)), expected_wrong=expected_wrong, most=most,
-            weighted=chance is weighted,
-        )  # fmt: skip
+        terms = whole_pool.Terms(
+            target, level, min(by_hand, len(state.pool)), expected_wrong, most, chance is weighted
+        )
+        done = whole_pool.finish(tried, probabilities, oracle, chance, terms)
         book = tried.book
         wrong = (book.label != truth)[book.source == Source.AUTO].sum()
         values["labels_audit" + name] = len(done.audited)

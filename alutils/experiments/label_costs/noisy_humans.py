@@ -7,10 +7,9 @@ in training and in the audit alike, and an arm says what is done about it:
 * ``right``: people are never wrong.
 * ``wrong``: every answer is believed.
 * ``asked_again``: confident learning (`alutils.guarantee.label_errors`) names suspects among the
-training
-  labels. A second person is asked about each of them and, where the two differ, a third, whose
-  answer stands. In the audit, whoever disagrees with the model is asked once more, and the second
-  answer stands.
+  training labels. A second person is asked about each of them and, where the two differ, a third,
+  whose answer stands. In the audit, whoever disagrees with the model is asked once more, and the
+  second answer stands.
 * ``asked_everyone_twice``: a second person is asked about everything, in training and in the audit,
   and a third where the two differ.
 
@@ -22,7 +21,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,12 +34,14 @@ from alutils.active.strategies import uncertainty
 from alutils.base.errors import ParameterError, nearest
 from alutils.data import mnist
 from alutils.data.dataset import Dataset
-from alutils.guarantee.audits import check_confidences, counts_above, draw_audit
-from alutils.guarantee.label_errors import find_label_errors, out_of_fold
+from alutils.guarantee import simulation
+from alutils.guarantee.audits import check_confidences, draw_audit
+from alutils.guarantee.label_errors import find_label_errors
+from alutils.guarantee.simulation import Audits, Truth
 from alutils.guarantee.thresholds import THRESHOLDS
 from alutils.models.convnet import ConvNet
+from alutils.models.out_of_fold import dealt, out_of_fold
 from alutils.stats import intervals
-from alutils.stats.intervals import lower_bound
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -166,8 +167,8 @@ def run(
     values: dict[str, float] = {}
     if arm == "asked_again":
         p = out_of_fold(
-            images[items], labels, lambda: ConvNet(n_classes, seed=seed, steps=fold_steps),
-            rng_folds, folds=folds, n_classes=n_classes,
+            lambda: ConvNet(n_classes, seed=seed, steps=fold_steps), images[items], labels,
+            dealt(labels, folds, rng_folds), n_classes=n_classes,
         )  # fmt: skip
         suspects = find_label_errors(labels, p).suspects
         values |= search_quality(suspects, labels != truth[items])
@@ -182,7 +183,7 @@ def run(
     p = final.predict_proba(images[rest])
     model = Model(check_confidences("confidence", p.max(axis=1)), p.argmax(axis=1), truth[rest])
     drawn = simulate(model, lambda i: audited(rest[i]), arm, rng_audits, n_audit, audits)
-    guarantee = guarantees(model, drawn)  # asks as it draws: answers are counted after it
+    guarantee = guarantees(model, drawn)
     values["human_answers"] = n_human + audited.n_asked / audits
     accuracy = {"accuracy": np.mean(final.predict(test.images) == test.labels)}
     rows = [
@@ -242,7 +243,7 @@ class Model:
 
 def simulate(
     model: Model, oracle: Oracle, arm: str, rng: np.random.Generator, n_audit: int, audits: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+) -> Audits:
     """Draw audits one by one, and ask about their items as an arm does.
 
     Parameters
@@ -251,10 +252,11 @@ def simulate(
     arm : one of ``ARMS``
     rng, n_audit, audits : chance of the draw, items an audit, how many audits
 
-    Yields
-    ------
-    confidence, looks_right : (n_audit,) float and bool, beside the answers that stand
+    Returns
+    -------
+    Audits, right where the model's class is the answer that stands
     """
+    drawn = []
     for _ in range(audits):
         items = draw_audit(len(model.truth), n_audit, rng)
         predicted = model.predicted[items]
@@ -264,17 +266,16 @@ def simulate(
         elif arm == "asked_again":
             doubtful = answers != predicted
             answers[doubtful] = oracle(items[doubtful])
-        yield model.confidence[items], answers == predicted
+        drawn.append((model.confidence[items], answers == predicted))
+    return Audits(*map(np.stack, zip(*drawn, strict=True)))
 
 
 def guarantees(
-    model: Model,
-    drawn: Iterable[tuple[np.ndarray, np.ndarray]],
-    targets: Sequence[float] = TARGETS,
+    model: Model, audits: Audits, targets: Sequence[float] = TARGETS
 ) -> dict[str, float]:
-    """Certify every audit as `certificates.certify` does, and hold it against the truth.
+    """Certify every audit as `thresholds.certify` does, and hold it against the truth.
 
-    ``drawn`` are audits as `simulate` yields them, ``targets`` promised at ``LEVEL``.
+    ``audits`` are as `simulate` gives them, ``targets`` promised at ``LEVEL``.
 
     Returns
     -------
@@ -283,23 +284,16 @@ def guarantees(
     (``auto_coverage_99``), the share of audits whose certificate is untrue (``broken_99``), and the
     share of ``THRESHOLDS`` that would be (``untrue_99``): where it is 0, no promise can be broken
     """
-    steps = np.array(THRESHOLDS)
-    counted = [counts_above(confidence, right, steps) for confidence, right in drawn]
-    n, errors = np.moveaxis(np.array(counted), 1, 0)
-    bound = lower_bound(n, errors, LEVEL)
-    above, wrong = counts_above(model.confidence, model.predicted == model.truth, steps)
-    coverage = above / len(model.truth)
+    truth = Truth.of(model.confidence, model.predicted == model.truth)
     values = {}
     for target in targets:
-        # In a fixed sequence all tests before the first failure count, and none after it.
-        passed = np.cumprod(bound >= target, axis=1).sum(axis=1)
-        last = passed[passed > 0] - 1
-        untrue = above - wrong < target * above
+        found = simulation.simulate(simulation.certified(target, LEVEL), audits, truth, target)
+        _, right = truth.above(np.array(THRESHOLDS))
         name = f"{100 * target:g}"
-        values[f"certified_{name}"] = len(last) / len(passed)
-        values[f"auto_coverage_{name}"] = coverage[last].sum() / len(passed)
-        values[f"broken_{name}"] = untrue[last].sum() / len(passed)
-        values[f"untrue_{name}"] = untrue.mean()
+        values[f"certified_{name}"] = (~found.refused).mean()
+        values[f"auto_coverage_{name}"] = found.coverage[~found.refused].sum() / len(found.refused)
+        values[f"broken_{name}"] = found.broken.mean()
+        values[f"untrue_{name}"] = np.mean(right < target)
     return values
 
 

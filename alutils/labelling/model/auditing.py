@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from alutils.guarantee.anytime import anytime_labels_needed, certify_anytime, spent_level
-from alutils.guarantee.thresholds import Certificate
+from alutils.guarantee.certificates import Certificate
 from alutils.labelling.store.records import LabellingError
 from alutils.labelling.store.store import Store
 

@@ -20,6 +20,7 @@ from alutils.base.files import atomic_file
 from alutils.base.manifest import digest
 from alutils.labelling.model.features import Extractor, Vgg16Features
 from alutils.labelling.store.records import LabellingError
+from alutils.models import out_of_fold as folds
 from alutils.models import saved
 from alutils.models.dense_head import DenseWeights
 
@@ -120,19 +121,31 @@ def out_of_fold(
     model is trained on ``n_seen`` of the others, 1 to ``FOLDS - 1``. A class that only the held-out
     part has cannot be found: it counts as wrong, as it would be.
     """
-    predicted = np.full(len(labels), -1)
     fold = np.random.default_rng(0).permutation(len(labels)) % FOLDS
-    for k in range(FOLDS):
-        after = (fold - k) % FOLDS
-        seen, held = (after > 0) & (after <= n_seen), after == 0
-        there = np.unique(labels[seen])
-        if len(there) > 1 and held.any():
-            head = train(features[seen], labels[seen], classes)
-            columns = np.array([classes.index(name) for name in head.classes])
-            predicted[held] = columns[head.predict_proba(features[held]).argmax(axis=1)]
-        elif len(there):
-            predicted[held] = there[0]
-    return predicted
+    p = folds.out_of_fold(
+        lambda: _Folded(classes), features, labels, fold, n_classes=len(classes), n_seen=n_seen
+    )
+    return np.where(p.any(axis=1), p.argmax(axis=1), -1)
+
+
+class _Folded:
+    """`train` as a classifier; it knows one class where there is one only."""
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        self._classes = classes
+
+    def fit(self, features: np.ndarray, labels: np.ndarray) -> _Folded:
+        self.classes_ = np.unique(labels)
+        many = len(self.classes_) > 1
+        self._head = train(features, labels, self._classes) if many else None
+        return self
+
+    def predict_proba(self, features: np.ndarray) -> np.ndarray:
+        return (
+            np.ones((len(features), 1))
+            if self._head is None
+            else (self._head.predict_proba(features))
+        )
 
 
 def advice(right_third: np.ndarray, right_two_thirds: np.ndarray) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
-from alutils.guarantee.thresholds import Certificate
+from alutils.guarantee.certificates import Certificate
 from alutils.labelling.model import learner
 from alutils.labelling.model.auditing import LEVEL, TARGET, Auditor
 from alutils.labelling.model.features import Extractor, FeatureCache, Vgg16Features

@@ -3,16 +3,18 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alutils.base.errors import ParameterError
 from alutils.guarantee.anytime import anytime_labels_needed, anytime_lower_bound, log_evidence
-from alutils.guarantee.planner import (
-    Forecast,
+from alutils.guarantee.forecast import (
+    audit_forecasts,
     boundary,
     fit_power_law,
+    learning_forecast,
     more_audit_labels,
     more_training_labels,
 )
@@ -76,7 +78,7 @@ def test_a_pool_without_errors_takes_the_fewest_labels_there_can_be():
     )
     least = anytime_labels_needed(0.97) - 100
     assert forecast.low == least and forecast.high > least
-    assert forecast.by_hand == 0 and forecast.share == 1
+    assert forecast.share == 1
 
 
 def test_what_is_certified_already_takes_no_more():
@@ -85,8 +87,7 @@ def test_what_is_certified_already_takes_no_more():
         pool[audit], np.ones(2000, bool), pool, np.random.default_rng(0), shares=(0.5,)
     )
     assert anytime_lower_bound(1000, 0) > 0.99
-    assert (forecast.more, forecast.low, forecast.high, forecast.never) == (0, 0, 0, 0)
-    assert forecast.by_hand == 8000 - 4000 - 1000  # below the threshold, and not audited
+    assert (forecast.more, forecast.low, forecast.high) == (0, 0, 0)
 
 
 def test_a_model_worse_than_the_target_is_never_certified():
@@ -94,8 +95,7 @@ def test_a_model_worse_than_the_target_is_never_certified():
     (forecast,) = more_audit_labels(
         pool[:1000], right, pool, np.random.default_rng(0), shares=(0.9,), target=0.99
     )
-    assert forecast.more == math.inf and forecast.never == 1
-    assert "no number more audit labels" in forecast.sentence()
+    assert (forecast.more, forecast.low, forecast.high) == (math.inf,) * 3
 
 
 def test_a_pool_too_small_for_any_certificate_is_said_to_be():
@@ -103,7 +103,7 @@ def test_a_pool_too_small_for_any_certificate_is_said_to_be():
     (forecast,) = more_audit_labels(
         pool[:50], np.ones(50, bool), pool, np.random.default_rng(0), target=0.99, shares=(1,)
     )
-    assert forecast.never == 1
+    assert (forecast.more, forecast.low, forecast.high) == (math.inf,) * 3
 
 
 def test_larger_shares_and_higher_targets_take_more():
@@ -111,10 +111,6 @@ def test_larger_shares_and_higher_targets_take_more():
     pool, right = a_pool(rng, 0.002, 40_000)
     audit = rng.permutation(40_000)[:300]
     options = {"confidence": pool[audit], "right": right[audit], "pool": pool}
-    shares = more_audit_labels(**options, rng=rng, shares=(0.3, 0.6, 0.79), target=0.97)
-    assert [each.by_hand for each in shares] == sorted(
-        (each.by_hand for each in shares), reverse=True
-    )
     targets = [
         more_audit_labels(**options, rng=rng, shares=(0.6,), target=target)[0].more
         for target in (0.95, 0.98, 0.99)
@@ -180,19 +176,11 @@ def test_a_curve_that_has_arrived_takes_none_and_one_that_is_flat_takes_for_ever
     arrived = more_training_labels(labels, checked, np.array([200, 60, 20]), rng, targets=(0.95,))
     assert (arrived[0].more, arrived[0].high) == (0, 0)
     rising = more_training_labels(labels, checked, np.array([200, 300, 400]), rng, targets=(0.99,))
-    assert rising[0].more == math.inf and rising[0].never == 1
+    assert rising[0].more == math.inf == rising[0].low
     few = more_training_labels(
         labels, checked, np.array([900, 800, 700]), rng, targets=(0.99,), most=1000
     )
-    assert few[0].never == 1
-
-
-def test_a_forecast_reads_as_a_sentence():
-    forecast = Forecast(0.99, 0.95, 1200.0, 800.0, math.inf, 0.9, 0.1, by_hand=3000)
-    assert forecast.sentence() == (
-        "0.95 of the pool at 0.99 right: 1,200 more audit labels "
-        "(90% interval 800 to no number), and 3,000 by hand for the rest."
-    )
+    assert few[0].low == math.inf
 
 
 AUDIT = {
@@ -233,3 +221,55 @@ def test_what_cannot_be_forecast_from_is_refused(change, message):
 def test_rounds_that_make_no_curve_are_refused(labels, checked, errors, message):
     with pytest.raises(ParameterError, match=message):
         fit_power_law(labels, checked, errors)
+
+
+# --- forecasts beside what it took ----------------------------------------------------------------
+
+
+def test_a_power_law_is_forecast_and_reached_where_the_truth_says():
+    labels = np.arange(100, 1001, 100)
+    wrong = np.round(10 / labels * (20_000 - labels)).astype(int)
+    found = learning_forecast(
+        labels, wrong, 20_000, np.random.default_rng(0), known=4, checked=4000,
+        targets=(0.8, 0.98, 0.999),
+    ).set_index("target")  # fmt: skip
+    assert found.loc[0.8, ["more", "took"]].tolist() == [0, 0]
+    assert found.loc[0.98, "took"] == 100  # 10 / 500
+    assert found.loc[0.98, "low"] <= 100 <= found.loc[0.98, "high"]
+    assert math.isnan(found.loc[0.999, "took"])
+    assert (found["labels"] == 400).all() and (found["seen"] == 600).all()
+
+
+def test_a_forecast_needs_three_rounds():
+    with pytest.raises(ParameterError, match="known=2: expected from 3 to the 4 rounds"):
+        learning_forecast(
+            [10, 20, 30, 40], [9, 8, 7, 6], 100, np.random.default_rng(0), known=2, checked=10,
+            targets=[0.9],
+        )  # fmt: skip
+
+
+def test_audit_forecasts_hold_what_it_took_about_as_often_as_they_say():
+    rng = np.random.default_rng(2)
+    confidence = rng.random(4000)
+    right = rng.random(4000) < np.where(confidence > 0.3, 0.99, 0.7)
+    found = audit_forecasts(
+        confidence, right, rng, share=0.6, known=100, audits=80, target=0.96, interval=0.9
+    )
+    assert found["inside"].mean() >= 0.75
+    assert (found["took"] > 0).all()
+    assert ((found["low"] <= found["more"]) & (found["more"] <= found["high"])).all()
+
+
+def test_what_an_audit_took_is_when_the_sequential_bound_first_holds():
+    confidence, right = np.full(800, 0.9), np.ones(800, bool)
+    right[::97] = False
+    seen = np.random.default_rng(4)
+    found = audit_forecasts(
+        confidence, right, np.random.default_rng(4), share=1.0, known=50, audits=1, target=0.95
+    )
+    order = seen.permutation(800)
+    errors = np.cumsum(~right[order])
+    n = np.arange(50, 801)
+    enough = log_evidence(n, errors[n - 1], 0.95) >= math.log(20)
+    assert found["took"].tolist() == [enough.argmax()]
+    assert isinstance(found, pd.DataFrame)

@@ -1,4 +1,4 @@
-"""Promises by class, for one finite pool, and for all of its labels."""
+"""Promises about the items of one finite pool."""
 
 import json
 import math
@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from alutils.base.errors import ParameterError
-from alutils.guarantee.promises import (
-    ClassCertificates,
-    certify_per_class,
+from alutils.guarantee.certificates import Certificate
+from alutils.guarantee.thresholds import (
+    certify,
     certify_pool,
+    labels_needed,
     most_audited,
     wrong_at_most,
 )
-from alutils.guarantee.thresholds import Certificate, certify, labels_needed
 from alutils.stats.intervals import lower_bound
 
 
@@ -68,15 +68,13 @@ def test_a_small_pool_is_certified_with_fewer_labels_than_an_endless_one():
     pool, audited = np.ones(1000), np.arange(290)
     right = np.ones(290, bool)
     assert certify(pool[audited], right, target=0.99).threshold is None
-    everything = certify_pool(
-        pool, audited, right, target=0.99, thresholds=(0.9,), promise="everything"
-    )
-    assert everything.threshold == 0.9
-    assert everything.bound == (1000 - wrong_at_most(1000, 290, 0)) / 1000
-    assert (everything.promise, everything.coverage) == ("everything", 1.0)
+    above = certify_pool(pool, audited, right, target=0.99, thresholds=(0.9,), promise="above")
+    assert above.threshold == 0.9
+    assert above.bound == (1000 - wrong_at_most(1000, 290, 0)) / 1000
+    assert (above.promise, above.coverage) == ("above", 1.0)
 
 
-def test_the_bound_on_automatic_labels_is_reckoned_over_those_not_audited():
+def test_the_bound_on_automatic_labels_is_computed_over_those_not_audited():
     pool = np.repeat([0.99, 0.3], [4000, 2000])
     audited = np.random.default_rng(0).permutation(6000)[:900]
     right = pool[audited] > 0.5
@@ -99,39 +97,6 @@ def test_all_items_above_are_certified_with_fewer_labels_than_those_not_audited(
     assert above.bound > lower_bound(500, 1) and certify(pool[:500], right, **options).n == 500
 
 
-@pytest.mark.parametrize("promise", ["above", "everything"])
-def test_a_small_pool_may_be_looked_at_as_the_audit_grows(promise):
-    """Two of a hundred are wrong, just more than promised: no look may certify, but one in 20."""
-    rng, broken = np.random.default_rng(7), 0
-    options = {"target": 0.9805, "thresholds": (0.9,), "promise": promise, "rule": "anytime"}
-    for _ in range(50):
-        right = rng.permutation(600) >= 12
-        order = rng.permutation(600)
-        looks = [
-            certify_pool(np.ones(600), order[:n], right[order[:n]], **options)
-            for n in range(100, 600, 100)
-        ]
-        broken += any(look.threshold is not None for look in looks)
-    assert stats.binomtest(broken, 50, 0.05, alternative="greater").pvalue > 0.01
-    clean = certify_pool(np.ones(600), order[:200], np.ones(200, bool), **options)
-    assert clean.threshold == 0.9 and clean.rule == "anytime"
-
-
-def test_human_errors_and_hand_labels_count_in_the_promise_for_everything():
-    pool = np.repeat([0.99, 0.3], [4000, 2000])
-    audited = np.random.default_rng(0).permutation(6000)[:600]
-    right = pool[audited] > 0.5
-    options = {"target": 0.9, "thresholds": (0.9,), "promise": "everything"}
-    plain = certify_pool(pool, audited, right, **options)
-    more = certify_pool(pool, audited, right, **options, hand_labelled=4000)
-    noisy = certify_pool(pool, audited, right, **options, hand_labelled=4000, human_wrong=0.05)
-    wrong = wrong_at_most(4000, plain.n, 0)
-    by_people = 10_000 - 4000 + most_audited(6000, 4000, 600)
-    assert plain.bound == pytest.approx(1 - wrong / 6000)
-    assert more.bound == pytest.approx(1 - wrong / 10_000)
-    assert noisy.bound == pytest.approx(1 - (wrong + 0.05 * by_people) / 10_000)
-
-
 def test_a_refused_pool_says_what_is_missing():
     pool = np.ones(10_000)
     refused = certify_pool(pool, np.arange(100), np.ones(100, bool), target=0.99)
@@ -139,11 +104,11 @@ def test_a_refused_pool_says_what_is_missing():
     assert refused.missing == labels_needed(0.99) - 100 or refused.missing > 199
 
 
-@pytest.mark.parametrize("promise", ["auto", "above", "everything"])
+@pytest.mark.parametrize("promise", ["auto", "above"])
 def test_the_promise_about_a_pool_is_kept_where_errors_hide_under_high_confidence(promise):
     """Two populations: clean above .85, and 6% wrong below."""
     rng, broken, certified = np.random.default_rng(5), 0, 0
-    target = 0.985 if promise == "everything" else 0.98
+    target = 0.98
     for _ in range(150):
         pool = rng.uniform(0.7, 1, 3000)
         right = rng.random(3000) >= np.where(pool > 0.85, 0.003, 0.06)
@@ -159,17 +124,16 @@ def test_the_promise_about_a_pool_is_kept_where_errors_hide_under_high_confidenc
         if certificate.threshold is None:
             continue
         auto = certificate.covers(pool)
-        if promise != "above":
+        if promise == "auto":
             auto[audited] = False
         wrong = np.count_nonzero(~right[auto])
-        total = 3000 if promise == "everything" else auto.sum()
         certified += 1
-        broken += wrong > (1 - target) * total
+        broken += wrong > (1 - target) * auto.sum()
     assert certified > 30
     assert stats.binomtest(broken, 150, 0.05, alternative="greater").pvalue > 0.01
 
 
-def test_hardly_any_draw_has_more_above_a_threshold_than_reckoned_with():
+def test_hardly_any_draw_has_more_above_a_threshold_than_is_allowed_for():
     most = most_audited(1000, 400, 100)
     assert stats.hypergeom.sf(most, 1000, 400, 100) < 1e-4
     assert most_audited(10, 10, 5) == 5 and most_audited(1, 1, 1) == 1
@@ -189,10 +153,6 @@ POOL = {"pool": np.full(100, 0.9), "audited": np.arange(10), "right": np.ones(10
         ({"right": np.ones(9, bool)}, "right="),
         ({"pool": np.full(100, np.nan)}, "pool=nan"),
         ({"promise": "luck"}, "promise=luck"),
-        ({"rule": "luck"}, "rule=luck"),
-        ({"rule": "anytime", "promise": "auto"}, "try above"),
-        ({"human_wrong": 1.5}, "human_wrong=1.5"),
-        ({"hand_labelled": -1}, "hand_labelled=-1"),
     ],
 )
 def test_what_is_no_pool_is_refused_by_name_and_value(change, message):
@@ -203,49 +163,3 @@ def test_what_is_no_pool_is_refused_by_name_and_value(change, message):
 def test_more_in_the_sample_than_there_is_is_refused():
     with pytest.raises(ParameterError, match="n=11"):
         wrong_at_most(10, 11, 0)
-
-
-def an_audit_of_classes(counts, seed=0):
-    predicted = np.repeat(np.arange(len(counts)), counts)
-    confidence = np.random.default_rng(seed).uniform(0.99, 1, len(predicted))
-    return confidence, predicted, np.ones(len(predicted), bool)
-
-
-def test_classes_with_labels_enough_are_certified_alone_and_the_others_together():
-    confidence, predicted, right = an_audit_of_classes([700, 650, 40, 30, 600])
-    right[predicted == 1] = np.arange(650) % 10 > 0  # class 1 is a tenth wrong
-    result = certify_per_class(confidence, predicted, right, target=0.99)
-    assert labels_needed(0.99, 1 - 0.05 / 4) <= 600
-    assert sorted(result.classes) == [0, 1, 4]
-    assert result.classes[0].level == pytest.approx(1 - 0.05 / 4)
-    assert result.classes[0].threshold == 0.5 and result.classes[1].threshold is None
-    assert result.rest.threshold is None and result.rest.n_audit == 70
-    covered = result.covers(confidence, predicted)
-    assert sorted(np.unique(predicted[covered])) == [0, 4]
-    assert ClassCertificates.from_dict(json.loads(json.dumps(result.to_dict()))) == result
-
-
-def test_with_few_labels_all_classes_are_certified_together_at_the_full_level():
-    confidence, predicted, right = an_audit_of_classes([100, 100, 120])
-    result = certify_per_class(confidence, predicted, right, target=0.99)
-    assert result.classes == {} and result.rest.level == 0.95
-    assert result.rest.threshold == 0.5
-
-
-def test_the_joint_promise_by_class_is_kept():
-    rng, broken = np.random.default_rng(1), 0
-    for _ in range(200):
-        predicted = rng.integers(0, 3, 900)
-        right = rng.random(900) < 0.9499  # each class just misses the target
-        result = certify_per_class(np.full(900, 0.995), predicted, right, target=0.95)
-        assert len(result.classes) == 3
-        broken += any(each.threshold is not None for each in result.classes.values())
-    assert broken > 0
-    assert stats.binomtest(broken, 200, 0.05, alternative="greater").pvalue > 0.01
-
-
-def test_predicted_classes_that_do_not_fit_are_refused():
-    with pytest.raises(ParameterError, match="predicted="):
-        certify_per_class(np.ones(3), np.zeros(2, int), np.ones(3, bool), target=0.9)
-    with pytest.raises(ParameterError, match="predicted=float64"):
-        certify_per_class(np.ones(3), np.zeros(3), np.ones(3, bool), target=0.9)

@@ -1,0 +1,96 @@
+"""Predictions for each item by a model that was not trained on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from alutils.base.errors import ParameterError
+from alutils.models.classifier import Classifier
+
+
+def dealt(labels: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarray:
+    """Deal items into folds that hold each class as evenly as can be.
+
+    Parameters
+    ----------
+    labels : (n_items,) int
+    folds : how many, from 2 to the number of items
+    rng : decides which item goes where
+
+    Returns
+    -------
+    (n_items,) int, the fold of each item
+    """
+    if not 2 <= folds <= len(labels):
+        raise ParameterError("folds", folds, f"expected from 2 to the {len(labels)} items")
+    # Dealt out class by class in random order: no fold has two of a class more than another.
+    shuffled = rng.permutation(len(labels))
+    order = shuffled[np.argsort(np.asarray(labels)[shuffled], kind="stable")]
+    fold = np.empty(len(labels), int)
+    fold[order] = np.arange(len(labels)) % folds
+    return fold
+
+
+def out_of_fold(
+    make: Callable[[], Classifier],
+    features: np.ndarray,
+    labels: np.ndarray,
+    fold: np.ndarray,
+    *,
+    n_classes: int,
+    n_seen: int | None = None,
+) -> np.ndarray:
+    """Predict each item by a model that was not trained on it.
+
+    Parameters
+    ----------
+    make : gives a new classifier with ``fit(features, labels)`` and ``predict_proba(features)``;
+        if it has ``classes_``, its columns are those classes only
+    features : (n_items, ...) array
+    labels : (n_items,) int from 0 to n_classes - 1
+    fold : (n_items,) int from 0, the fold of each item, such as `dealt` gives
+    n_classes : columns to return
+    n_seen : the following folds, in a circle, that a model is trained on; all others if None
+
+    Returns
+    -------
+    (n_items, n_classes) float64; 0 for a class that a fold's training part lacked, and for items
+    whose training part is empty
+
+    Raises
+    ------
+    ParameterError
+        For labels that do not fit, and a classifier whose columns are not the classes.
+    """
+    labels, features = np.asarray(labels), np.asarray(features)
+    if labels.ndim != 1 or not len(labels) or not np.issubdtype(labels.dtype, np.integer):
+        raise ParameterError(
+            "labels", f"{labels.dtype} of shape {labels.shape}", "expected a class for each item"
+        )
+    if len(features) != len(labels):
+        raise ParameterError("labels", len(labels), f"expected one for each of {len(features)}")
+    if labels.min() < 0 or labels.max() >= n_classes:
+        worst = labels.min() if labels.min() < 0 else labels.max()
+        raise ParameterError("labels", worst, f"expected classes from 0 to {n_classes - 1}")
+    folds = int(fold.max()) + 1
+    probabilities = np.zeros((len(labels), n_classes))
+    for number in range(folds):
+        after = (fold - number) % folds
+        held_out, seen = after == 0, (after > 0) & (after <= (n_seen or folds - 1))
+        if not seen.any() or not held_out.any():
+            continue
+        model = make()
+        model.fit(features[seen], labels[seen])
+        predicted = np.asarray(model.predict_proba(features[held_out]), float)
+        columns = np.asarray(getattr(model, "classes_", np.arange(n_classes)))
+        if predicted.shape != (held_out.sum(), len(columns)):
+            raise ParameterError(
+                "predict_proba",
+                predicted.shape,
+                f"expected {(int(held_out.sum()), len(columns))}, a column for each class",
+                "give n_classes, or a classifier with classes_",
+            )
+        probabilities[np.ix_(held_out, columns)] = predicted
+    return probabilities
