@@ -17,26 +17,14 @@ import anywidget
 
 from alutils.labelling.model.desk import Desk
 from alutils.labelling.model.loop import LabellingLoop
-from alutils.labelling.store.names import checked_name
-from alutils.labelling.store.records import (
-    ConflictError,
-    LabellingError,
-    UnavailableError,
-    UnknownError,
-)
+from alutils.labelling.store.names import checked_person
+from alutils.labelling.store.records import LabellingError
 from alutils.labelling.store.store import Store
 from alutils.labelling.web.watch import Watcher
 
 _log = logging.getLogger("alutils")
 
 _STATIC = Path(__file__).parent / "web" / "static"
-_PERSON = 100
-_STATUS = (
-    (UnknownError, 404),
-    (ConflictError, 409),
-    (UnavailableError, 503),
-    (LabellingError, 400),
-)
 
 
 class LabelWidget(anywidget.AnyWidget):
@@ -63,7 +51,7 @@ class LabelWidget(anywidget.AnyWidget):
     def __init__(
         self, store: Store, loop: LabellingLoop | None = None, *, person: str = "notebook"
     ) -> None:
-        self.person = checked_name(person, "person", _PERSON)
+        self.person = checked_person(person)
         self.store, self.loop = store, loop
         self._desk = Desk(store, loop)
         super().__init__()
@@ -90,11 +78,10 @@ class LabelWidget(anywidget.AnyWidget):
         try:
             if action == "picture":
                 item = request.get("item") if isinstance(request, dict) else None
-                return {"id": number, "answer": {}}, [self.store.picture_path(item).read_bytes()]
+                return {"id": number, "answer": {}}, [self.store.pictures.path(item).read_bytes()]
             return {"id": number, "answer": self._desk.answer(action, self.person, request)}, []
         except LabellingError as error:
-            status = next(status for kind, status in _STATUS if isinstance(error, kind))
-            return {"id": number, "error": str(error), "status": status}, []
+            return {"id": number, "error": str(error), "status": error.status}, []
         except Exception as error:
             # The script must hear of it: it keeps what was not acknowledged, and sends it again.
             _log.exception("labelling widget: %s", action)

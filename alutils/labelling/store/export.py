@@ -55,8 +55,8 @@ def rows(store: Store) -> Iterator[dict[str, Any]]:
     ``predicted``, ``confidence`` and ``model`` are those of the moment at which the label was
     given; ``replaced`` is the class before; ``file`` is relative to ``FOLDER/labelling``.
     """
-    folders = {c.name: c.folder for c in store.classes()}
-    for item, event in store.labelled():
+    folders = {c.name: c.folder for c in store.classes.all()}
+    for item, event in store.reader.labelled():
         yield {
             "id": item.id,
             "sha256": item.sha256,
@@ -103,7 +103,7 @@ def _harmless(value: Any) -> Any:
 
 def write_json_lines(store: Store, path: Path | str) -> Exported:
     """Write an object for each labelled picture, a line each, with its history under ``events``."""
-    history: dict[int, list[Event]] = store.history()
+    history: dict[int, list[Event]] = store.reader.history()
     n = 0
     with atomic_file(Path(path)) as file:
         for row in rows(store):
@@ -133,10 +133,10 @@ def write_folders(store: Store, path: Path | str, *, progress: bool = False) -> 
     path = Path(path)
     if os.path.lexists(path):
         raise LabellingError(f"{path}: exists already; give the name of a new folder")
-    folders = {c.name: c.folder for c in store.classes()}
+    folders = {c.name: c.folder for c in store.classes.all()}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    items = [item for item, _ in store.labelled()]
+    items = [item for item, _ in store.reader.labelled()]
     try:
         partial.mkdir()
         for item in tqdm(items, "class folders", unit=" pictures", disable=not progress):
@@ -177,7 +177,7 @@ def write_dataset(
     LabellingError
         If there is no labelled picture to write, or too much for one file.
     """
-    items = [item for item, _ in store.labelled() if keep(item)]
+    items = [item for item, _ in store.reader.labelled() if keep(item)]
     if not items:
         raise LabellingError("no picture has a label yet: label some, then export")
     note = ""
@@ -210,7 +210,7 @@ def write_dataset(
         )
     grey = all(picture.mode == "L" for picture in pictures)
     images = np.stack([np.asarray(p if grey else p.convert("RGB")) for p in pictures])
-    names = tuple(c.name for c in store.classes())
+    names = tuple(c.name for c in store.classes.all())
     labels = np.array([names.index(item.label) for item in items], np.int64)
     path = Path(path)
     write_npz(Dataset(images, labels, names, "labelled", path.stem), path)

@@ -4,29 +4,41 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from alutils.labelling.store.names import checked_name
-from alutils.labelling.store.reading import MOST, Reading, checked_number, meta
-from alutils.labelling.store.records import ConflictError, Event, Filter, Item
+from alutils.labelling.store.database import Database
+from alutils.labelling.store.folders import ClassFolders
+from alutils.labelling.store.names import checked_name, checked_person
+from alutils.labelling.store.reader import MOST, Reader
+from alutils.labelling.store.records import ConflictError, Event, Filter, Item, checked_number
 
 LEASE_S = 600.0
 _LONGEST_KEY = 200
-_PERSON = 100  # characters
 
 
-class Queue(Reading):
-    """The queue. ``rng`` and ``lease_s`` are set by `alutils.labelling.store.store.Store`."""
+class Queue:
+    """Gives pictures to people and takes their answers, each request in one transaction.
 
-    rng: np.random.Generator
-    lease_s: float
+    Parameters
+    ----------
+    database, reader, folders : of the project
+    rng : draws what comes from the audit slice
+    lease_s : how many seconds a person may hold a picture
+    """
 
-    def show(self, items: Iterable[int], before: Iterable[int | None] = ()) -> None:
-        """Make class folders follow the database; `alutils.labelling.store.store.Store` does it."""
-        raise NotImplementedError
+    def __init__(
+        self,
+        database: Database,
+        reader: Reader,
+        folders: ClassFolders,
+        rng: np.random.Generator,
+        lease_s: float = LEASE_S,
+    ) -> None:
+        self.database, self.reader, self.folders = database, reader, folders
+        self.rng, self.lease_s = rng, lease_s
 
     def hand_out(self, person: str, n: int = 1, where: Filter | None = None) -> list[Item]:
         """Give a person pictures to label; no other gets them while the person holds them.
@@ -46,11 +58,11 @@ class Queue(Reading):
         -------
         ``n`` items in the order to show them, fewer where no more are left for this person
         """
-        person = checked_name(person, "person", _PERSON)
+        person = checked_person(person)
         n = checked_number(n, "n", 1, MOST)
-        now = self.clock()
-        with self.transaction() as connection:
-            condition, values = self.condition(connection, where)
+        now = self.database.clock()
+        with self.database.transaction() as connection:
+            condition, values = self.reader.condition(where)
             held = connection.execute(
                 f"""SELECT id FROM items WHERE person = ? AND until > ? AND label IS NULL
                     AND NOT unreadable AND {condition} ORDER BY handed LIMIT ?""",
@@ -61,12 +73,10 @@ class Queue(Reading):
             connection.executemany(
                 "UPDATE items SET until = ? WHERE id = ?", [(now + self.lease_s, i) for i in held]
             )
-            connection.executemany(
-                "UPDATE items SET person = ?, until = ?, handed = ? WHERE id = ?",
-                [(person, now + self.lease_s, now + 1e-6 * k, i) for k, i in enumerate(new)],
-            )
-            self.step("handed out")
-            return self._items(connection, held + new)
+            for k, item in enumerate(new):
+                self._hold(connection, person, item, now, now + 1e-6 * k)
+            self.database.step("handed out")
+            return [self.reader.item(item) for item in held + new]
 
     def _draw(
         self, connection: sqlite3.Connection, n: int, condition: str, values: list[Any], now: float
@@ -84,7 +94,7 @@ class Queue(Reading):
             for audit in (0, 1)
         ]
         queue, audit = ([tuple(row) for row in part] for part in rows)
-        share = float(meta(connection, "audit_rate", "0"))
+        share = float(self.database.setting("audit_rate", "0"))
         chosen: list[int] = []
         while len(chosen) < n and (queue or audit):
             from_audit = not queue or (audit and self.rng.random() < share)
@@ -96,24 +106,31 @@ class Queue(Reading):
 
     def claim(self, person: str, item: int) -> Item:
         """Give a person this very picture, as after an upload; raises as `label`."""
-        person = checked_name(person, "person", _PERSON)
-        with self.transaction() as connection:
-            row = self._free_row(connection, item, person)
-            connection.execute(
-                "UPDATE items SET person = ?, until = ?, handed = ? WHERE id = ?",
-                (person, self.clock() + self.lease_s, self.clock(), row["id"]),
-            )
-            return self._items(connection, [row["id"]])[0]
+        person = checked_person(person)
+        with self.database.transaction() as connection:
+            row, now = self._free_row(item, person), self.database.clock()
+            self._hold(connection, person, row["id"], now, now)
+            return self.reader.item(row["id"])
+
+    def _hold(
+        self, connection: sqlite3.Connection, person: str, item: int, now: float, handed: float
+    ) -> None:
+        connection.execute(
+            "UPDATE items SET person = ?, until = ?, handed = ? WHERE id = ?",
+            (person, now + self.lease_s, handed, item),
+        )
 
     def release(self, person: str, items: Sequence[int] | None = None) -> int:
         """Give back what a person holds, all of it or these; returns how many."""
-        person = checked_name(person, "person", _PERSON)
-        with self.transaction() as connection:
+        person = checked_person(person)
+        with self.database.transaction() as connection:
             held = connection.execute(
                 "SELECT id FROM items WHERE person = ? AND label IS NULL", (person,)
             ).fetchall()
             ids = [r["id"] for r in held if items is None or r["id"] in set(items)]
-            _let_go(connection, ids)
+            connection.executemany(
+                "UPDATE items SET person = NULL, until = NULL WHERE id = ?", [(i,) for i in ids]
+            )
         return len(ids)
 
     def label(self, person: str, item: int, label: str, key: str | None = None) -> Event:
@@ -138,8 +155,8 @@ class Queue(Reading):
         """
 
         def act(connection: sqlite3.Connection, person: str) -> list[int]:
-            row = self._free_row(connection, item, person)
-            number = self._class_number(connection, label)
+            row = self._free_row(item, person)
+            number = self.reader.classes.number(label)
             return [self._give(connection, row, "label", number, person)]
 
         return self._events_of_request(person, key, ["label", item, label], act)[0]
@@ -148,13 +165,13 @@ class Queue(Reading):
         """Put a picture off until all that were skipped less often are done; raises as `label`."""
 
         def act(connection: sqlite3.Connection, person: str) -> list[int]:
-            row = self._free_row(connection, item, person)
+            row = self._free_row(item, person)
             event = self._note(connection, row, "skip", person=person)
             connection.execute(
                 "UPDATE items SET skipped = skipped + 1, person = NULL, until = NULL WHERE id = ?",
                 (row["id"],),
             )
-            self.step("item written")
+            self.database.step("item written")
             return [event]
 
         return self._events_of_request(person, key, ["skip", item], act)[0]
@@ -171,8 +188,8 @@ class Queue(Reading):
         items = list(items)
 
         def act(connection: sqlite3.Connection, person: str) -> list[int]:
-            number, events = self._class_number(connection, label), []
-            rows = [self._item_row(connection, item) for item in items]
+            number, events = self.reader.classes.number(label), []
+            rows = [self.reader.row(item) for item in items]
             if audit := [str(r["id"]) for r in rows if r["audit"] and r["label"] is None]:
                 raise ConflictError(
                     f"picture {', '.join(audit[:10])}{', ...' if len(audit) > 10 else ''}: of the "
@@ -209,22 +226,22 @@ class Queue(Reading):
                 f"""SELECT coalesce(events.batch, events.id) FROM events
                 JOIN items ON items.id = events.item WHERE {stands}
                 ORDER BY events.id DESC LIMIT 1""",
-                (person, person, self.clock()),
+                (person, person, self.database.clock()),
             ).fetchone()
             rows = connection.execute(
                 f"""SELECT events.*, old.label AS old_label, old.kind AS old_kind FROM events
                 JOIN items ON items.id = events.item
                 LEFT JOIN events AS old ON old.id = events.replaced
                 WHERE (events.id = ? OR events.batch = ?) AND {stands} ORDER BY events.id""",
-                (found and found[0], found and found[0], person, person, self.clock()),
+                (found and found[0], found and found[0], person, person, self.database.clock()),
             ).fetchall()
             return [self._take_back(connection, row, person) for row in rows]
 
         events = self._events_of_request(person, key, ["undo"], act)
-        return [self.item(event.item) for event in events]
+        return [self.reader.item(event.item) for event in events]
 
     def _take_back(self, connection: sqlite3.Connection, row: sqlite3.Row, person: str) -> int:
-        item = self._item_row(connection, row["item"])
+        item = self.reader.row(row["item"])
         event = self._note(
             connection, item, "undo", label=row["old_label"], person=person, undoes=row["id"]
         )
@@ -235,11 +252,9 @@ class Queue(Reading):
             (row["old_label"], source, row["replaced"], row["kind"] == "skip", item["id"]),
         )
         if source is None:
-            connection.execute(
-                "UPDATE items SET person = ?, until = ?, handed = ? WHERE id = ?",
-                (person, self.clock() + self.lease_s, -self.clock(), item["id"]),  # comes first
-            )
-        self.step("item written")
+            now = self.database.clock()
+            self._hold(connection, person, item["id"], now, -now)  # comes first
+        self.database.step("item written")
         return event
 
     # --- one request, one transaction ---------------------------------------------------------
@@ -252,10 +267,10 @@ class Queue(Reading):
         act: Callable[[sqlite3.Connection, str], list[int]],
     ) -> list[Event]:
         """Do what is asked, once, however often it is asked with the same key."""
-        person = checked_name(person, "person", _PERSON)
+        person = checked_person(person)
         key = None if key is None else checked_name(key, "request key", _LONGEST_KEY)
         text = json.dumps(request, default=int)
-        with self.transaction() as connection:
+        with self.database.transaction() as connection:
             if key is not None:
                 query = "SELECT request, answer FROM requests WHERE person = ? AND key = ?"
                 before = connection.execute(query, (person, key)).fetchone()
@@ -265,21 +280,21 @@ class Queue(Reading):
                         "for each request"
                     )
                 if before is not None:
-                    return self._events(connection, json.loads(before["answer"]))
+                    return [self.reader.event(event) for event in json.loads(before["answer"])]
             ids = act(connection, person)
             if key is not None:
                 connection.execute(
                     "INSERT INTO requests VALUES (?, ?, ?, ?)", (person, key, text, json.dumps(ids))
                 )
-                self.step("request written")
-            events = self._events(connection, ids)
+                self.database.step("request written")
+            events = [self.reader.event(event) for event in ids]
             old = self._old_labels(connection, ids)
-        self.show([event.item for event in events], old)
+        self.folders.show([event.item for event in events], old)
         return events
 
-    def _free_row(self, connection: sqlite3.Connection, item: int, person: str) -> sqlite3.Row:
+    def _free_row(self, item: int, person: str) -> sqlite3.Row:
         """Return a picture that this person may label."""
-        row = self._item_row(connection, item)
+        row = self.reader.row(item)
         if row["label"] is not None:
             raise ConflictError(
                 f"picture {row['id']} ({row['name']!r}): has label {row['label_name']!r} already; "
@@ -289,7 +304,7 @@ class Queue(Reading):
         return row
 
     def _check_holder(self, row: sqlite3.Row, person: str) -> None:
-        other = row["person"] not in (None, person) and row["until"] > self.clock()
+        other = row["person"] not in (None, person) and row["until"] > self.database.clock()
         if row["label"] is None and other:
             raise ConflictError(
                 f"picture {row['id']} ({row['name']!r}): {row['person']!r} has it; take the next"
@@ -311,7 +326,7 @@ class Queue(Reading):
                 until = NULL WHERE id = ?""",
             (label, event, row["id"]),
         )
-        self.step("item written")
+        self.database.step("item written")
         return event
 
     def _note(
@@ -332,10 +347,10 @@ class Queue(Reading):
                 predicted, confidence, hidden) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
             (
                 row["id"], kind, label, row["event"], undoes, batch, person, row["model"],
-                self.clock(), row["predicted"], row["confidence"], hidden,
+                self.database.clock(), row["predicted"], row["confidence"], hidden,
             ),
         )  # fmt: skip
-        self.step("event written")
+        self.database.step("event written")
         return cursor.lastrowid
 
     @staticmethod
@@ -343,9 +358,3 @@ class Queue(Reading):
         query = """SELECT old.label FROM events LEFT JOIN events AS old ON old.id = events.replaced
             WHERE events.id = ?"""
         return [connection.execute(query, (event,)).fetchone()[0] for event in events]
-
-
-def _let_go(connection: sqlite3.Connection, items: Sequence[int]) -> None:
-    connection.executemany(
-        "UPDATE items SET person = NULL, until = NULL WHERE id = ?", [(item,) for item in items]
-    )

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 import struct
+from collections.abc import Container
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from alutils.labelling.store.files import sha256_of
+from alutils.labelling.store.classes import Classes
+from alutils.labelling.store.database import Database
+from alutils.labelling.store.files import Files, sha256_of
 from alutils.labelling.store.names import file_name
-
-if TYPE_CHECKING:
-    from alutils.labelling.store.store import Store
+from alutils.labelling.store.pictures import Pictures
 
 _PICTURE = re.compile(r"([0-9a-f]{64})\.png")
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -57,106 +58,112 @@ class Mended:
         return ", ".join(f"{n} {what}" for n, what in parts if n) or "nothing to mend"
 
 
-def reconcile(store: Store, *, check_content: bool = False) -> Mended:
-    """Do what `alutils.labelling.store.store.Store.reconcile` says."""
-    mended = Mended()
-    with store._writing:
-        for path in list(store.files.partials()):
-            path.unlink(missing_ok=True)
-            mended.partial += 1
-        _pictures(store, mended, check_content)
-        _links(store, mended)
-    return mended
+class Reconciler:
+    """Does it once: see `alutils.labelling.store.store.Store.reconcile`."""
 
+    def __init__(
+        self, database: Database, files: Files, classes: Classes, pictures: Pictures
+    ) -> None:
+        self.database, self.files = database, files
+        self.classes, self.pictures = classes, pictures
+        self.mended = Mended()
 
-def _aside(store: Store, path: Path, mended: Mended) -> None:
-    moved = store.files.move_aside(path)
-    root = store.files.root
-    mended.aside.append((str(path.relative_to(root)), str(moved.relative_to(root))))
+    def run(self, check_content: bool = False) -> Mended:
+        """Mend all that is wrong, and say what that was."""
+        with self.database.writing:
+            self.folders = self.classes.folders()
+            for path in list(self.files.partials()):
+                path.unlink(missing_ok=True)
+                self.mended.partial += 1
+            self._mend_pictures(check_content)
+            self._mend_links()
+        return self.mended
 
+    def _moved(self, path: Path, moved: Path) -> None:
+        parts = (str(each.relative_to(self.files.root)) for each in (path, moved))
+        self.mended.aside.append(tuple(parts))
 
-def _pictures(store: Store, mended: Mended, check_content: bool) -> None:
-    """Give every picture file a row, and find the rows that have no file."""
-    rows = {r["sha256"]: r for r in store.connection.execute("SELECT * FROM items")}
-    found = set()
-    for path in _files(store.files.images):
+    def _link(self, row: sqlite3.Row) -> Path:
+        """Where the link to a labelled picture belongs."""
+        return self.files.classes / self.folders[row["label"]] / file_name(row["name"], row["id"])
+
+    def _mend_pictures(self, check_content: bool) -> None:
+        """Give every picture file a row, and find the rows that have no file."""
+        query = "SELECT id, sha256, name, label, unreadable FROM items"
+        rows = {r["sha256"]: r for r in self.database.connection.execute(query)}
+        found = set()
+        for path in _files(self.files.images):
+            if sha256 := self._checked(path, rows, check_content):
+                found.add(sha256)
+            else:
+                self._moved(path, self.files.move_aside(path))
+        for sha256, row in rows.items():
+            if sha256 not in found and row["label"] is not None:
+                link = self._link(row)
+                if link.is_file() and sha256_of(link) == sha256:
+                    self.files.write_picture(link.read_bytes(), sha256)
+                    self.mended.restored.append(row["name"])
+                    found.add(sha256)
+            if sha256 not in found:
+                self.mended.missing.append(row["name"])
+        lost = set(rows) - found
+        changed = [(s in lost, s) for s, r in rows.items() if (s in lost) != r["unreadable"]]
+        with self.database.transaction() as connection:
+            connection.executemany("UPDATE items SET unreadable = ? WHERE sha256 = ?", changed)
+
+    def _checked(self, path: Path, known: Container[str], check_content: bool) -> str | None:
+        """Return the hash of a file of ours, None for others; a picture without a row gets one."""
         match = _PICTURE.fullmatch(path.name)
-        ours = match is not None and path == store.files.picture(match[1]) and not path.is_symlink()
-        if ours and (check_content or match[1] not in rows):
-            ours = sha256_of(path) == match[1]
-        if not ours:
-            _aside(store, path, mended)
-            continue
-        if match[1] not in rows:
+        if match is None or path != self.files.picture(match[1]) or path.is_symlink():
+            return None
+        sha256 = match[1]
+        if (check_content or sha256 not in known) and sha256_of(path) != sha256:
+            return None
+        if sha256 not in known:
             size = _size(path)
             if size is None:
-                _aside(store, path, mended)
-                continue
+                return None
             # Its bytes were synced before it got this name, so it is whole.
-            store.add_picture(path.read_bytes(), match[1], path.name, *size, "recovered")
-            mended.recovered.append(path.name)
-        found.add(match[1])
-    folders = {c.number: c.folder for c in store.classes()}
-    for sha256, row in rows.items():
-        if sha256 not in found and row["label"] is not None:
-            link = store.files.classes / folders[row["label"]] / file_name(row["name"], row["id"])
-            if link.is_file() and sha256_of(link) == sha256:
-                store.files.write_picture(link.read_bytes(), sha256)
-                mended.restored.append(row["name"])
-                found.add(sha256)
-        if sha256 not in found:
-            mended.missing.append(row["name"])
-    changed = [
-        (sha not in found, sha) for sha, r in rows.items() if (sha not in found) != r["unreadable"]
-    ]
-    with store.transaction() as connection:
-        connection.executemany("UPDATE items SET unreadable = ? WHERE sha256 = ?", changed)
+            self.pictures.add(path.read_bytes(), sha256, path.name, *size, "recovered")
+            self.mended.recovered.append(path.name)
+        return sha256
+
+    def _mend_links(self) -> None:
+        """Make the class folders hold the labelled pictures and nothing else."""
+        query = "SELECT id, sha256, name, label FROM items WHERE NOT unreadable"
+        rows = self.database.connection.execute(query).fetchall()
+        wanted = {self._link(r): r["sha256"] for r in rows if r["label"] is not None}
+        ours = {_inode(self.files.picture(r["sha256"]).stat()) for r in rows}
+        there = set()
+        for path in _files(self.files.classes):
+            if path in wanted and self.files.linked(self.files.picture(wanted[path]), path):
+                there.add(path)
+            elif _inode(path.lstat()) in ours or self._is_copy(path):
+                path.unlink()
+                self.database.step("unlinked")
+                self.mended.unlinked += 1
+            else:
+                self._moved(path, self.files.move_aside(path))
+        for path, sha256 in wanted.items():
+            if path not in there:
+                moved = self.files.link(sha256, path.parent.name, path.name)
+                if moved is not None:
+                    self._moved(path, moved)
+                self.mended.linked += 1
+        # Empty folders, of classes too: a data set's class has pictures.
+        for folder in sorted(self.files.classes.glob("**/*"), reverse=True):
+            if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
+                folder.rmdir()
+
+    def _is_copy(self, path: Path) -> bool:
+        """Tell whether a file has the content of one of the pictures."""
+        if path.is_symlink() or not path.is_file():
+            return False
+        return self.pictures.known(sha256_of(path)) is not None
 
 
-def _links(store: Store, mended: Mended) -> None:
-    """Make the class folders hold the labelled pictures and nothing else."""
-    folders = {c.number: c.folder for c in store.classes()}
-    rows = store.connection.execute(
-        "SELECT id, sha256, name, label FROM items WHERE label IS NOT NULL AND NOT unreadable"
-    ).fetchall()
-    wanted = {
-        store.files.classes / folders[r["label"]] / file_name(r["name"], r["id"]): r["sha256"]
-        for r in rows
-    }
-    inodes = {}
-    for (sha256,) in store.connection.execute("SELECT sha256 FROM items WHERE NOT unreadable"):
-        status = store.files.picture(sha256).stat()
-        inodes[status.st_dev, status.st_ino] = sha256
-    there = set()
-    for path in _files(store.files.classes):
-        status = path.lstat()
-        is_link = inodes.get((status.st_dev, status.st_ino))
-        if path in wanted and store.files.linked(store.files.picture(wanted[path]), path):
-            there.add(path)
-        elif is_link or (not path.is_symlink() and _is_copy(store, path)):
-            path.unlink()
-            store.step("unlinked")
-            mended.unlinked += 1
-        else:
-            _aside(store, path, mended)
-    for path, sha256 in wanted.items():
-        if path not in there:
-            moved = store.files.link(sha256, path.parent.name, path.name)
-            if moved is not None:
-                root = store.files.root
-                mended.aside.append((str(path.relative_to(root)), str(moved.relative_to(root))))
-            mended.linked += 1
-    # Empty folders, of classes too: a data set's class has pictures.
-    for folder in sorted(store.files.classes.glob("**/*"), reverse=True):
-        if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
-            folder.rmdir()
-
-
-def _is_copy(store: Store, path: Path) -> bool:
-    """Tell whether a file has the content of one of the pictures."""
-    if not path.is_file():
-        return False
-    return store.known(sha256_of(path)) is not None
+def _inode(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
 def _files(folder: Path) -> list[Path]:

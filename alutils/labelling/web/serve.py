@@ -154,7 +154,7 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def _counted(store: Store) -> str:
-    progress = store.progress()
+    progress = store.reader.progress()
     labelled = progress.human + progress.auto
     return f"{progress.total:,} pictures, {labelled:,} labelled"
 
