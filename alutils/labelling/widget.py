@@ -9,7 +9,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ class LabelWidget(anywidget.AnyWidget):
     _esm = "".join((_STATIC / name).read_text("utf-8") for name in ("queue.js", "widget.js"))
     _css = (_STATIC / "queue.css").read_text("utf-8")
 
-    _ends: Sequence[Callable[[], Any]] = ()  # what `label` has started, in the order of ending
+    _started = ExitStack()  # what `label` has started for a widget; there is nothing for others
 
     def __init__(
         self, store: Store, loop: LabellingLoop | None = None, *, person: str = "notebook"
@@ -94,9 +95,7 @@ class LabelWidget(anywidget.AnyWidget):
     def close(self) -> None:
         """Take the widget off the page; end what `label` has started for it."""
         super().close()
-        ends, self._ends = self._ends, ()
-        for end in ends:
-            end()
+        self._started.close()
 
 
 def label(
@@ -134,17 +133,14 @@ def label(
         from alutils.labelling.model.learner import classes_of
 
         classes = classes_of(model)
-    store = Store.open(folder, classes)
-    try:
+    with ExitStack() as started:
+        store = started.enter_context(Store.open(folder, classes))
         store.reconcile()
         loop = LabellingLoop(store, model_folder=model) if learn else None
         widget = LabelWidget(store, loop, person=person)
-    except BaseException:
-        store.close()
-        raise
-    watcher = Watcher(store).start()
-    widget._ends = (watcher.stop, store.close)
-    if loop is not None:
-        loop.start()
-        widget._ends = (loop.stop, *widget._ends)
+        started.callback(Watcher(store).start().stop)
+        if loop is not None:
+            loop.start()
+            started.callback(loop.stop)
+        widget._started = started.pop_all()
     return widget

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -802,6 +803,26 @@ def test_a_newer_version_is_refused(tmp_path):
     connection.close()
     with pytest.raises(LabellingError, match="version 99"):
         Store.open(tmp_path)
+
+
+def test_a_project_of_the_first_version_is_used_as_it_is(tmp_path):
+    """Its table of models has a column more, which may not be empty and which nothing fills."""
+    root = tmp_path / "labelling"
+    Store.open(tmp_path, ["A", "B", "C"], audit_share=0).close()
+    with closing(sqlite3.connect(root / "labels.sqlite")) as connection:
+        connection.executescript(
+            """UPDATE meta SET value = '1' WHERE name = 'version';
+            ALTER TABLE models ADD COLUMN audit TEXT NOT NULL DEFAULT 'none'"""
+        )
+    for name in "mn":
+        with Store.open(tmp_path) as store:
+            add(store, name)
+            score(store, name * 64)
+            assert store.models.present().sha256 == name * 64
+            kept = store.database.connection.execute("SELECT audit FROM models").fetchall()
+            assert {tuple(row) for row in kept} == {("{}",)}
+            assert store.database.setting("version") == "1"
+            assert store.models.all()[-1] == store.models.present()
 
 
 def test_a_second_process_is_refused_until_the_first_has_ended(tmp_path):

@@ -11,11 +11,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
+from alutils.labelling.model.auditing import Auditor
 from alutils.labelling.model.loop import LabellingLoop, Status
 from alutils.labelling.store.records import Event, Filter, Item, LabelClass, LabellingError
 from alutils.labelling.store.store import Store
 
 MOST_AT_ONCE = 200  # pictures in one request
+ACTIONS = (
+    "next", "label", "skip", "undo", "release", "relabel", "revoke", "page", "history", "add_class",
+    "certify", "auto", "status",
+)  # fmt: skip
+_SHOWN = (
+    "id", "name", "width", "height", "source", "audit", "label", "label_source", "predicted",
+    "confidence", "skipped",
+)  # fmt: skip
 
 Answer = dict[str, Any]
 
@@ -38,19 +47,7 @@ class Desk:
     ) -> None:
         self.store, self.loop, self.more = store, loop, dict(more or {})
         self.actions: dict[str, Callable[..., Answer]] = {
-            "next": self._next,
-            "label": self._label,
-            "skip": self._skip,
-            "undo": self._undo,
-            "release": self._release,
-            "relabel": self._relabel,
-            "revoke": self._revoke,
-            "page": self._page,
-            "history": self._history,
-            "add_class": self._add_class,
-            "certify": self._certify,
-            "auto": self._auto,
-            "status": self._status,
+            name: getattr(self, f"_{name}") for name in ACTIONS
         }
 
     def answer(self, action: str, person: str, request: Mapping[str, Any]) -> Answer:
@@ -138,18 +135,18 @@ class Desk:
         return {"added": _class(added), "classes": [_class(c) for c in self.store.classes.all()]}
 
     def _certify(self, person: str) -> Answer:
-        certificate = self._model().certify()
+        certificate = self._auditor().certify()
         return {"threshold": certificate.threshold, "reason": certificate.sentence()}
 
     def _auto(self, person: str) -> Answer:
-        return {"labelled": self._model().auto_label()}
+        return {"labelled": self._auditor().auto_label()}
 
-    def _model(self) -> LabellingLoop:
+    def _auditor(self) -> Auditor:
         if self.loop is None:
             raise LabellingError(
                 "automatic labels: the tool was started without a model; start it with one"
             )
-        return self.loop
+        return self.loop.auditor
 
     def _status(self, person: str) -> Answer:
         return self.status() | {"person": person}
@@ -160,7 +157,7 @@ class Desk:
         return {
             "progress": asdict(self.store.reader.progress()),
             "classes": [_class(c) for c in self.store.classes.all()],
-            "model": None if status is None else status.as_dict(),
+            "model": None if status is None else asdict(status),
             "model_text": model_text(status),
             "offers": self._offers(status),
             **{name: part() for name, part in self.more.items()},
@@ -226,20 +223,7 @@ def model_text(status: Status | None) -> list[Answer]:
 
 def shown(item: Item) -> Answer:
     """Return what may be shown of a picture."""
-    return {
-        "id": item.id,
-        "name": item.name,
-        "version": item.sha256[:16],
-        "width": item.width,
-        "height": item.height,
-        "source": item.source,
-        "audit": item.audit,
-        "label": item.label,
-        "label_source": item.label_source,
-        "predicted": item.predicted,
-        "confidence": item.confidence,
-        "skipped": item.skipped,
-    }
+    return {name: getattr(item, name) for name in _SHOWN} | {"version": item.sha256[:16]}
 
 
 def as_filter(where: object) -> Filter | None:

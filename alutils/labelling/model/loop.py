@@ -10,15 +10,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
-from alutils.guarantee.thresholds import Certificate
 from alutils.labelling.model import learner
 from alutils.labelling.model.auditing import LEVEL, TARGET, Auditor
 from alutils.labelling.model.features import Extractor, FeatureCache, Vgg16Features
@@ -51,11 +49,9 @@ class Status:
     audit_labelled, audit_right : pictures of the audit slice with a label and a prediction, and
         those of them where the prediction was right
     audit_low, audit_high : 95% interval of this share (Clopper, Pearson); 0 and 1 without labels
-    auto_on : automatic labelling is allowed now
-    threshold : from which confidence on; None where it is not allowed
+    threshold : from which confidence on automatic labels are allowed; None where they are not
     reason : why it is allowed or not
     missing : audit labels that are missing at the least, None where it cannot be told
-    target, level : what a certificate promises
     advice : what more labels would buy
     """
 
@@ -72,17 +68,10 @@ class Status:
     audit_right: int
     audit_low: float
     audit_high: float
-    auto_on: bool
     threshold: float | None
     reason: str
     missing: int | None
-    target: float
-    level: float
     advice: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """Names and values, ready for JSON."""
-        return asdict(self)
 
 
 class LabellingLoop:
@@ -350,16 +339,6 @@ class LabellingLoop:
             if path.stem not in kept:
                 path.unlink(missing_ok=True)
 
-    # --- what may be labelled automatically ---------------------------------------------------
-
-    def certify(self) -> Certificate:
-        """As `alutils.labelling.model.auditing.Auditor.certify`."""
-        return self.auditor.certify()
-
-    def auto_label(self) -> int:
-        """As `alutils.labelling.model.auditing.Auditor.auto_label`."""
-        return self.auditor.auto_label()
-
     def status(self) -> Status:
         """Say what is going on; quick enough to be asked every second."""
         present = self.store.models.present()
@@ -388,11 +367,8 @@ class LabellingLoop:
             audit_right=right,
             audit_low=float(interval.low) if interval else 0.0,
             audit_high=float(interval.high) if interval else 1.0,
-            auto_on=allowed.threshold is not None,
             threshold=allowed.threshold,
             reason=allowed.reason,
             missing=allowed.missing,
-            target=self.auditor.target,
-            level=self.auditor.level,
             advice=self._advice or "Nothing can be said yet about what more labels would buy.",
         )

@@ -15,13 +15,12 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from alutils.base.files import atomic_file, write_atomically
 from alutils.data.dataset import Dataset
@@ -57,27 +56,14 @@ def rows(store: Store) -> Iterator[dict[str, Any]]:
     """
     folders = {c.name: c.folder for c in store.classes.all()}
     for item, event in store.reader.labelled():
-        yield {
+        values = asdict(item) | asdict(event)
+        values |= {
             "id": item.id,
-            "sha256": item.sha256,
-            "name": item.name,
-            "width": item.width,
-            "height": item.height,
             "picture_source": item.source,
-            "added": item.added,
-            "audit": item.audit,
             "label": item.label,
-            "label_source": item.label_source,
-            "person": event.person,
-            "model": event.model,
-            "when": event.when,
-            "predicted": event.predicted,
-            "confidence": event.confidence,
-            "threshold": event.threshold,
-            "hidden": event.hidden,
-            "replaced": event.replaced,
             "file": f"classes/{folders[item.label]}/{file_name(item.name, item.id)}",
         }
+        yield {name: values[name] for name in COLUMNS}
 
 
 def write_csv(store: Store, path: Path | str) -> Exported:
@@ -118,7 +104,7 @@ def write_json_lines(store: Store, path: Path | str) -> Exported:
     return Exported(Path(path), n)
 
 
-def write_folders(store: Store, path: Path | str, *, progress: bool = False) -> Exported:
+def write_folders(store: Store, path: Path | str) -> Exported:
     """Copy the labelled pictures into ``PATH/CLASS/NAME.png``, whole or not at all.
 
     Parameters
@@ -139,7 +125,7 @@ def write_folders(store: Store, path: Path | str, *, progress: bool = False) -> 
     items = [item for item, _ in store.reader.labelled()]
     try:
         partial.mkdir()
-        for item in tqdm(items, "class folders", unit=" pictures", disable=not progress):
+        for item in items:
             folder = partial / folders[item.label]
             folder.mkdir(exist_ok=True)
             target = folder / file_name(item.name, item.id)
@@ -158,7 +144,6 @@ def write_dataset(
     *,
     size: tuple[int, int] | None = None,
     keep: Callable[[Item], bool] = lambda item: True,
-    progress: bool = False,
 ) -> Exported:
     """Write an npz file that `alutils.data.dataset.load` reads.
 
@@ -198,7 +183,7 @@ def write_dataset(
             "a smaller size, or export class folders"
         )
     pictures, changed = [], 0
-    for item in tqdm(items, "npz", unit=" pictures", disable=not progress):
+    for item in items:
         with Image.open(store.files.picture(item.sha256), formats=("PNG",)) as image:
             picture = image.convert("L" if image.mode in ("1", "L") else "RGB")
         if picture.size != size[::-1]:

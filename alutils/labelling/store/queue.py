@@ -166,7 +166,7 @@ class Queue:
 
         def act(connection: sqlite3.Connection, person: str) -> list[int]:
             row = self._free_row(item, person)
-            event = self._note(connection, row, "skip", person=person)
+            event = self._note(connection, row, "skip", person)
             connection.execute(
                 "UPDATE items SET skipped = skipped + 1, person = NULL, until = NULL WHERE id = ?",
                 (row["id"],),
@@ -242,9 +242,8 @@ class Queue:
 
     def _take_back(self, connection: sqlite3.Connection, row: sqlite3.Row, person: str) -> int:
         item = self.reader.row(row["item"])
-        event = self._note(
-            connection, item, "undo", label=row["old_label"], person=person, undoes=row["id"]
-        )
+        undone = {"label": row["old_label"], "undoes": row["id"]}
+        event = self._note(connection, item, "undo", person, **undone)
         source = {None: None, "auto": "auto"}.get(row["old_kind"], "human")
         connection.execute(
             """UPDATE items SET label = ?, label_source = ?, event = ?, skipped = skipped - ?
@@ -320,7 +319,7 @@ class Queue:
         batch: int | None = None,
     ) -> int:
         """Write a person's label: event and item."""
-        event = self._note(connection, row, kind, label=label, person=person, batch=batch)
+        event = self._note(connection, row, kind, person, label=label, batch=batch)
         connection.execute(
             """UPDATE items SET label = ?, label_source = 'human', event = ?, person = NULL,
                 until = NULL WHERE id = ?""",
@@ -330,28 +329,26 @@ class Queue:
         return event
 
     def _note(
-        self,
-        connection: sqlite3.Connection,
-        row: sqlite3.Row,
-        kind: str,
-        *,
-        label: int | None = None,
-        person: str | None = None,
-        undoes: int | None = None,
-        batch: int | None = None,
+        self, connection: sqlite3.Connection, row: sqlite3.Row, kind: str, person: str, **more: Any
     ) -> int:
         """Add an event; the first of a batch has no batch number but is named by the others'."""
-        hidden = bool(row["audit"]) and row["label"] is None
-        cursor = connection.execute(
-            """INSERT INTO events (item, kind, label, replaced, undoes, batch, person, model, at,
-                predicted, confidence, hidden) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-            (
-                row["id"], kind, label, row["event"], undoes, batch, person, row["model"],
-                self.database.clock(), row["predicted"], row["confidence"], hidden,
-            ),
-        )  # fmt: skip
+        values = {
+            "item": row["id"],
+            "kind": kind,
+            "person": person,
+            "replaced": row["event"],
+            "model": row["model"],
+            "at": self.database.clock(),
+            "predicted": row["predicted"],
+            "confidence": row["confidence"],
+            "hidden": bool(row["audit"]) and row["label"] is None,
+            **more,
+        }
+        names, places = ", ".join(values), ", ".join(f":{name}" for name in values)
+        query = f"INSERT INTO events ({names}) VALUES ({places})"
+        event = connection.execute(query, values).lastrowid
         self.database.step("event written")
-        return cursor.lastrowid
+        return event
 
     @staticmethod
     def _old_labels(connection: sqlite3.Connection, events: Sequence[int]) -> list[int | None]:

@@ -21,12 +21,11 @@ from alutils.labelling.store.audit import AuditSlice
 from alutils.labelling.store.classes import Classes
 from alutils.labelling.store.database import Database
 from alutils.labelling.store.files import FOLDER, Files
-from alutils.labelling.store.folders import ClassFolders
+from alutils.labelling.store.folders import ClassFolders, Mended
 from alutils.labelling.store.models import Models
 from alutils.labelling.store.pictures import Pictures
 from alutils.labelling.store.queue import LEASE_S, Queue
 from alutils.labelling.store.reader import Reader
-from alutils.labelling.store.reconcile import Mended, Reconciler
 from alutils.labelling.store.records import LabelClass, LabellingError
 
 _DATABASE, _LOCK = "labels.sqlite", "lock"
@@ -41,6 +40,7 @@ class Store:
     database, files : what is true, and what lies on the disk
     reader : what can be asked
     pictures, classes : what comes in
+    folders : class folders, which follow the labels
     queue : what people do: take pictures, label, skip, undo
     models : what models do: score pictures, label them
     audit : the slice that checks models
@@ -59,9 +59,9 @@ class Store:
         self.classes = Classes(database)
         self.reader = Reader(database, self.classes)
         self.pictures = Pictures(database, files, self.reader, rng)
-        folders = ClassFolders(database, files, self.classes)
-        self.queue = Queue(database, self.reader, folders, rng, lease_s)
-        self.models = Models(database, self.reader, folders)
+        self.folders = ClassFolders(database, files, self.classes, self.pictures)
+        self.queue = Queue(database, self.reader, self.folders, rng, lease_s)
+        self.models = Models(database, self.reader, self.folders)
         self.audit = AuditSlice(database)
 
     @classmethod
@@ -172,8 +172,7 @@ class Store:
         -------
         what was mended
         """
-        mending = Reconciler(self.database, self.files, self.classes, self.pictures)
-        return mending.run(check_content)
+        return self.folders.reconcile(check_content)
 
 
 def _lock_file(path: Path) -> BinaryIO:
