@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,11 +14,11 @@ from alutils.labelling.store.records import LabellingError
 AUDIT_SHARE, AUDIT_RATE = 0.1, 0.2
 
 
+@dataclass
 class AuditSlice:
     """The slice of the project that a database holds; it never trains a model."""
 
-    def __init__(self, database: Database) -> None:
-        self.database = database
+    database: Database
 
     def settings(self) -> dict[str, float]:
         """Return the project's ``audit_share`` and ``audit_rate``."""

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from alutils.labelling.store.database import Database
 from alutils.labelling.store.names import checked_name, choose_keys, folder_name
 from alutils.labelling.store.records import LabelClass, LabellingError
 
 
+@dataclass
 class Classes:
     """The classes of the project that a database holds."""
 
-    def __init__(self, database: Database) -> None:
-        self.database = database
+    database: Database
 
     def all(self) -> list[LabelClass]:
         """All classes, by their numbers."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import threading
 import time
@@ -152,7 +153,7 @@ class Database:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
         if not tables:
             # Not executescript: it would commit first, and two processes may start at once.
-            for statement in _statements(_TABLES):
+            for statement in re.split(r"\n(?=CREATE)", _TABLES.strip()):
                 connection.execute(statement)
                 self.step("schema")
             self.set_setting("version", str(VERSION))
@@ -260,16 +261,6 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
                 raise
         time.sleep(0.01)
-
-
-def _statements(script: str) -> Iterator[str]:
-    """Split a script at the ends of its statements; triggers hold semicolons themselves."""
-    part = ""
-    for line in script.splitlines(keepends=True):
-        part += line
-        if part.strip() and sqlite3.complete_statement(part):
-            yield part
-            part = ""
 
 
 def shown_time(seconds: float) -> str:

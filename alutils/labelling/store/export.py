@@ -27,7 +27,7 @@ from alutils.data.dataset import Dataset
 from alutils.data.npz import write_npz
 from alutils.labelling.store.files import sync_folder
 from alutils.labelling.store.names import file_name
-from alutils.labelling.store.records import Event, Item, LabellingError
+from alutils.labelling.store.records import Item, LabellingError
 from alutils.labelling.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,9 @@ COLUMNS = (
     "id", "sha256", "name", "width", "height", "picture_source", "added", "audit", "label",
     "label_source", "person", "model", "when", "predicted", "confidence", "threshold", "hidden",
     "replaced", "file",
+)  # fmt: skip
+_OF_EVENT = (
+    "kind", "label", "replaced", "person", "model", "when", "confidence", "threshold",
 )  # fmt: skip
 _MOST_BYTES = 2**31  # of pixels in one npz file
 
@@ -89,16 +92,12 @@ def _harmless(value: Any) -> Any:
 
 def write_json_lines(store: Store, path: Path | str) -> Exported:
     """Write an object for each labelled picture, a line each, with its history under ``events``."""
-    history: dict[int, list[Event]] = store.reader.history()
-    n = 0
+    history, n = store.reader.history(), 0
     with atomic_file(Path(path)) as file:
         for row in rows(store):
             row["events"] = [
-                {"kind": e.kind, "label": e.label, "replaced": e.replaced, "person": e.person,
-                 "model": e.model, "when": e.when, "confidence": e.confidence,
-                 "threshold": e.threshold}
-                for e in history[row["id"]]
-            ]  # fmt: skip
+                {name: getattr(event, name) for name in _OF_EVENT} for event in history[row["id"]]
+            ]
             file.write(json.dumps(row, ensure_ascii=False).encode(errors="replace") + b"\n")
             n += 1
     return Exported(Path(path), n)

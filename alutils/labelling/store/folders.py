@@ -48,16 +48,16 @@ class Mended:
         return self != Mended()
 
 
+@dataclass
 class ClassFolders:
     """Links to pictures in the folders of their classes, made and removed label by label."""
 
-    def __init__(
-        self, database: Database, files: Files, classes: Classes, pictures: Pictures
-    ) -> None:
-        self.database, self.files = database, files
-        self.classes, self.pictures = classes, pictures
-        # Labels whose link could not be made or removed yet, and the class before.
-        self._unshown: list[tuple[int, int | None]] = []
+    database: Database
+    files: Files
+    classes: Classes
+    pictures: Pictures
+    # Pictures whose link could not be made or removed yet, and their class before.
+    _unshown: list[tuple[int, int | None]] = field(default_factory=list)
 
     def show(self, items: Iterable[int], before: Iterable[int | None] = ()) -> None:
         """Make class folders follow the database.

@@ -6,6 +6,7 @@ import json
 import math
 import sqlite3
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,11 +26,13 @@ _FREE = """label IS NULL AND NOT audit AND NOT unreadable AND confidence >= ?
 _OFFERED = f"{_FREE} AND source <> 'single' AND model = {_PRESENT} AND coalesce(until, 0) <= ?"
 
 
+@dataclass
 class Models:
     """Scores, the models that gave them, and automatic labels."""
 
-    def __init__(self, database: Database, reader: Reader, folders: ClassFolders) -> None:
-        self.database, self.reader, self.folders = database, reader, folders
+    database: Database
+    reader: Reader
+    folders: ClassFolders
 
     def present(self) -> Model | None:
         """Return the model that gave the present scores; None if none did."""
@@ -43,11 +46,7 @@ class Models:
         return [_as_model(row) for row in rows]
 
     def set_scores(
-        self,
-        model: Model,
-        items: np.ndarray,
-        predicted: np.ndarray,
-        confidence: np.ndarray,
+        self, model: Model, items: np.ndarray, predicted: np.ndarray, confidence: np.ndarray
     ) -> None:
         """Write down what a model thinks of pictures; from then on the queue goes by it.
 
@@ -136,7 +135,7 @@ class Models:
         Left alone: pictures with a label, of the audit slice, of source ``single``, those that a
         person holds, and those of which this model's label was taken back before.
         Whether the certificate is good is for the caller to say, see
-        `alutils.labelling.model.loop`.
+        `alutils.labelling.model.auditing`.
 
         Parameters
         ----------
@@ -206,26 +205,11 @@ class Models:
         return self.database.connection.execute(query, values).fetchone()[0]
 
     def auto_label_single(self, person: str, item: int, threshold: float) -> bool:
-        """Give one picture the class that the model predicts, to show it to who has brought it.
+        """Give one picture the class that the model predicts; returns whether it was labelled.
 
-        It needs no certificate, as the person sees the answer at once, and is an automatic label as
-        all others: nobody's answer, never trained on, revocable. Left alone as in `auto_label`,
-        but that it may be of source ``single`` and be held by this person.
-
-        Parameters
-        ----------
-        person : who has brought it
-        item : the picture's number
-        threshold : least confidence, 0 to 1
-
-        Returns
-        -------
-        whether it was labelled
-
-        Raises
-        ------
-        UnknownError
-            There is no such picture.
+        It needs no certificate, as the person who has brought it sees the answer at once, and is an
+        automatic label as all others: nobody's answer, never trained on, revocable. Left alone as
+        in `auto_label`, but that it may be of source ``single`` and be held by this person.
         """
         person = checked_person(person)
         with self.database.transaction() as connection:

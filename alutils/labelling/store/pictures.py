@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,19 +23,14 @@ from alutils.labelling.store.records import (
 log = logging.getLogger(__name__)
 
 
+@dataclass
 class Pictures:
-    """The pictures of a project.
+    """Takes pictures in, and knows which have come."""
 
-    Parameters
-    ----------
-    database, files, reader : of the project
-    rng : draws which pictures are of the audit slice, and their order
-    """
-
-    def __init__(
-        self, database: Database, files: Files, reader: Reader, rng: np.random.Generator
-    ) -> None:
-        self.database, self.files, self.reader, self.rng = database, files, reader, rng
+    database: Database
+    files: Files
+    reader: Reader
+    rng: np.random.Generator  # draws which are of the audit slice, and their order
 
     def add(
         self, png: bytes, sha256: str, name: str, width: int, height: int, source: str = "upload"

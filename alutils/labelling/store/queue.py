@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,26 +20,15 @@ LEASE_S = 600.0
 _LONGEST_KEY = 200
 
 
+@dataclass
 class Queue:
-    """Gives pictures to people and takes their answers, each request in one transaction.
+    """Gives pictures to people and takes their answers, each request in one transaction."""
 
-    Parameters
-    ----------
-    database, reader, folders : of the project
-    rng : draws what comes from the audit slice
-    lease_s : how many seconds a person may hold a picture
-    """
-
-    def __init__(
-        self,
-        database: Database,
-        reader: Reader,
-        folders: ClassFolders,
-        rng: np.random.Generator,
-        lease_s: float = LEASE_S,
-    ) -> None:
-        self.database, self.reader, self.folders = database, reader, folders
-        self.rng, self.lease_s = rng, lease_s
+    database: Database
+    reader: Reader
+    folders: ClassFolders
+    rng: np.random.Generator  # draws what comes from the audit slice
+    lease_s: float = LEASE_S  # for so long a person may hold a picture
 
     def hand_out(self, person: str, n: int = 1, where: Filter | None = None) -> list[Item]:
         """Give a person pictures to label; no other gets them while the person holds them.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -50,11 +50,12 @@ _ORDERS = {  # column, direction; every order ends in the id, so that pages neit
 }
 
 
+@dataclass
 class Reader:
     """What can be asked of the project that a database holds."""
 
-    def __init__(self, database: Database, classes: Classes) -> None:
-        self.database, self.classes = database, classes
+    database: Database
+    classes: Classes
 
     def item(self, item: int) -> Item:
         """One picture; `UnknownError` if there is none."""

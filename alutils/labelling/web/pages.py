@@ -128,10 +128,7 @@ def _write_npz(store: Store, path: Path) -> None:
     height_width = tuple(int(side) for side in size.split("x")) if size else None
     people = bool(request.args.get("people"))
     export.write_dataset(
-        store,
-        path,
-        size=height_width,
-        keep=lambda item: not people or item.label_source == "human",
+        store, path, size=height_width, keep=lambda item: not people or item.label_source == "human"
     )
 
 

@@ -42,10 +42,7 @@ class Watcher:
     """
 
     def __init__(
-        self,
-        store: Store,
-        every_s: float = EVERY_S,
-        decoders: threading.Semaphore | None = None,
+        self, store: Store, every_s: float = EVERY_S, decoders: threading.Semaphore | None = None
     ) -> None:
         self.store, self.folder = store, store.folder.resolve()
         self._every_s = every_s
