@@ -158,15 +158,19 @@ def rank_s(folder: Path, repeats: int) -> float:
     """Seconds to write new scores of all pictures, which is the queue's new order; the best."""
     rng = np.random.default_rng(0)
     with Store.open(folder) as store:
-        items = store.snapshot()["id"]
-        classes = tuple(c.name for c in store.classes())
+        items = store.reader.snapshot()["id"]
+        classes = tuple(c.name for c in store.classes.all())
         times = []
         for k in range(repeats):
             model = Model(f"{k:064x}", classes, 0, "", "")
             predicted = rng.integers(0, len(classes), len(items))
             confidence = rng.random(len(items))
             times.append(
-                seconds(lambda m=model, p=predicted, c=confidence: store.set_scores(m, items, p, c))
+                seconds(
+                    lambda m=model, p=predicted, c=confidence: store.models.set_scores(
+                        m, items, p, c
+                    )
+                )
             )
     return min(times)
 

@@ -208,16 +208,16 @@ def fill(store: Store, n: int) -> list[int]:
         name = f"{'ABC'[seed % 3]}-{seed:03d}.png"
         picture = pictures.decode(encoded(stripes(seed % 3, seed)), name)
         parts = (picture.png, picture.sha256, picture.name, picture.width, picture.height)
-        numbers.append(store.add_picture(*parts, "folder"))
+        numbers.append(store.pictures.add(*parts, "folder"))
     return numbers
 
 
 def scores(store: Store, confidence: float, predicted: int = 2, model: str = "m" * 64) -> None:
     """Let a model be equally sure of every picture."""
-    items = store.snapshot()["id"]
-    classes = tuple(c.name for c in store.classes())
+    items = store.reader.snapshot()["id"]
+    classes = tuple(c.name for c in store.classes.all())
     known = Model(model, classes, 10, "", "")
-    store.set_scores(
+    store.models.set_scores(
         known, items, np.full(len(items), predicted), np.full(len(items), confidence, float)
     )
 

@@ -32,12 +32,16 @@ def repository_root() -> Path:
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for writing that appears under its name complete and on disk, or not at all."""
+def atomic_file(path: Path, permissions: int = 0o666) -> Iterator[BinaryIO]:
+    """Open a file for writing that appears under its name complete and on disk, or not at all.
+
+    It never has more ``permissions`` than these, before the user's mask is taken off.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        with partial.open("xb") as handle:
+        # Path.open could not give it its permissions from its first moment on.
+        with open(partial, "xb", opener=lambda *flags: os.open(*flags, permissions)) as handle:
             yield handle
             handle.flush()
             os.fsync(handle.fileno())

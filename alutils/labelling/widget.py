@@ -9,7 +9,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,26 +18,14 @@ import anywidget
 
 from alutils.labelling.model.desk import Desk
 from alutils.labelling.model.loop import LabellingLoop
-from alutils.labelling.store.names import checked_name
-from alutils.labelling.store.records import (
-    ConflictError,
-    LabellingError,
-    UnavailableError,
-    UnknownError,
-)
+from alutils.labelling.store.names import checked_person
+from alutils.labelling.store.records import LabellingError
 from alutils.labelling.store.store import Store
 from alutils.labelling.web.watch import Watcher
 
 _log = logging.getLogger("alutils")
 
 _STATIC = Path(__file__).parent / "web" / "static"
-_PERSON = 100
-_STATUS = (
-    (UnknownError, 404),
-    (ConflictError, 409),
-    (UnavailableError, 503),
-    (LabellingError, 400),
-)
 
 
 class LabelWidget(anywidget.AnyWidget):
@@ -58,12 +47,12 @@ class LabelWidget(anywidget.AnyWidget):
     _esm = "".join((_STATIC / name).read_text("utf-8") for name in ("queue.js", "widget.js"))
     _css = (_STATIC / "queue.css").read_text("utf-8")
 
-    _ends: Sequence[Callable[[], Any]] = ()  # what `label` has started, in the order of ending
+    _started = ExitStack()  # what `label` has started for a widget; there is nothing for others
 
     def __init__(
         self, store: Store, loop: LabellingLoop | None = None, *, person: str = "notebook"
     ) -> None:
-        self.person = checked_name(person, "person", _PERSON)
+        self.person = checked_person(person)
         self.store, self.loop = store, loop
         self._desk = Desk(store, loop)
         super().__init__()
@@ -90,11 +79,10 @@ class LabelWidget(anywidget.AnyWidget):
         try:
             if action == "picture":
                 item = request.get("item") if isinstance(request, dict) else None
-                return {"id": number, "answer": {}}, [self.store.picture_path(item).read_bytes()]
+                return {"id": number, "answer": {}}, [self.store.pictures.path(item).read_bytes()]
             return {"id": number, "answer": self._desk.answer(action, self.person, request)}, []
         except LabellingError as error:
-            status = next(status for kind, status in _STATUS if isinstance(error, kind))
-            return {"id": number, "error": str(error), "status": status}, []
+            return {"id": number, "error": str(error), "status": error.status}, []
         except Exception as error:
             # The script must hear of it: it keeps what was not acknowledged, and sends it again.
             _log.exception("labelling widget: %s", action)
@@ -107,9 +95,7 @@ class LabelWidget(anywidget.AnyWidget):
     def close(self) -> None:
         """Take the widget off the page; end what `label` has started for it."""
         super().close()
-        ends, self._ends = self._ends, ()
-        for end in ends:
-            end()
+        self._started.close()
 
 
 def label(
@@ -147,17 +133,14 @@ def label(
         from alutils.labelling.model.learner import classes_of
 
         classes = classes_of(model)
-    store = Store.open(folder, classes)
-    try:
+    with ExitStack() as started:
+        store = started.enter_context(Store.open(folder, classes))
         store.reconcile()
         loop = LabellingLoop(store, model_folder=model) if learn else None
         widget = LabelWidget(store, loop, person=person)
-    except BaseException:
-        store.close()
-        raise
-    watcher = Watcher(store).start()
-    widget._ends = (watcher.stop, store.close)
-    if loop is not None:
-        loop.start()
-        widget._ends = (loop.stop, *widget._ends)
+        started.callback(Watcher(store).start().stop)
+        if loop is not None:
+            loop.start()
+            started.callback(loop.stop)
+        widget._started = started.pop_all()
     return widget

@@ -42,7 +42,7 @@ class Site:
     end: Callable[[], None] = lambda: None
 
     def label_of(self, name: str) -> str | None:
-        return next(i.label for i in self.store.page(limit=1000).items if i.name == name)
+        return next(i.label for i in self.store.reader.page(limit=1000).items if i.name == name)
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +176,7 @@ def until(page, condition: Callable[[], object]) -> None:
 
 def kind(site: Site, item: str) -> str:
     """Return the class that a picture of `fill` is of."""
-    return site.store.item(int(item)).name[0]
+    return site.store.reader.item(int(item)).name[0]
 
 
 def label(site: Site, page, n: int) -> list[str]:
@@ -195,11 +195,11 @@ def label(site: Site, page, n: int) -> list[str]:
 def test_a_file_is_chosen_and_goes_where_the_model_or_the_person_says(serve, visit):
     site = serve(3)
     scores(site.store, 0.9998)
-    items = site.store.page(order="id").items
+    items = site.store.reader.page(order="id").items
     page = visit(site, "/one")
 
     def choose(item):
-        data = site.store.picture_path(item.id).read_bytes()
+        data = site.store.pictures.path(item.id).read_bytes()
         file = {"name": item.name, "mimeType": "image/png", "buffer": data}
         page.get_by_label("Image file").set_input_files(file)
         page.get_by_role("button", name="Label it").click()
@@ -239,7 +239,7 @@ def test_a_hundred_pictures_are_labelled_by_keyboard_alone(serve, visit):
     playwright.expect(page.get_by_text("Every picture has a label")).to_be_visible()
     print(f"100 pictures in {time.monotonic() - start:.1f} s")
     assert len(set(done)) == 100
-    assert all(item.label == item.name[0] for item in site.store.page(limit=200).items)
+    assert all(item.label == item.name[0] for item in site.store.reader.page(limit=200).items)
     assert len(list(site.store.files.classes.rglob("*.png"))) == 100
 
 
@@ -258,14 +258,16 @@ def test_enter_accepts_tab_skips_backspace_undoes_and_a_held_key_labels_once(ser
     page.keyboard.up("a")
     fourth = ready(page, third)
     saved(page)
-    labels = [site.store.item(int(i)).label for i in (first, second, third, fourth)]
+    labels = [site.store.reader.item(int(i)).label for i in (first, second, third, fourth)]
     assert labels == ["B", None, "A", None]
-    assert site.store.item(int(second)).skipped == 1
+    assert site.store.reader.item(int(second)).skipped == 1
     for back in (third, second, first):
         before = page.evaluate(READY)
         page.keyboard.press("Backspace")
         assert ready(page, before) == back
-    assert site.store.progress().human == 0 and site.store.item(int(second)).skipped == 0
+    assert (
+        site.store.reader.progress().human == 0 and site.store.reader.item(int(second)).skipped == 0
+    )
     page.keyboard.press("Backspace")
     playwright.expect(page.get_by_text("Nothing left to undo.")).to_be_attached()
 
@@ -282,10 +284,10 @@ def test_undo_works_across_a_reload_and_another_start(serve, visit):
         before = page.evaluate(READY)
         page.keyboard.press("Backspace")
         assert ready(page, before) == back
-    assert site.store.progress().human == 0
+    assert site.store.reader.progress().human == 0
     label(site, page, 1)
     saved(page)
-    assert site.store.item(int(done[0])).label == kind(site, done[0])
+    assert site.store.reader.item(int(done[0])).label == kind(site, done[0])
 
 
 def test_what_enter_would_accept_is_read_aloud(serve, visit):
@@ -294,10 +296,10 @@ def test_what_enter_would_accept_is_read_aloud(serve, visit):
     page = visit(site)
     item = ready(page)
     live = page.locator("[aria-live=polite]")
-    name = site.store.item(int(item)).name
+    name = site.store.reader.item(int(item)).name
     playwright.expect(live).to_have_text(f"Now {name}, prediction C, 88%.")
     page.keyboard.press("a")
-    then = site.store.item(int(ready(page, item))).name
+    then = site.store.reader.item(int(ready(page, item))).name
     playwright.expect(live).to_have_text(f"A for {name}. Now {then}, prediction C, 88%.")
     page.keyboard.press("Backspace")
     playwright.expect(live).to_have_text(f"Taken back: {name}. Now {name}, prediction C, 88%.")
@@ -310,7 +312,7 @@ def test_a_double_click_labels_one_picture(serve, visit):
     page.get_by_role("button", name="B, key b").dblclick()
     ready(page, item)
     saved(page)
-    assert site.store.progress().per_class == {"A": 0, "B": 1, "C": 0}
+    assert site.store.reader.progress().per_class == {"A": 0, "B": 1, "C": 0}
 
 
 def test_two_browsers_at_once_never_get_the_same_picture(serve, visit):
@@ -324,7 +326,7 @@ def test_two_browsers_at_once_never_get_the_same_picture(serve, visit):
     for page in pages:
         saved(page)
     assert not set(done[0]) & set(done[1])
-    assert site.store.progress().per_person == {"Ada": 12, "Bob": 12}
+    assert site.store.reader.progress().per_person == {"Ada": 12, "Bob": 12}
     playwright.expect(pages[0].get_by_text("Ada 12, Bob 12")).to_be_visible()
 
 
@@ -349,16 +351,16 @@ def test_what_was_labelled_while_pictures_were_asked_for_does_not_come_again(ser
     page.unroute("**/api/next")
     done += label(site, page, 8)
     saved(page)
-    assert len(set(done)) == 14 == site.store.progress().human
+    assert len(set(done)) == 14 == site.store.reader.progress().human
     assert page.get_by_role("alert").is_hidden()
 
 
 def test_only_some_pictures_even_where_others_had_been_asked_for(serve, visit):
     site = serve(40)
-    items = site.store.snapshot()["id"]
+    items = site.store.reader.snapshot()["id"]
     sure = np.arange(len(items)) % 2
     model = Model("m" * 64, CLASSES, 10, "", "")
-    site.store.set_scores(model, items, 1 + sure, np.where(sure, 0.9, 0.3))
+    site.store.models.set_scores(model, items, 1 + sure, np.where(sure, 0.9, 0.3))
     page = visit(site, routed=True)
     done = label(site, page, 5)
     ready(page, done[-1])
@@ -376,7 +378,7 @@ def test_only_some_pictures_even_where_others_had_been_asked_for(serve, visit):
     done = [int(item) for item in label(site, page, 12)]
     saved(page)
     assert len(set(done)) == 12 and set(done) <= set(items[sure == 1].tolist())
-    assert site.store.release("Ada") <= 8  # what came for the old order was given back
+    assert site.store.queue.release("Ada") <= 8  # what came for the old order was given back
 
 
 def test_nothing_is_asked_for_before_all_that_was_given_back_is_free(serve, visit):
@@ -408,11 +410,11 @@ def test_the_last_picture_comes_again_when_it_is_skipped(serve, visit):
     only = ready(page)
     for n in range(1, 4):
         page.keyboard.press("Tab")
-        until(page, lambda n=n: site.store.item(int(only)).skipped == n)
+        until(page, lambda n=n: site.store.reader.item(int(only)).skipped == n)
         assert ready(page) == only
     page.keyboard.press(kind(site, only).lower())
     saved(page)
-    assert site.store.progress().human == 1
+    assert site.store.reader.progress().human == 1
 
 
 def test_labels_given_without_a_connection_are_kept_and_sent_later(serve, visit):
@@ -424,12 +426,12 @@ def test_labels_given_without_a_connection_are_kept_and_sent_later(serve, visit)
     done = label(site, page, 4)
     alert = page.get_by_role("alert")
     playwright.expect(alert).to_contain_text("4 answers are not saved yet")
-    assert site.store.progress().human == 0
+    assert site.store.reader.progress().human == 0
     page.context.set_offline(False)
     alert.get_by_role("button", name="Try now").click()
     saved(page)
     playwright.expect(alert).to_be_hidden()
-    assert [site.store.item(int(i)).label for i in done] == [kind(site, i) for i in done]
+    assert [site.store.reader.item(int(i)).label for i in done] == [kind(site, i) for i in done]
 
 
 def test_labels_that_were_not_sent_survive_a_reload(serve, visit):
@@ -444,7 +446,7 @@ def test_labels_that_were_not_sent_survive_a_reload(serve, visit):
     page.reload()
     ready(page)
     saved(page)
-    assert [site.store.item(int(i)).label for i in done] == [kind(site, i) for i in done]
+    assert [site.store.reader.item(int(i)).label for i in done] == [kind(site, i) for i in done]
 
 
 def test_what_was_not_sent_is_kept_for_its_own_project(serve, visit):
@@ -464,14 +466,14 @@ def test_what_was_not_sent_is_kept_for_its_own_project(serve, visit):
     ready(page)
     saved(page)
     page.wait_for_timeout(500)
-    assert two.store.progress().human == 0 and alert.is_hidden()
+    assert two.store.reader.progress().human == 0 and alert.is_hidden()
     assert page.evaluate("Object.keys(localStorage).length") == 1
     two.end()
     one = serve(6, folder="one", port=port)
     page.reload()
     ready(page)
     saved(page)
-    assert one.store.item(int(item)).label == "B" and one.store.progress().human == 1
+    assert one.store.reader.item(int(item)).label == "B" and one.store.reader.progress().human == 1
     assert page.evaluate("Object.keys(localStorage).length") == 0
 
 
@@ -489,7 +491,7 @@ def test_nobody_sends_the_answers_of_a_person_whose_name_goes_on(serve, visit):
     page.keyboard.press("Enter")
     ready(page)
     saved(page)
-    assert site.store.progress().human == 0
+    assert site.store.reader.progress().human == 0
     assert page.evaluate("Object.keys(localStorage).length") == 1, "kept for Ada:2"
 
 
@@ -510,17 +512,17 @@ def test_an_answer_that_is_lost_on_its_way_is_not_given_twice(serve, visit):
     page.keyboard.press("a")
     saved(page)
     assert lost == [200]
-    assert [e.kind for e in site.store.events(int(item))] == ["label"]
+    assert [e.kind for e in site.store.reader.events(int(item))] == ["label"]
 
 
 def test_a_label_that_comes_too_late_is_told(serve, visit):
     site = serve(5)
     page = visit(site)
     item = ready(page)
-    site.store.relabel("Ada", [int(item)], "C")
+    site.store.queue.relabel("Ada", [int(item)], "C")
     page.keyboard.press("a")
     playwright.expect(page.get_by_role("alert")).to_contain_text("was not labelled A")
-    assert site.store.item(int(item)).label == "C"
+    assert site.store.reader.item(int(item)).label == "C"
 
 
 def test_every_label_that_comes_too_late_is_told_and_also_after_a_reload(serve, visit):
@@ -530,8 +532,8 @@ def test_every_label_that_comes_too_late_is_told_and_also_after_a_reload(serve, 
     ahead(page, 8)
     page.route("**/api/label", lambda route: route.abort())
     done = label(site, page, 3)
-    names = [site.store.item(int(i)).name for i in done]
-    site.store.relabel("Ada", [int(i) for i in done[:2]], "C")
+    names = [site.store.reader.item(int(i)).name for i in done]
+    site.store.queue.relabel("Ada", [int(i) for i in done[:2]], "C")
     page.goto("about:blank")  # else they may be sent again before the page is gone
     page.unroute("**/api/label")
     page.goto(site.url)
@@ -544,9 +546,9 @@ def test_every_label_that_comes_too_late_is_told_and_also_after_a_reload(serve, 
 
     # and on the page that was not reloaded, none instead of another
     late = ready(page)
-    site.store.relabel("Ada", [int(late)], "C")
+    site.store.queue.relabel("Ada", [int(late)], "C")
     page.keyboard.press("a")
-    name = site.store.item(int(late)).name
+    name = site.store.reader.item(int(late)).name
     playwright.expect(alert.get_by_text(f"{name} was not labelled A")).to_be_visible()
     assert alert.get_by_text("was not labelled").count() == 3
     alert.get_by_role("button", name="Close").click()
@@ -563,17 +565,17 @@ def test_labels_are_kept_while_the_disk_is_full(serve, visit, monkeypatch):
         raise UnavailableError("labels.sqlite: could not be written (database or disk is full)")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Store, "label", full)
+        patched.setattr(site.store.queue, "label", full)
         done = label(site, page, 3)
         alert = page.get_by_role("alert")
         playwright.expect(alert).to_contain_text("3 answers are not saved yet: labels.sqlite")
         page.reload()
         playwright.expect(alert).to_contain_text("3 answers are not saved yet: labels.sqlite")
-        assert site.store.progress().human == 0
+        assert site.store.reader.progress().human == 0
     alert.get_by_role("button", name="Try now").click()
     saved(page)
     playwright.expect(alert).to_be_hidden()
-    assert [site.store.item(int(i)).label for i in done] == [kind(site, i) for i in done]
+    assert [site.store.reader.item(int(i)).label for i in done] == [kind(site, i) for i in done]
 
 
 def test_the_model_learns_while_people_label(serve, visit):
@@ -589,7 +591,7 @@ def test_the_model_learns_while_people_label(serve, visit):
     page.keyboard.press("Enter")
     ready(page, item)
     saved(page)
-    assert site.store.item(int(item)).label == predicted
+    assert site.store.reader.item(int(item)).label == predicted
     playwright.expect(page.get_by_text("Model was right")).to_be_visible()
 
 
@@ -603,16 +605,16 @@ def test_a_class_is_added_while_labelling_and_has_a_key_at_once(serve, visit):
     page.keyboard.press("d")
     ready(page, item)
     saved(page)
-    assert site.store.item(int(item)).label == "Dog <b>"
+    assert site.store.reader.item(int(item)).label == "Dog <b>"
     page.get_by_label("Another class").fill("dog <B>")
     page.keyboard.press("Enter")
     saved(page)
-    assert site.store.progress().per_class["Dog <b>"] == 2
+    assert site.store.reader.progress().per_class["Dog <b>"] == 2
 
 
 def test_the_prediction_of_a_picture_that_checks_the_model_is_not_on_the_page(serve, visit):
     site = serve(0)
-    with site.store.transaction() as connection:
+    with site.store.database.transaction() as connection:
         connection.execute("UPDATE meta SET value = '1' WHERE name = 'audit_share'")
     fill(site.store, 3)
     scores(site.store, 0.875)
@@ -621,7 +623,7 @@ def test_the_prediction_of_a_picture_that_checks_the_model_is_not_on_the_page(se
     assert "87" not in page.inner_text(".alq") and page.get_by_text("hidden").count() == 1
     page.keyboard.press("Enter")  # there is nothing to accept
     page.wait_for_timeout(200)
-    assert page.evaluate(READY) == item and site.store.progress().human == 0
+    assert page.evaluate(READY) == item and site.store.reader.progress().human == 0
 
 
 # --- the grid -------------------------------------------------------------------------------------
@@ -631,10 +633,10 @@ def test_automatic_labels_are_checked_and_mended_in_the_grid(serve, visit):
     site = serve(12)
     store = site.store
     scores(store, 0.9, predicted=2, model="a" * 64)
-    items = store.snapshot()["id"]
-    model = store.model()
-    store.set_scores(model, items, items * 0 + 2, 0.5 + items / 100)
-    assert store.auto_label(model.sha256, 0.55, {"for": "a test"}) == 8
+    items = store.reader.snapshot()["id"]
+    model = store.models.present()
+    store.models.set_scores(model, items, items * 0 + 2, 0.5 + items / 100)
+    assert store.models.auto_label(model.sha256, 0.55, {"for": "a test"}) == 8
     page = visit(site, "/review")
     cards = page.locator(".card")
     playwright.expect(cards).to_have_count(8)
@@ -660,21 +662,21 @@ def test_automatic_labels_are_checked_and_mended_in_the_grid(serve, visit):
     page.get_by_label("Class for the chosen pictures").select_option("B")
     page.get_by_role("button", name="Give this class").click()
     playwright.expect(page.get_by_text("2 pictures are B now.")).to_be_visible()
-    by = [(store.item(i).label, store.item(i).label_source) for i in shown[:6]]
+    by = [(store.reader.item(i).label, store.reader.item(i).label_source) for i in shown[:6]]
     assert by == [
         ("A", "human"), ("C", "human"), (None, None), ("B", "human"), ("B", "human"), ("C", "auto"),
     ]  # fmt: skip
     page.get_by_role("button", name="Undo").click()
     playwright.expect(page.get_by_text("Undone:")).to_be_visible()
-    assert store.item(shown[3]).label_source == "auto"
+    assert store.reader.item(shown[3]).label_source == "auto"
 
     page.get_by_role("button", name="Take back every automatic label").click()
     page.get_by_role("button", name="Keep them").click()
-    assert store.progress().auto == 5
+    assert store.reader.progress().auto == 5
     page.get_by_role("button", name="Take back every automatic label").click()
     page.get_by_role("button", name="Take them back").click()
     playwright.expect(page.get_by_text("No such pictures.")).to_be_visible()
-    assert store.progress().auto == 0 and store.count(Filter(source="human")) == 2
+    assert store.reader.progress().auto == 0 and store.reader.count(Filter(source="human")) == 2
 
 
 # --- many pictures --------------------------------------------------------------------------------
@@ -695,7 +697,7 @@ def test_many_pictures_are_added_at_once_and_bad_ones_told(serve, visit):
     told = page.get_by_text("20 added, 1 were here already, 1 not taken")
     playwright.expect(told).to_be_visible()
     playwright.expect(page.get_by_text("bad.png is an SVG drawing")).to_be_visible()
-    assert site.store.progress().total == 20
+    assert site.store.reader.progress().total == 20
     page.get_by_role("link", name="Label", exact=True).click()
     ready(page)
 
@@ -747,7 +749,7 @@ def test_everything_has_a_name_and_can_be_reached_by_keys(serve, visit):
     stage = page.get_by_role("application", name="Picture to label")
     playwright.expect(stage).to_be_focused()
     playwright.expect(stage).to_have_accessible_description(re.compile("Prediction: C with"))
-    name = site.store.item(int(item)).name
+    name = site.store.reader.item(int(item)).name
     playwright.expect(page.get_by_role("img", name=name)).to_be_visible()
     for role, names in {
         "button": ("Accept C", "Undo", "Skip", "A, key a", "Give it", "Add class"),
@@ -825,7 +827,7 @@ def test_names_of_files_are_text_on_every_page(serve, visit):
     name = "<img src=x onerror=document.title='hit'>.png"
     picture = pictures.decode(encoded(stripes(0, 1)), name)
     parts = (picture.png, picture.sha256, name, picture.width, picture.height)
-    site.store.add_picture(*parts)
+    site.store.pictures.add(*parts)
     scores(site.store, 0.9)
     page = visit(site)
     ready(page)

@@ -49,7 +49,7 @@ def png(i):
 def add(store, i, say):
     data = png(i)
     sha256 = hashlib.sha256(data).hexdigest()
-    store.add_picture(data, sha256, f"{i}.png", 4, 1)
+    store.pictures.add(data, sha256, f"{i}.png", 4, 1)
     say({"picture": i, "sha256": sha256})
 
 
@@ -77,35 +77,35 @@ def session(folder, step, say):
         for i in range(8):
             add(store, i, say)
         add(store, 0, say)
-        held = [item.id for item in store.hand_out("ann", 4)]
-        events(store.label("ann", held[0], "A", "1"))
-        events(store.label("ann", held[0], "A", "1"))
-        events(store.label("ann", held[1], "b"))
-        events(store.skip("ann", held[2]))
-        undone(store.undo("ann"))
-        undone(store.undo("ann", "2"))
-        events(store.relabel("ann", [held[0], held[3]], "c/d"))
-        undone(store.undo("ann"))
+        held = [item.id for item in store.queue.hand_out("ann", 4)]
+        events(store.queue.label("ann", held[0], "A", "1"))
+        events(store.queue.label("ann", held[0], "A", "1"))
+        events(store.queue.label("ann", held[1], "b"))
+        events(store.queue.skip("ann", held[2]))
+        undone(store.queue.undo("ann"))
+        undone(store.queue.undo("ann", "2"))
+        events(store.queue.relabel("ann", [held[0], held[3]], "c/d"))
+        undone(store.queue.undo("ann"))
         scores = np.linspace(0.5, 1, 8)
         model = Model("f" * 64, tuple(CLASSES), 2, "", "")
-        store.set_scores(model, np.arange(1, 9), np.arange(8) % 3, scores)
-        store.release("ann")
-        store.auto_label("f" * 64, 0.6, {"why": "a test"})
-        say({"auto": [item.id for item in store.page(limit=100).items if item.label]})
-        store.revoke("ann", threshold=0.6)
+        store.models.set_scores(model, np.arange(1, 9), np.arange(8) % 3, scores)
+        store.queue.release("ann")
+        store.models.auto_label("f" * 64, 0.6, {"why": "a test"})
+        say({"auto": [item.id for item in store.reader.page(limit=100).items if item.label]})
+        store.models.revoke("ann")
         model = Model("e" * 64, tuple(CLASSES), 3, "", "")  # what was taken back waits for another
-        store.set_scores(model, np.arange(1, 9), np.arange(8) % 3, scores)
-        store.auto_label("e" * 64, 0.8, {"why": "a test"})
+        store.models.set_scores(model, np.arange(1, 9), np.arange(8) % 3, scores)
+        store.models.auto_label("e" * 64, 0.8, {"why": "a test"})
         store.rename_class("b", "B two")
         # Strangers at work, so that reconcile has something to mend.
         root = store.files.root
-        labelled = [item for item in store.page(limit=100).items if item.label]
+        labelled = [item for item in store.reader.page(limit=100).items if item.label]
         (root / "classes" / "A").mkdir(exist_ok=True)
         (root / "classes" / "A" / "note.txt").write_bytes(FOREIGN)
         (root / "images" / "note.txt").write_bytes(FOREIGN)
         (root / "classes" / "A" / "copy.png").write_bytes(png(1))
         say({"foreign": 2})
-        folders = {c.name: c.folder for c in store.classes()}
+        folders = {c.name: c.folder for c in store.classes.all()}
         for item in labelled[:2]:
             name = file_name(item.name, item.id)
             (root / "classes" / folders[item.label] / name).unlink(missing_ok=True)
@@ -125,15 +125,15 @@ def load(folder, say, seed):
 
     def person(name, rng):
         while True:
-            for item in store.hand_out(name, 3):
+            for item in store.queue.hand_out(name, 3):
                 if rng.random() < 0.15:
-                    event = store.skip(name, item.id)
+                    event = store.queue.skip(name, item.id)
                 else:
-                    event = store.label(name, item.id, rng.choice(CLASSES))
+                    event = store.queue.label(name, item.id, rng.choice(CLASSES))
                 say({"event": event.id, "item": event.item, "kind": event.kind,
                      "label": event.label})  # fmt: skip
             if rng.random() < 0.4:
-                items = store.undo(name)
+                items = store.queue.undo(name)
                 say({"undone": [i.id for i in items], "labels": [i.label for i in items]})
 
     def bring(first):
@@ -142,10 +142,10 @@ def load(folder, say, seed):
 
     def review(rng):
         while True:
-            items = [item for item in store.page(limit=50).items if item.label]
+            items = [item for item in store.reader.page(limit=50).items if item.label]
             for item in rng.sample(items, min(3, len(items))):
                 try:
-                    (event,) = store.relabel("reviewer", [item.id], rng.choice(CLASSES))
+                    (event,) = store.queue.relabel("reviewer", [item.id], rng.choice(CLASSES))
                 except ConflictError:  # taken back and held by its labeller in the meantime
                     continue
                 say({"event": event.id, "item": event.item, "kind": event.kind,
@@ -153,13 +153,13 @@ def load(folder, say, seed):
 
     def model(rng):
         for number in range(10**6):
-            now = store.snapshot()
+            now = store.reader.snapshot()
             head = Model(f"{seed}-{number}", tuple(CLASSES), 0, "", "")
             scores = rng.random(len(now["id"]))
-            store.set_scores(head, now["id"], rng.integers(0, 3, len(scores)), scores)
-            n = store.auto_label(head.sha256, 0.9, {"why": "a test"})
-            say({"auto": n, "taken back": store.revoke("reviewer", model=head.sha256)})
-            store.auto_label(head.sha256, 0.99, {"why": "a test"})
+            store.models.set_scores(head, now["id"], rng.integers(0, 3, len(scores)), scores)
+            n = store.models.auto_label(head.sha256, 0.9, {"why": "a test"})
+            say({"auto": n, "taken back": store.models.revoke("reviewer")})
+            store.models.auto_label(head.sha256, 0.99, {"why": "a test"})
             time.sleep(0.02)
 
     jobs = [lambda n=n: person(f"p{n}", random.Random(seed * 10 + n)) for n in range(3)]
@@ -363,9 +363,9 @@ def test_killed_at_every_point_of_writing_nothing_is_lost(server, disk):
 def send_again(folder):
     """Repeat the session's first label, whose answer may have been lost: it is given once."""
     with Store.open(folder, CLASSES) as store:
-        (item,) = (i for i in store.page(limit=100).items if i.label)
-        event = store.label("ann", item.id, "A", "1")
-        assert [each.id for each in store.events(item.id)] == [event.id]
+        (item,) = (i for i in store.reader.page(limit=100).items if i.label)
+        event = store.queue.label("ann", item.id, "A", "1")
+        assert [each.id for each in store.reader.events(item.id)] == [event.id]
 
 
 def random_kills(server, disk, number, draw=5):

@@ -101,7 +101,7 @@ def begin(folder):
     other = Browser(browser.client.application.test_client()).sign_in("Bob")
     browser.sign_in()
     assert browser.ask("label", item=items[2], label="C", key="first").status_code == 200
-    store.claim("Bob", items[3])
+    store.queue.claim("Bob", items[3])
     yield Project(store, browser, other, items)
     store.close()
 
@@ -373,14 +373,14 @@ def test_one_bad_file_does_not_keep_the_others_away(project):
     first, bad, third, again = project.browser.upload(*files).json["pictures"]
     assert first["id"] == again["id"] != third["id"] and again["known"] and not first["known"]
     assert "PDF" in bad["error"]
-    assert project.store.progress().total == 6
+    assert project.store.reader.progress().total == 6
 
 
 def test_a_fault_in_the_tool_tells_no_more_than_that(project, monkeypatch, caplog):
     def fail(*_, **__):
         raise RuntimeError("a secret")
 
-    monkeypatch.setattr(type(project.store), "undo", fail)
+    monkeypatch.setattr(project.store.queue, "undo", fail)
     answer = project.browser.ask("undo", key="k")
     assert answer.status_code == 500 and "secret" not in answer.text and answer.json["error"]
     assert "a secret" in caplog.text
@@ -388,14 +388,14 @@ def test_a_fault_in_the_tool_tells_no_more_than_that(project, monkeypatch, caplo
 
 def test_a_full_disk_is_no_fault_of_the_request(project):
     """What may work later has a status that the pages keep and send again at."""
-    connection, before = project.store.connection, project.store.progress()
+    connection, before = project.store.database.connection, project.store.reader.progress()
     (pages_now,) = connection.execute("PRAGMA page_count").fetchone()
     connection.execute(f"PRAGMA max_page_count = {pages_now}")
     answers = [project.browser.ask("add_class", name=f"{k}-{'x' * 290}") for k in range(100)]
     assert answers[-1].status_code == 503 and "disk is full" in answers[-1].json["error"]
     assert {a.status_code for a in answers} <= {200, 503}
     connection.execute("PRAGMA max_page_count = 1000000")
-    assert project.store.progress().human == before.human
+    assert project.store.reader.progress().human == before.human
     assert project.browser.ask("add_class", name="again").status_code == 200
 
 
@@ -410,15 +410,15 @@ def test_a_request_sent_twice_is_done_once(project):
     assert project.state() == after
     undone = project.browser.ask("undo", key="k2")
     assert project.browser.ask("undo", key="k2").json == undone.json
-    assert project.store.item(project.items[0]).label is None
-    assert project.store.item(project.items[2]).label == "C"
+    assert project.store.reader.item(project.items[0]).label is None
+    assert project.store.reader.item(project.items[2]).label == "C"
 
 
 def test_a_label_puts_the_picture_into_its_class_folder_and_undo_takes_it_out(project):
     folder = project.store.files.classes / "B"
     project.browser.ask("label", item=project.items[1], label="B", key="k")
     (file,) = folder.iterdir()
-    assert file.read_bytes() == project.store.picture_path(project.items[1]).read_bytes()
+    assert file.read_bytes() == project.store.pictures.path(project.items[1]).read_bytes()
     project.browser.ask("undo", key="u")
     assert list(folder.glob("*")) == []
 
@@ -446,7 +446,7 @@ def test_a_filter_can_be_by_any_number(project):
 def test_a_picture_is_sent_as_one_and_kept_by_the_browser(project):
     item = project.browser.ask("next").json["items"][0]
     answer = project.browser.client.get(f"/pictures/{item['id']}?v={item['version']}")
-    assert answer.data == project.store.picture_path(item["id"]).read_bytes()
+    assert answer.data == project.store.pictures.path(item["id"]).read_bytes()
     assert answer.content_type == "image/png"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert "immutable" in answer.headers["Cache-Control"]
@@ -524,7 +524,7 @@ def sure(tmp_path, request):
     store, browser = make(tmp_path / "p")
     with store:
         fill(store, 3)
-        data = store.picture_path(store.page().items[0].id).read_bytes()
+        data = store.pictures.path(store.reader.page().items[0].id).read_bytes()
         scores(store, request.param)
         yield store, browser.sign_in(), data
 
@@ -542,24 +542,27 @@ def test_where_the_model_is_sure_the_file_goes_to_its_folder(sure):
     (file,) = (store.files.classes / "C").iterdir()
     assert file.read_bytes() == data
     choose(browser, data)  # once more is no second label
-    assert store.progress().auto == 1 and store.progress().human == 0
+    assert store.reader.progress().auto == 1 and store.reader.progress().human == 0
 
 
 @pytest.mark.parametrize("sure", [0.9998], indirect=True)
 def test_what_the_model_files_is_no_persons_label(sure):
     store, browser, _ = sure
-    (model, data) = store.model(), png(31)
+    (model, data) = store.models.present(), png(31)
     (taken,) = browser.upload((data, "new.png"), path="/one", field="file").location.split("/")[-1:]
     item = int(taken)
-    store.set_scores(model, np.array([item]), np.array([2]), np.array([0.75]))
+    store.models.set_scores(model, np.array([item]), np.array([2]), np.array([0.75]))
     browser.send(f"/one/{item}")  # the model is asked again, and sure enough
     page = text(browser.client.get(f"/one/{item}").text)
     assert "is in the folder C" in page and "The model put it there, as it is at least 60%" in page
-    assert (store.item(item).source, store.item(item).label_source) == ("single", "auto")
-    (event,) = [e for e in store.events(item) if e.kind == "auto"]
+    assert (store.reader.item(item).source, store.reader.item(item).label_source) == (
+        "single",
+        "auto",
+    )
+    (event,) = [e for e in store.reader.events(item) if e.kind == "auto"]
     assert (event.model, event.threshold, event.confidence) == (model.sha256, 0.6, 0.75)
     assert event.person is None and not event.hidden
-    progress, snapshot = store.progress(), store.snapshot()
+    progress, snapshot = store.reader.progress(), store.reader.snapshot()
     assert (progress.human, progress.auto, progress.judged) == (0, 1, 0)
     assert set(snapshot["label"]) == {-1}, "nothing to train on"
 
@@ -568,18 +571,20 @@ def test_what_the_model_files_is_no_persons_label(sure):
     assert "It is in no folder; say what it is" in page
     assert list((store.files.classes / "C").glob("*")) == []
     choose(browser, data, "new.png")
-    assert store.item(item).label is None, "this model's label was taken back"
+    assert store.reader.item(item).label is None, "this model's label was taken back"
     browser.send(f"/one/{item}", data={"label": "B"})
-    assert (store.item(item).label, store.item(item).label_source) == ("B", "human")
+    assert (store.reader.item(item).label, store.reader.item(item).label_source) == ("B", "human")
 
 
 @pytest.mark.parametrize("sure", [0.9998], indirect=True)
 def test_a_person_confirms_what_the_model_filed(sure):
     store, browser, data = sure
     assert "Yes, it is C" in choose(browser, data)
-    item = store.page().items[0].id
+    item = store.reader.page().items[0].id
     answer = browser.send(f"/one/{item}", data={"label": "C"}, follow_redirects=True).text
-    assert store.item(item).label_source == "human" and "The model put it there" not in answer
+    assert (
+        store.reader.item(item).label_source == "human" and "The model put it there" not in answer
+    )
 
 
 @pytest.mark.parametrize("sure", [0.9998], indirect=True)
@@ -587,24 +592,28 @@ def test_every_automatic_label_can_be_taken_back_at_once(sure):
     store, browser, data = sure
     choose(browser, data)
     assert browser.ask("revoke").json == {"revoked": 1}
-    assert store.progress().auto == 0
+    assert store.reader.progress().auto == 0
 
 
 @pytest.mark.parametrize("sure", [0.9998], indirect=True)
 def test_the_model_files_no_picture_that_is_not_this_persons_to_label(sure):
     store, browser, data = sure
-    held = next(i.id for i in store.page().items if store.picture_path(i.id).read_bytes() == data)
-    store.claim("Bob", held)
-    assert not store.auto_label_single("Ada", held, 0.6)
+    held = next(
+        i.id for i in store.reader.page().items if store.pictures.path(i.id).read_bytes() == data
+    )
+    store.queue.claim("Bob", held)
+    assert not store.models.auto_label_single("Ada", held, 0.6)
     assert browser.upload((data, "a.png"), path="/one", field="file").status_code == 409
-    assert store.item(held).label is None
-    store.release("Bob")
-    with store.transaction() as connection:
+    assert store.reader.item(held).label is None
+    store.queue.release("Bob")
+    with store.database.transaction() as connection:
         connection.execute("UPDATE items SET audit = 1")
     choose(browser, data)
-    assert not store.auto_label_single("Ada", held, 0.6) and store.progress().auto == 0
+    assert (
+        not store.models.auto_label_single("Ada", held, 0.6) and store.reader.progress().auto == 0
+    )
     with pytest.raises(LabellingError, match="none with this number"):
-        store.auto_label_single("Ada", 99, 0.6)
+        store.models.auto_label_single("Ada", 99, 0.6)
 
 
 @pytest.mark.parametrize("sure", [0.41], indirect=True)
@@ -612,8 +621,8 @@ def test_where_the_model_is_unsure_a_person_types_the_label(sure):
     store, browser, data = sure
     page = choose(browser, data)
     assert "Prediction is: C with confidence: 41.00%" in text(page)
-    assert 'id="label"' in page and store.progress().human == 0
-    item = store.known(store.page().items[0].sha256)
+    assert 'id="label"' in page and store.reader.progress().human == 0
+    item = store.pictures.known(store.reader.page().items[0].sha256)
     page = browser.send(f"/one/{item}", data={"label": "B"}, follow_redirects=True).text
     assert "is in the folder B" in text(page)
     assert len(list((store.files.classes / "B").iterdir())) == 1
@@ -623,11 +632,11 @@ def test_where_the_model_is_unsure_a_person_types_the_label(sure):
 def test_a_class_can_be_added_on_the_way(sure):
     store, browser, data = sure
     choose(browser, data)
-    item = store.page().items[0].id
+    item = store.reader.page().items[0].id
     page = browser.send(f"/one/{item}", data={"label": "Ä/Ö"})
     assert page.status_code == 400 and "Add the class “Ä/Ö”" in page.text
     browser.send(f"/one/{item}", data={"label": "Ä/Ö", "add": "1"})
-    assert store.item(item).label == "Ä/Ö"
+    assert store.reader.item(item).label == "Ä/Ö"
     assert len(list(store.files.classes.glob("Ä_Ö*/*.png"))) == 1
 
 
@@ -647,7 +656,7 @@ def test_a_model_that_does_not_answer_is_waited_for_only_so_long(tmp_path, monke
         )
         page = choose(browser.sign_in(), png(8))
         assert "is reading the picture" in page
-        path = f"/one/{max(store.snapshot()['id'])}"
+        path = f"/one/{max(store.reader.snapshot()['id'])}"
         for _ in range(pages.MOST_TRIES):
             assert 'id="again"' in browser.client.get(path).text
             path = browser.send(path).location
@@ -662,10 +671,10 @@ def test_the_loop_answers_for_a_picture_that_has_just_come(tmp_path):
         app = create_app(store, loop, access=access("127.0.0.1", bytes(32)))
         browser = Browser(app.test_client()).sign_in()
         for i in fill(store, 12):
-            label = store.item(i).name[0]
+            label = store.reader.item(i).name[0]
             browser.ask("label", item=i, label=label, key=f"k{i}")
         loop.work()
-        assert store.model() is not None
+        assert store.models.present() is not None
         loop.start()
         try:
             picture = encoded(letter(5, (24, 24)))
@@ -752,7 +761,10 @@ def test_projects_at_one_address_sign_nobody_out_of_each_other(tmp_path):
             ada.client.set_cookie(cookie.key, cookie.value)
         assert ada.ask("label", item=first, label="A", key="k").status_code == 200
         assert other.ask("label", item=second, label="A", key="k").status_code == 200
-        assert (one.progress().per_person, two.progress().per_person) == ({"Ada": 1}, {"Bob": 1})
+        assert (one.reader.progress().per_person, two.reader.progress().per_person) == (
+            {"Ada": 1},
+            {"Bob": 1},
+        )
 
 
 def test_the_right_project_is_named_by_its_pages(project):
@@ -768,7 +780,7 @@ def test_the_export_page_promises_only_what_holds(project):
     """Class folders hold links: an edit in place would change the project's only copy."""
     page = text(project.browser.client.get("/export").text)
     (file,) = (project.store.files.classes / "C").iterdir()
-    assert file.samefile(project.store.picture_path(project.items[2]))
+    assert file.samefile(project.store.pictures.path(project.items[2]))
     assert "Copy a picture before you edit it" in page and "all pictures have one size" in page
 
 
@@ -878,11 +890,11 @@ def test_pictures_in_the_folder_are_taken_in_and_bad_ones_told_once(tmp_path):
             "notes.txt is not a picture: expected a PNG, JPEG, WebP, BMP, GIF or TIFF picture; "
             "choose another file."
         ]
-        assert store.progress().total == 2
+        assert store.reader.progress().total == 2
         (folder / "notes.txt").write_bytes(png(99))
         watcher.look()
         watcher.look()
-        assert store.progress().total == 3 and watcher.status()["n_problems"] == 0
+        assert store.reader.progress().total == 3 and watcher.status()["n_problems"] == 0
         assert Watcher(store).look() == 0  # remembered
         assert all(p.read_bytes() == data for p, data in before.items() if p.suffix != ".txt")
         assert browser.sign_in().client.get("/add").status_code == 200
@@ -900,7 +912,7 @@ def test_a_file_that_is_still_written_is_not_taken(tmp_path):
             (folder / "slow.png").write_bytes(data[:end])
             assert watcher.look() == 0
         assert watcher.look() == 1
-        assert watcher.status()["n_problems"] == 0 and store.progress().total == 1
+        assert watcher.status()["n_problems"] == 0 and store.reader.progress().total == 1
 
 
 def test_few_pictures_are_decoded_at_a_time_wherever_they_come_from(tmp_path):
@@ -918,12 +930,12 @@ def test_few_pictures_are_decoded_at_a_time_wherever_they_come_from(tmp_path):
         watcher.start()
         upload.start()
         time.sleep(0.3)
-        assert store.progress().total == 0
+        assert store.reader.progress().total == 0
         decoders.release()
         upload.join()
-        until(lambda: store.progress().total == 2)
+        until(lambda: store.reader.progress().total == 2)
         watcher.stop()
-        assert store.progress().total == 2
+        assert store.reader.progress().total == 2
 
 
 def test_one_strange_file_does_not_end_the_watching(tmp_path, monkeypatch, caplog):
@@ -975,10 +987,10 @@ def test_a_fault_while_watching_is_told_and_tried_again(tmp_path, monkeypatch):
             watcher._stop, "wait", lambda s: told.append(watcher.status()["error"]) or wait(s)
         )
         watcher.start()
-        until(lambda: store.progress().total)
+        until(lambda: store.reader.progress().total)
         watcher.stop()
         assert told[0] == "a fault in the tool (ZeroDivisionError: once)"
-        assert store.progress().total == 1 and told[-1] == ""
+        assert store.reader.progress().total == 1 and told[-1] == ""
         watcher._error = told[0]
         assert "cannot go on now: a fault in the tool" in browser.sign_in().client.get("/add").text
 
@@ -1015,7 +1027,7 @@ def test_the_command_serves_until_it_is_interrupted(tmp_path, number):
     assert process.returncode == 0 and "every label is on the disk" in rest
     assert "Traceback" not in errors
     with Store.open(tmp_path) as store:  # it has been given free
-        assert store.progress().total == 1 and store.settings()["audit_share"] == 0
+        assert store.reader.progress().total == 1 and store.audit.settings()["audit_share"] == 0
 
 
 def test_the_demo_makes_letters_whose_names_tell_nothing(tmp_path):
@@ -1084,7 +1096,7 @@ def test_pictures_of_a_project_opened_by_a_relative_folder_are_served(tmp_path, 
         fill(store, 2)
         app = create_app(store, access=access("127.0.0.1", bytes(32)))
         browser = Browser(app.test_client()).sign_in()
-        for item in store.page().items:
+        for item in store.reader.page().items:
             answer = browser.client.get(f"/pictures/{item.id}")
             assert answer.status_code == 200
-            assert answer.data == store.picture_path(item.id).read_bytes()
+            assert answer.data == store.pictures.path(item.id).read_bytes()

@@ -24,7 +24,7 @@ def png(array):
 def add(store, array, name):
     data = png(array)
     height, width = array.shape[:2]
-    return store.add_picture(data, hashlib.sha256(data).hexdigest(), name, width, height)
+    return store.pictures.add(data, hashlib.sha256(data).hexdigest(), name, width, height)
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def project(tmp_path):
         for i in range(1, 10):
             add(store, np.full((6, 5), 10 * i, np.uint8), f"picture {i}.jpg")
         for i in range(1, 9):
-            store.label("ann", i, ["A", "b/c", "Ω"][i % 3])
+            store.queue.label("ann", i, ["A", "b/c", "Ω"][i % 3])
         yield store
 
 
@@ -57,9 +57,9 @@ def test_class_folders_of_the_project_are_a_data_set_as_they_stand(project):
 
 
 def test_a_class_that_lost_its_last_picture_does_not_stop_the_folders_from_being_read(project):
-    project.add_class("late")
-    project.relabel("ann", [1], "late")
-    project.relabel("ann", [1], "b/c")
+    project.classes.add(["late"])
+    project.queue.relabel("ann", [1], "late")
+    project.queue.relabel("ann", [1], "b/c")
     assert loading.load(project.files.classes).classes == ("A", "b_c", "Ω")
 
 
@@ -75,7 +75,7 @@ def test_exported_class_folders_are_copies_and_are_never_mixed_with_others(proje
 
 
 def test_an_export_that_fails_leaves_nothing(project, tmp_path):
-    project.files.picture(project.item(3).sha256).unlink()
+    project.files.picture(project.reader.item(3).sha256).unlink()
     with pytest.raises(FileNotFoundError):
         export.write_folders(project, tmp_path / "copy")
     with pytest.raises(FileNotFoundError):
@@ -84,7 +84,7 @@ def test_an_export_that_fails_leaves_nothing(project, tmp_path):
 
 
 def test_csv_and_json_lines_say_where_each_label_came_from(project, tmp_path):
-    project.relabel("bob", [2], "A")
+    project.queue.relabel("bob", [2], "A")
     export.write_csv(project, tmp_path / "labels.csv")
     export.write_json_lines(project, tmp_path / "labels.jsonl")
     with (tmp_path / "labels.csv").open(encoding="utf-8", newline="") as file:
@@ -98,13 +98,13 @@ def test_csv_and_json_lines_say_where_each_label_came_from(project, tmp_path):
     assert objects[1]["events"][0]["person"] == "ann"
     for row, one in zip(table, objects, strict=True):
         assert (project.files.root / row["file"]).is_file()
-        assert row["sha256"] == one["sha256"] == project.item(one["id"]).sha256
+        assert row["sha256"] == one["sha256"] == project.reader.item(one["id"]).sha256
 
 
 def test_a_file_name_that_is_a_formula_does_not_reach_a_spreadsheet(tmp_path):
     with Store.open(tmp_path, ["A"], audit_share=0) as store:
         item = add(store, np.zeros((3, 3), np.uint8), "=HYPERLINK(1),\n.png")
-        store.label("ann", item, "A")
+        store.queue.label("ann", item, "A")
         export.write_csv(store, tmp_path / "x.csv")
         export.write_json_lines(store, tmp_path / "x.jsonl")
     with (tmp_path / "x.csv").open(encoding="utf-8", newline="") as file:
@@ -115,7 +115,7 @@ def test_a_file_name_that_is_a_formula_does_not_reach_a_spreadsheet(tmp_path):
 
 def test_pictures_of_another_size_are_left_out_and_said_so_or_resized(project, tmp_path):
     large = add(project, np.full((12, 10, 3), (200, 0, 0), np.uint8), "large.png")
-    project.label("ann", large, "A")
+    project.queue.label("ann", large, "A")
     without = export.write_dataset(project, tmp_path / "usual.npz")
     assert without.n == 8
     assert "1 of 9 pictures are not 6 x 5" in without.note

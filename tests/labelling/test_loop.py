@@ -46,7 +46,7 @@ def add(store, name, rng, noise=25):
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, "PNG")
     data = out.getvalue()
-    return store.add_picture(data, hashlib.sha256(data).hexdigest(), f"{name}.png", 9, 12)
+    return store.pictures.add(data, hashlib.sha256(data).hexdigest(), f"{name}.png", 9, 12)
 
 
 def project(folder, n=90, audit_share=0.3, noise=25, classes=CLASSES):
@@ -61,8 +61,8 @@ def project(folder, n=90, audit_share=0.3, noise=25, classes=CLASSES):
 
 
 def label(store, truth, n, person="ann"):
-    for item in store.hand_out(person, n):
-        store.label(person, item.id, truth[item.id])
+    for item in store.queue.hand_out(person, n):
+        store.queue.label(person, item.id, truth[item.id])
 
 
 @pytest.fixture
@@ -90,18 +90,18 @@ def test_after_enough_labels_all_pictures_are_scored_and_the_unsure_come_first(b
     assert not loop.work()
     label(store, truth, 9)
     assert not loop.work()
-    assert store.model() is None
+    assert store.models.present() is None
     label(store, truth, 20)
     assert loop.work()
-    found = store.page(Filter(source="none"), limit=100).items
+    found = store.reader.page(Filter(source="none"), limit=100).items
     seen = [item for item in found if not item.audit]
     assert all(item.predicted == truth[item.id] for item in seen)
-    first = store.hand_out("bob", 100)
+    first = store.queue.hand_out("bob", 100)
     confidence = [item.confidence for item in first if not item.audit]
     assert confidence == sorted(confidence)
-    assert (store.files.root / store.model().path).is_file()
+    assert (store.files.root / store.models.present().path).is_file()
     status = loop.status()
-    assert status.model == store.model().sha256
+    assert status.model == store.models.present().sha256
     assert (status.n_new, status.problem, status.brought) == (0, "", False)
 
 
@@ -109,16 +109,16 @@ def test_the_audit_slice_is_never_trained_on(begun):
     store, truth, loop = begun
     label(store, truth, 60)
     loop.work(train=True)
-    now = store.snapshot()
+    now = store.reader.snapshot()
     labelled = now["label"] >= 0
     assert (labelled & now["audit"]).any()
-    assert store.model().n_trained == (labelled & ~now["audit"]).sum()
+    assert store.models.present().n_trained == (labelled & ~now["audit"]).sum()
     # Wrong labels in the audit slice leave the model as it is.
-    before = store.model().sha256
+    before = store.models.present().sha256
     audited = now["id"][labelled & now["audit"]].tolist()
-    store.relabel("ann", audited, "mid")
+    store.queue.relabel("ann", audited, "mid")
     loop.work(train=True)
-    assert store.model().sha256 == before
+    assert store.models.present().sha256 == before
 
 
 def test_features_are_computed_once_also_over_restarts(begun, tmp_path):
@@ -138,13 +138,13 @@ def test_new_pictures_are_scored_without_training(begun):
     store, truth, loop = begun
     label(store, truth, 30)
     loop.work()
-    sha256 = store.model().sha256
+    sha256 = store.models.present().sha256
     new = add(store, "light", np.random.default_rng(7))
     assert loop.work()
-    assert store.model().sha256 == sha256
-    assert store.connection.execute("SELECT confidence FROM items WHERE id = ?", (new,)).fetchone()[
-        0
-    ]
+    assert store.models.present().sha256 == sha256
+    assert store.database.connection.execute(
+        "SELECT confidence FROM items WHERE id = ?", (new,)
+    ).fetchone()[0]
     assert not loop.work()
 
 
@@ -152,11 +152,11 @@ def test_labels_that_were_taken_back_or_changed_count_as_new(begun):
     store, truth, loop = begun
     label(store, truth, 30)
     loop.work()
-    trained = [i for i in store.page(Filter(source="human"), limit=100).items if not i.audit]
+    trained = [i for i in store.reader.page(Filter(source="human"), limit=100).items if not i.audit]
     for item in trained[:4]:
-        store.relabel("ann", [item.id], "dark" if item.label == "mid" else "mid")
+        store.queue.relabel("ann", [item.id], "dark" if item.label == "mid" else "mid")
     label(store, truth, 1, person="bob")
-    store.undo("bob")
+    store.queue.undo("bob")
     loop.work()
     assert loop.status().n_new == 4
 
@@ -165,25 +165,25 @@ def test_after_a_restart_the_last_model_scores_what_is_new(begun):
     store, truth, loop = begun
     label(store, truth, 30)
     loop.work()
-    sha256 = store.model().sha256
+    sha256 = store.models.present().sha256
     new = add(store, "light", np.random.default_rng(7))
     again = LabellingLoop(store, Plain(), retrain_after=10, pause_s=0)
     assert again.work()
-    assert store.model().sha256 == sha256
+    assert store.models.present().sha256 == sha256
     assert again.status().problem == ""
-    assert store.item(new).predicted == "light" or store.item(new).audit
+    assert store.reader.item(new).predicted == "light" or store.reader.item(new).audit
 
 
 def test_a_damaged_model_is_said_and_trained_again(begun):
     store, truth, loop = begun
     label(store, truth, 30)
     loop.work()
-    path = store.files.root / store.model().path
+    path = store.files.root / store.models.present().path
     path.write_bytes(path.read_bytes()[:-100])
     again = LabellingLoop(store, Plain(), retrain_after=10, pause_s=0)
     assert again.work()
     assert "damaged" in again.status().problem
-    assert store.model() is not None
+    assert store.models.present() is not None
 
 
 def test_old_models_do_not_fill_the_disk(begun):
@@ -191,10 +191,10 @@ def test_old_models_do_not_fill_the_disk(begun):
     for _ in range(6):
         label(store, truth, 10)
         loop.work(train=True)
-    assert len(store.models()) >= 5
+    assert len(store.models.all()) >= 5
     kept = {path.stem for path in store.files.model.glob("*.npz")}
     assert len(kept) == 3
-    assert store.model().sha256 in kept
+    assert store.models.present().sha256 in kept
 
 
 def test_it_works_in_the_background_and_labels_do_not_wait(begun):
@@ -213,11 +213,11 @@ def test_it_works_in_the_background_and_labels_do_not_wait(begun):
     start = time.monotonic()
     label(store, truth, 40)
     assert time.monotonic() - start < 300
-    assert store.model() is None
+    assert store.models.present() is None
     slow.set()
     loop.poke()
-    until(lambda: store.model() is not None)
-    assert store.model() is not None
+    until(lambda: store.models.present() is not None)
+    assert store.models.present() is not None
     assert loop.stop()
     assert loop.status().state == "off"
 
@@ -234,7 +234,7 @@ def test_what_goes_wrong_in_the_background_is_shown_and_tried_again(begun, caplo
     until(lambda: loop.status().problem)
     assert "not finite" in loop.status().problem
     label(store, truth, 5)
-    assert store.progress().human == 5
+    assert store.reader.progress().human == 5
     assert loop.stop()
     assert not list(store.files.model.rglob("*.npz"))
 
@@ -265,8 +265,8 @@ def test_a_model_that_is_brought_scores_before_the_first_label(tmp_path):
     with store:
         loop = with_model(store, brought())
         assert loop.work()
-        assert [c.name for c in store.classes()] == list(CLASSES)
-        seen = [item for item in store.page(limit=100).items if not item.audit]
+        assert [c.name for c in store.classes.all()] == list(CLASSES)
+        seen = [item for item in store.reader.page(limit=100).items if not item.audit]
         right = [item.predicted == truth[item.id] for item in seen]
         assert np.mean(right) > 0.9
         assert loop.status().brought
@@ -289,8 +289,8 @@ def test_a_model_with_other_classes_is_refused_and_the_queue_goes_on(tmp_path):
         loop = with_model(store, brought(), retrain_after=10)
         assert not loop.work()
         assert "classes that the project has not (mid)" in loop.status().problem
-        assert len(store.hand_out("ann", 5)) == 5
-        store.add_class("mid")
+        assert len(store.queue.hand_out("ann", 5)) == 5
+        store.classes.add(["mid"])
         label(store, truth, 40)
         assert loop.work()  # what people label is learnt all the same
         assert not loop.status().brought
@@ -304,10 +304,10 @@ def test_a_model_that_gives_nan_is_given_up_and_said(tmp_path):
         loop = with_model(store, bad, retrain_after=10)
         loop.work()
         assert "no numbers from 0 to 1" in loop.status().problem
-        assert store.model() is None
+        assert store.models.present() is None
         label(store, truth, 40)
         assert loop.work()
-        assert store.model().n_trained > 0
+        assert store.models.present().n_trained > 0
 
 
 def test_a_model_that_is_missing_or_cannot_be_loaded_is_said(tmp_path):
@@ -316,7 +316,7 @@ def test_a_model_that_is_missing_or_cannot_be_loaded_is_said(tmp_path):
         loop = LabellingLoop(store, Plain(), model_folder=tmp_path / "nothing")
         loop.work()
         assert "holds no saved model" in loop.status().problem
-        assert len(store.hand_out("ann", 6)) == 6
+        assert len(store.queue.hand_out("ann", 6)) == 6
     for name in ("one", "two"):
         (tmp_path / "run" / name).mkdir(parents=True)
         (tmp_path / "run" / name / "model_card.json").write_text("{}")
@@ -370,10 +370,10 @@ def certain(tmp_path):
 
 def label_audit(store, truth, n):
     """Label n pictures of the audit slice and 12 others."""
-    with store.transaction() as connection:
+    with store.database.transaction() as connection:
         connection.execute("UPDATE meta SET value = '0' WHERE name = 'audit_rate'")
     label(store, truth, 12)
-    with store.transaction() as connection:
+    with store.database.transaction() as connection:
         connection.execute("UPDATE meta SET value = '1' WHERE name = 'audit_rate'")
     if n:
         label(store, truth, n)
@@ -382,87 +382,85 @@ def label_audit(store, truth, n):
 def test_without_a_certificate_nothing_is_labelled_automatically(certain):
     store, truth, loop = certain
     with pytest.raises(LabellingError, match="no model yet"):
-        loop.auto_label()
+        loop.auditor.auto_label()
     label_audit(store, truth, 0)
     loop.work(train=True)
     status = loop.status()
-    assert not status.auto_on
     assert status.threshold is None
     before = status.missing
     label(store, truth, 10)
-    asked = store.audit()["asked"].sum()
+    asked = store.audit.answers()["asked"].sum()
     status = loop.status()
     assert status.missing == before - asked > 0
     assert f"{status.missing} more labels in the audit slice" in status.reason
     with pytest.raises(LabellingError, match=f"{status.missing} more labels"):
-        loop.auto_label()
+        loop.auditor.auto_label()
     # A question that could not be answered has not been asked: it costs nothing.
-    assert store.number_of_question("x", "y", ask=False) == 1
-    assert store.progress().auto == 0
+    assert store.audit.number_of_question("x", "y", ask=False) == 1
+    assert store.reader.progress().auto == 0
 
 
 def test_with_enough_audit_labels_it_labels_above_the_threshold_and_can_be_undone(certain):
     store, truth, loop = certain
     label_audit(store, truth, 100)
     loop.work(train=True)
-    store.release("ann")
+    store.queue.release("ann")
     assert loop.status().missing == 0
-    certificate = loop.certify()
+    certificate = loop.auditor.certify()
     assert certificate.threshold is not None
     assert certificate.rule == "anytime"
     status = loop.status()
-    assert status.auto_on
     assert status.threshold == certificate.threshold
-    n = loop.auto_label()
-    auto = store.page(Filter(source="auto"), limit=1000).items
+    n = loop.auditor.auto_label()
+    auto = store.reader.page(Filter(source="auto"), limit=1000).items
     assert n == len(auto) > 50
     assert min(item.confidence for item in auto) >= certificate.threshold
     assert not any(item.audit for item in auto)
-    kept = Certificate.from_dict(store.model().certificate)
-    assert kept.valid_for(store.model().sha256, store.data_hash())
-    assert store.revoke("ann", model=store.model().sha256) == n
-    assert store.progress().auto == 0
+    kept = Certificate.from_dict(store.models.present().certificate)
+    assert kept.valid_for(store.models.present().sha256, store.reader.data_hash())
+    assert store.models.revoke("ann") == n
+    assert store.reader.progress().auto == 0
 
 
 def test_training_again_and_new_pictures_void_the_certificate(certain):
     store, truth, loop = certain
     label_audit(store, truth, 100)
     loop.work(train=True)
-    assert loop.certify().threshold is not None
+    assert loop.auditor.certify().threshold is not None
     new = add(store, "mid", np.random.default_rng(5))
     truth[new] = "mid"
-    assert not loop.status().auto_on
+    assert loop.status().threshold is None
     loop.work()
     assert "no certificate" in loop.status().reason
-    assert loop.certify().threshold is not None  # asked again, as the second question
+    assert loop.auditor.certify().threshold is not None  # asked again, as the second question
     label(store, truth, 30)
-    store.relabel("ann", [new], "mid")
+    store.queue.relabel("ann", [new], "mid")
     loop.work(train=True)
-    assert not loop.status().auto_on
-    assert store.number_of_question("x", "y", ask=False) == 3
+    assert loop.status().threshold is None
+    assert store.audit.number_of_question("x", "y", ask=False) == 3
 
 
 def test_each_further_model_gets_a_smaller_part_of_the_risk(certain):
     store, truth, loop = certain
     label_audit(store, truth, 120)
     loop.work(train=True)
-    first = loop.certify().bound
-    assert loop.certify().bound == first  # the same question costs nothing more
+    first = loop.auditor.certify().bound
+    assert loop.auditor.certify().bound == first  # the same question costs nothing more
     for i in range(5):
-        store.number_of_question(f"model {i}", "data")
+        store.audit.number_of_question(f"model {i}", "data")
     add(store, "mid", np.random.default_rng(5))
     loop.work()
-    assert loop.certify().bound < first
+    assert loop.auditor.certify().bound < first
 
 
 def test_skipping_what_is_hard_in_the_audit_slice_does_not_flatter_the_model(certain):
     store, truth, loop = certain
     label_audit(store, truth, 100)
     loop.work(train=True)
-    bound = loop.certify().bound
-    for item in [i for i in store.hand_out("bob", 3) if i.audit]:
-        store.skip("bob", item.id)
-    assert loop.certify().bound < bound
+    bound = loop.auditor.certify().bound
+    for item in [i for i in store.queue.hand_out("bob", 3) if i.audit]:
+        store.queue.skip("bob", item.id)
+    assert loop.auditor.certify().bound < bound
 
 
 def test_a_bad_model_is_not_certified(tmp_path):
@@ -472,19 +470,19 @@ def test_a_bad_model_is_not_certified(tmp_path):
         loop = LabellingLoop(store, Plain(), retrain_after=10, pause_s=0)
         loop.auditor.target = 0.9
         label_audit(store, truth, 100)
-        ids = store.snapshot()["id"]
+        ids = store.reader.snapshot()["id"]
         model = Model("w" * 64, CLASSES, 12, "", "")
-        store.set_scores(model, ids, rng.integers(0, 3, len(ids)), np.full(len(ids), 0.999))
-        assert loop.certify().threshold is None
+        store.models.set_scores(model, ids, rng.integers(0, 3, len(ids)), np.full(len(ids), 0.999))
+        assert loop.auditor.certify().threshold is None
         with pytest.raises(LabellingError, match="No threshold certified"):
-            loop.auto_label()
+            loop.auditor.auto_label()
 
 
 def sure(store, ids, predicted=0, confidence=0.97):
     """Let a model be equally sure of one class everywhere."""
     n = len(ids)
     model = Model("s" * 64, CLASSES, 12, "", "")
-    store.set_scores(model, np.array(ids), np.full(n, predicted), np.full(n, confidence))
+    store.models.set_scores(model, np.array(ids), np.full(n, predicted), np.full(n, confidence))
 
 
 @pytest.fixture
@@ -504,9 +502,9 @@ def slice_of(tmp_path):
 
 def bare(store, n):
     """Add pictures that nobody looks at; return their numbers."""
-    first = store.position()[1]
-    with store.transaction() as connection:
-        share = store.settings()["audit_share"]
+    first = store.reader.position()[1]
+    with store.database.transaction() as connection:
+        share = store.audit.settings()["audit_share"]
         drawn = np.random.default_rng(first).random((n, 2))
         connection.executemany(
             """INSERT INTO items (sha256, name, width, height, source, added, audit, shuffle, rank)
@@ -520,32 +518,32 @@ def bare(store, n):
 
 
 def audited(store, ids):
-    return [i for i in ids if store.item(i).audit]
+    return [i for i in ids if store.reader.item(i).audit]
 
 
 def test_new_pictures_are_not_certified_by_the_labels_of_old_ones(slice_of):
     store, old = slice_of(500)
     sure(store, old)
     for item in audited(store, old):
-        store.label("ann", item, "dark")
+        store.queue.label("ann", item, "dark")
     auditor = Auditor(store)
     assert auditor.certify().threshold is not None
     new = bare(store, 500)  # of another class, which the model takes for the old one
     sure(store, old + new)
-    before = store.audit()["asked"].sum()
+    before = store.audit.answers()["asked"].sum()
     assert before < 30
     missing = auditor.permission().missing
     with pytest.raises(LabellingError, match=f"{missing} more labels in the audit slice"):
         auditor.auto_label()
-    assert store.progress().auto == 0
-    gaps = store.audit()["id"][~store.audit()["answered"]].tolist()
+    assert store.reader.progress().auto == 0
+    gaps = store.audit.answers()["id"][~store.audit.answers()["answered"]].tolist()
     assert set(gaps) == set(audited(store, new))
     for item in gaps[:missing]:  # as they would be handed out
-        store.label("ann", item, "light")
+        store.queue.label("ann", item, "light")
     assert auditor.permission().missing == 0
     for item in gaps[missing:]:
-        store.label("ann", item, "light")
-    assert store.audit()["asked"].sum() == len(audited(store, old + new))
+        store.queue.label("ann", item, "light")
+    assert store.audit.answers()["asked"].sum() == len(audited(store, old + new))
     assert auditor.certify().threshold is None
 
 
@@ -555,11 +553,11 @@ def test_whoever_chooses_among_audited_pictures_gets_no_certificate_by_it(slice_
     rng = np.random.default_rng(1)
     plain = [i for i in audited(store, ids) if rng.random() < 0.75]
     with pytest.raises(ConflictError, match=rf"picture {plain[0]}, .*in the queue"):
-        store.relabel("ann", plain, "dark")
-    assert store.progress().human == 0
+        store.queue.relabel("ann", plain, "dark")
+    assert store.reader.progress().human == 0
     for item in plain:  # out of order, by their numbers
-        store.label("ann", item, "dark")
-    assert store.audit()["asked"].sum() < 30
+        store.queue.label("ann", item, "dark")
+    assert store.audit.answers()["asked"].sum() < 30
     with pytest.raises(LabellingError, match="more labels in the audit slice"):
         Auditor(store).certify()
 
@@ -567,42 +565,44 @@ def test_whoever_chooses_among_audited_pictures_gets_no_certificate_by_it(slice_
 def test_answers_count_once_all_before_them_in_the_random_order_are_given(slice_of):
     store, ids = slice_of(20, audit_share=1)
     sure(store, ids)
-    order = store.audit()["id"].tolist()
-    assert order == [item.id for item in store.hand_out("ann", 20)] != sorted(order)
+    order = store.audit.answers()["id"].tolist()
+    assert order == [item.id for item in store.queue.hand_out("ann", 20)] != sorted(order)
     for item in order[1:5]:
-        store.label("ann", item, "dark")
-    assert store.audit()["asked"].sum() == 0
-    store.skip("ann", order[0])
-    assert store.audit()["asked"].tolist() == [True] * 5 + [False] * 15
-    store.undo("ann")
-    assert store.audit()["asked"].sum() == 0
+        store.queue.label("ann", item, "dark")
+    assert store.audit.answers()["asked"].sum() == 0
+    store.queue.skip("ann", order[0])
+    assert store.audit.answers()["asked"].tolist() == [True] * 5 + [False] * 15
+    store.queue.undo("ann")
+    assert store.audit.answers()["asked"].sum() == 0
 
 
 def test_the_first_blind_answer_is_what_counts_in_the_audit(slice_of):
     store, ids = slice_of(900)
     sure(store, ids)
-    for k, item in enumerate(store.audit()["id"].tolist()):
-        store.label("ann", item, "light" if k % 20 == 0 else "dark")
+    for k, item in enumerate(store.audit.answers()["id"].tolist()):
+        store.queue.label("ann", item, "light" if k % 20 == 0 else "dark")
     auditor = Auditor(store)
     refused = auditor.certify()
     assert refused.threshold is None
-    seen = store.page(Filter(source="human", predicted="dark", label="light"), limit=900).items
+    seen = store.reader.page(
+        Filter(source="human", predicted="dark", label="light"), limit=900
+    ).items
     changed = [item.id for item in seen if item.audit]
     assert len(changed) > 20
-    store.relabel("ann", changed, "dark")  # with the prediction beside it
-    assert store.item(changed[0]).label == "dark"
+    store.queue.relabel("ann", changed, "dark")  # with the prediction beside it
+    assert store.reader.item(changed[0]).label == "dark"
     found = auditor.certify()
     assert (found.n, found.errors) == (refused.n, refused.errors)
-    progress = store.progress()
+    progress = store.reader.progress()
     assert progress.audit_judged - progress.audit_right == len(changed)
     # Nor by taking an answer back and giving another.
-    store.undo("ann")
-    (again,) = store.undo("ann")
+    store.queue.undo("ann")
+    (again,) = store.queue.undo("ann")
     assert again.label is None
     assert auditor.certify().errors == refused.errors
-    store.label("ann", again.id, "mid")
+    store.queue.label("ann", again.id, "mid")
     assert auditor.certify().errors == refused.errors
-    assert store.progress().audit_right == progress.audit_right
+    assert store.reader.progress().audit_right == progress.audit_right
 
 
 def test_an_automatic_label_that_was_taken_back_does_not_come_back_by_the_same_model(slice_of):
@@ -610,28 +610,28 @@ def test_an_automatic_label_that_was_taken_back_does_not_come_back_by_the_same_m
     sure(store, ids)
     whole = {"threshold": 0.9}
     others = len(ids) - len(audited(store, ids))
-    assert store.n_offered(0.9) == others
-    assert store.n_offered(0.98) == 0
-    assert store.auto_label("s" * 64, 0.9, whole) == others
-    wrong = next(i for i in ids if store.item(i).label_source == "auto")
-    assert store.revoke("ann", items=[wrong]) == 1
-    assert store.n_offered(0.9) == 0
-    assert store.auto_label("s" * 64, 0.9, whole) == 0
-    assert store.item(wrong).label is None
-    store.set_scores(
+    assert store.models.n_offered(0.9) == others
+    assert store.models.n_offered(0.98) == 0
+    assert store.models.auto_label("s" * 64, 0.9, whole) == others
+    wrong = next(i for i in ids if store.reader.item(i).label_source == "auto")
+    assert store.models.revoke("ann", items=[wrong]) == 1
+    assert store.models.n_offered(0.9) == 0
+    assert store.models.auto_label("s" * 64, 0.9, whole) == 0
+    assert store.reader.item(wrong).label is None
+    store.models.set_scores(
         Model("t" * 64, CLASSES, 12, "", ""), np.array(ids), np.ones(30, int), np.full(30, 0.97)
     )
-    assert store.n_offered(0.9) == 1
-    assert store.auto_label("t" * 64, 0.9, whole) == 1
-    assert store.item(wrong).label == CLASSES[1]
+    assert store.models.n_offered(0.9) == 1
+    assert store.models.auto_label("t" * 64, 0.9, whole) == 1
+    assert store.reader.item(wrong).label == CLASSES[1]
 
 
 def test_the_button_offers_as_many_labels_as_it_gives(certain):
     store, truth, loop = certain
     label_audit(store, truth, 100)
     loop.work(train=True)
-    store.release("ann")
-    assert loop.certify().threshold is not None
+    store.queue.release("ann")
+    assert loop.auditor.certify().threshold is not None
     desk = Desk(store, loop)
 
     def offer():
@@ -640,8 +640,8 @@ def test_the_button_offers_as_many_labels_as_it_gives(certain):
     (text,) = offer()
     n = desk.answer("auto", "ann", {})["labelled"]
     assert text == f"Let the model label {n:,}"
-    one = store.page(Filter(source="auto"), limit=1).items[0]
-    store.revoke("ann", items=[one.id])
+    one = store.reader.page(Filter(source="auto"), limit=1).items[0]
+    store.models.revoke("ann", items=[one.id])
     assert offer() == []
 
 
@@ -649,7 +649,7 @@ def test_putting_an_audited_picture_off_does_not_tell_its_prediction(slice_of):
     store, ids = slice_of(20)
     sure(store, ids)
     desk = Desk(store)
-    hidden, plain = audited(store, ids)[0], next(i for i in ids if not store.item(i).audit)
+    hidden, plain = audited(store, ids)[0], next(i for i in ids if not store.reader.item(i).audit)
     event = desk.answer("skip", "ann", {"item": hidden, "key": "1"})["event"]
     assert (event["predicted"], event["confidence"]) == (None, None)
     event = desk.answer("skip", "ann", {"item": plain, "key": "2"})["event"]
@@ -666,7 +666,7 @@ def test_the_share_of_audited_pictures_stays_once_there_are_pictures(tmp_path):
     with pytest.raises(LabellingError, match=r"audit_share=0.5: .* with 0.3"):
         Store.open(tmp_path, audit_share=0.5)
     with Store.open(tmp_path) as store:
-        assert store.settings()["audit_share"] == 0.3
+        assert store.audit.settings()["audit_share"] == 0.3
 
 
 @pytest.mark.parametrize("given", [{"target": 1}, {"level": 0}, {"retrain_after": 0}])
@@ -717,7 +717,7 @@ def test_a_head_is_read_back_and_one_for_other_features_is_not(tmp_path):
 def test_a_damaged_file_of_features_is_computed_again(tmp_path):
     store, _ = project(tmp_path / "project", n=6)
     with store:
-        names = store.snapshot()["sha256"].tolist()
+        names = store.reader.snapshot()["sha256"].tolist()
         cache = FeatureCache(tmp_path / "kept", Plain())
         cache.compute(names[:3], store.files.picture)
         cache.compute(names, store.files.picture)
@@ -789,13 +789,13 @@ def test_after_a_restart_labels_that_the_model_has_not_seen_are_new(begun):
     store, truth, loop = begun
     label(store, truth, 40)
     loop.work(train=True)
-    n_trained = store.model().n_trained
+    n_trained = store.models.present().n_trained
     same = LabellingLoop(store, Plain(), retrain_after=1000, pause_s=0)
     same.work()
     assert same.status().n_new == 0
     assert same.status().advice == loop.status().advice  # not forgotten either
     label(store, truth, 30)
-    now = store.snapshot()
+    now = store.reader.snapshot()
     n_labels = int(((now["label"] >= 0) & ~now["audit"]).sum())
     assert n_labels >= n_trained + 10
     again = LabellingLoop(store, Plain(), retrain_after=10, pause_s=0)
@@ -814,7 +814,7 @@ def test_how_a_model_does_on_the_audit_slice_is_told_once_it_was_asked_about(cer
     status = loop.status()
     assert (status.audit_is_present, status.audit_labelled) == (False, 10)
     assert "the models of the time had" in str(model_text(status))
-    assert loop.certify().threshold is not None
+    assert loop.auditor.certify().threshold is not None
     status = loop.status()
     assert (status.audit_is_present, status.audit_labelled) == (True, 110)
     assert "random it has" in str(model_text(status))
@@ -822,7 +822,7 @@ def test_how_a_model_does_on_the_audit_slice_is_told_once_it_was_asked_about(cer
     loop.work()  # the same model, more pictures: what is known stays so
     assert loop.status().audit_is_present
     label(store, truth, 30)
-    ids = store.snapshot()["id"]
+    ids = store.reader.snapshot()["id"]
     sure(store, ids)
     assert not loop.status().audit_is_present
 
@@ -837,7 +837,7 @@ def test_a_slice_that_is_too_small_for_ever_is_said_with_the_way_out(slice_of):
     text = f"only {n} pictures, so label by hand; or add about {math.ceil(lacking / 0.1):,} "
     assert text in permission.reason
     for item in audited(store, ids):
-        store.label("ann", item, "dark")
+        store.queue.label("ann", item, "dark")
     assert auditor.permission().missing == lacking
     assert text in auditor.permission().reason
     bare(store, 2500)
@@ -845,8 +845,8 @@ def test_a_slice_that_is_too_small_for_ever_is_said_with_the_way_out(slice_of):
     # After a refusal too: errors need more labels than the slice has.
     store, ids = slice_of(600)
     sure(store, ids)
-    for k, item in enumerate(store.audit()["id"].tolist()):
-        store.label("ann", item, "light" if k % 30 == 0 else "dark")
+    for k, item in enumerate(store.audit.answers()["id"].tolist()):
+        store.queue.label("ann", item, "light" if k % 30 == 0 else "dark")
     auditor = Auditor(store)
     refused = auditor.certify()
     assert refused.missing > 0

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -45,14 +46,14 @@ class Clock:
 def add(store, i, name=None, source="upload"):
     data = HEAD + str(i).encode()
     sha256 = hashlib.sha256(data).hexdigest()
-    return store.add_picture(data, sha256, f"{i}.png" if name is None else name, 5, 6, source)
+    return store.pictures.add(data, sha256, f"{i}.png" if name is None else name, 5, 6, source)
 
 
 def score(store, model="m" * 64, confidence=None):
     """Predict class i % 3 for picture i, with confidence i / n or as given."""
-    ids = store.snapshot()["id"]
+    ids = store.reader.snapshot()["id"]
     confidence = ids / len(ids) if confidence is None else np.asarray(confidence)
-    store.set_scores(Model(model, ("A", "B", "C"), 0, "", ""), ids, ids % 3, confidence)
+    store.models.set_scores(Model(model, ("A", "B", "C"), 0, "", ""), ids, ids % 3, confidence)
 
 
 def content(store):
@@ -61,7 +62,10 @@ def content(store):
     Leases are left out: being shown a picture changes nothing.
     """
     tables = ("classes", "events", "items", "models")
-    rows = {t: [tuple(r) for r in store.connection.execute(f"SELECT * FROM {t}")] for t in tables}
+    rows = {
+        t: [tuple(r) for r in store.database.connection.execute(f"SELECT * FROM {t}")]
+        for t in tables
+    }
     root = store.files.root
     files = {str(p.relative_to(root)) for p in root.rglob("*") if not p.name.startswith("labels.")}
     return rows, files
@@ -106,12 +110,12 @@ def test_each_project_has_an_id_of_its_own_and_keeps_it(tmp_path):
 
 
 def test_the_same_picture_comes_in_once_and_keeps_its_number_and_label(store):
-    store.label("ann", 3, "B")
+    store.queue.label("ann", 3, "B")
     before = content(store)
     assert add(store, 3, "another name.png") == 3
     assert content(store) == before
-    assert store.known(store.item(3).sha256) == 3
-    assert store.known("0" * 64) is None
+    assert store.pictures.known(store.reader.item(3).sha256) == 3
+    assert store.pictures.known("0" * 64) is None
 
 
 @pytest.mark.parametrize(
@@ -128,7 +132,7 @@ def test_a_picture_that_cannot_be_is_refused_and_leaves_nothing(store, change, m
     given = {"png": HEAD, "sha256": "a" * 64, "name": "x", "width": 5, "height": 6} | change
     before = content(store)
     with pytest.raises(LabellingError, match=message):
-        store.add_picture(**given)
+        store.pictures.add(**given)
     assert content(store) == before
 
 
@@ -139,7 +143,7 @@ def test_a_picture_whose_row_cannot_be_written_leaves_no_file(store, monkeypatch
         if name == "picture row":
             raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr(store, "step", full)
+    monkeypatch.setattr(store.database, "step", full)
     with pytest.raises(UnavailableError, match="disk is full"):
         add(store, 99)
     monkeypatch.undo()
@@ -157,20 +161,20 @@ def test_a_failed_upload_leaves_the_picture_that_another_brought_meanwhile(store
         elif name == "picture row" and others:
             raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr(store, "step", step)
+    monkeypatch.setattr(store.database, "step", step)
     monkeypatch.setattr(store.files, "step", step)
     with pytest.raises(UnavailableError, match="disk is full"):
         add(store, 99)
     monkeypatch.undo()
-    assert store.known(store.item(others[0]).sha256) == others[0]
-    assert store.picture_path(others[0]).is_file()
+    assert store.pictures.known(store.reader.item(others[0]).sha256) == others[0]
+    assert store.pictures.path(others[0]).is_file()
     assert not store.reconcile()
 
 
 def test_a_picture_whose_file_another_took_away_meanwhile_is_written_again(store, monkeypatch):
     assert add(store, 99) == 11
-    path, write = store.picture_path(11), store.files.write_picture
-    with store.transaction() as connection:
+    path, write = store.pictures.path(11), store.files.write_picture
+    with store.database.transaction() as connection:
         connection.execute("DELETE FROM items WHERE id = 11")
     first = []
 
@@ -184,18 +188,18 @@ def test_a_picture_whose_file_another_took_away_meanwhile_is_written_again(store
     monkeypatch.setattr(store.files, "write_picture", wrote)
     item = add(store, 99)
     assert first == [False]
-    assert store.picture_path(item).is_file()
+    assert store.pictures.path(item).is_file()
 
 
 def test_names_that_are_paths_or_worse_are_only_text(store, tmp_path):
     name = "../../etc/\0passwd\u202egnp.exe" + "x" * 300 + "\udcff.png"
     item = add(store, 50, name)
-    store.label("ann", item, "A")
+    store.queue.label("ann", item, "A")
     ((folder, file),) = folders(store)
     assert folder == "A"
     assert len(file.encode()) <= 255
     assert not set(file) & set("/\\\0\u202e")
-    assert store.item(item).name.startswith("../../etc/\0passwd")
+    assert store.reader.item(item).name.startswith("../../etc/\0passwd")
 
 
 # --- classes --------------------------------------------------------------------------------------
@@ -236,7 +240,7 @@ def test_names_of_classes_stay_as_given_and_numbers_as_they_were(tmp_path):
     with Store.open(tmp_path, ["x/y", "X:Y", "x_y"]) as store:
         pass
     with Store.open(tmp_path, ["new", "x_y"]) as store:
-        found = store.classes()
+        found = store.classes.all()
     assert [c.name for c in found] == ["x/y", "X:Y", "x_y", "new"]
     assert [c.folder for c in found] == ["x_y", "X_Y-2", "x_y-3", "new"]
     assert [c.number for c in found] == [0, 1, 2, 3]
@@ -245,7 +249,7 @@ def test_names_of_classes_stay_as_given_and_numbers_as_they_were(tmp_path):
 def test_keys_are_letters_of_the_names_and_never_doubled(tmp_path):
     classes = ["Apple", "A", "a", "Banana", "Ω", "7", *(f"no {i}" for i in range(40))]
     with Store.open(tmp_path, classes) as store:
-        keys = {c.name: c.key for c in store.classes()}
+        keys = {c.name: c.key for c in store.classes.all()}
     assert (keys["A"], keys["7"], keys["Banana"]) == ("a", "7", "b")
     assert keys["Apple"] == "p"  # A is the class A
     given = [key for key in keys.values() if key is not None]
@@ -257,20 +261,20 @@ def test_keys_are_letters_of_the_names_and_never_doubled(tmp_path):
 def test_a_class_without_a_usable_name_is_refused(store, name):
     before = content(store)
     with pytest.raises(LabellingError, match="class"):
-        store.add_classes(["good", name])
+        store.classes.add(["good", name])
     assert content(store) == before
 
 
 def test_a_text_is_not_taken_for_a_list_of_letters(store):
     with pytest.raises(LabellingError, match="a list of names"):
-        store.add_classes("ABC")
+        store.classes.add("ABC")
 
 
 def test_a_renamed_class_keeps_its_pictures(store):
-    store.label("ann", 1, "A")
-    store.label("ann", 2, "B")
+    store.queue.label("ann", 1, "A")
+    store.queue.label("ann", 2, "B")
     store.rename_class("A", "a b")
-    assert store.item(1).label == "a b"
+    assert store.reader.item(1).label == "a b"
     assert folders(store) == {("a b", "1-1.png"), ("B", "2-2.png")}
     assert not store.reconcile()
     (store.files.classes / "Z").mkdir()  # in the way: the links are made anew
@@ -290,52 +294,52 @@ def test_a_renamed_class_keeps_its_pictures(store):
 
 def test_the_least_confident_come_first_and_what_was_skipped_last(store):
     score(store, confidence=[0.9, 0.2, 0.5, 0.1, 0.8, 0.3, 0.7, 0.6, 1.0, 0.4])
-    assert [item.id for item in store.hand_out("ann", 3)] == [4, 2, 6]
-    store.skip("ann", 4)
-    store.release("ann")
-    assert [item.id for item in store.hand_out("bob", 10)] == [2, 6, 10, 3, 8, 7, 5, 1, 9, 4]
+    assert [item.id for item in store.queue.hand_out("ann", 3)] == [4, 2, 6]
+    store.queue.skip("ann", 4)
+    store.queue.release("ann")
+    assert [item.id for item in store.queue.hand_out("bob", 10)] == [2, 6, 10, 3, 8, 7, 5, 1, 9, 4]
 
 
 def test_without_scores_the_order_is_drawn_once(store):
-    first = [item.id for item in store.hand_out("ann", 10)]
+    first = [item.id for item in store.queue.hand_out("ann", 10)]
     assert sorted(first) == list(range(1, 11)) != first
-    store.release("ann")
-    assert [item.id for item in store.hand_out("bob", 10)] == first
+    store.queue.release("ann")
+    assert [item.id for item in store.queue.hand_out("bob", 10)] == first
 
 
 def test_a_reload_gets_the_same_pictures_and_nobody_else_does(store):
-    mine = [item.id for item in store.hand_out("ann", 3)]
-    assert [item.id for item in store.hand_out("ann", 3)] == mine
-    assert not set(mine) & {item.id for item in store.hand_out("bob", 10)}
-    assert store.progress().held == 10
-    assert store.hand_out("carl", 1) == []
+    mine = [item.id for item in store.queue.hand_out("ann", 3)]
+    assert [item.id for item in store.queue.hand_out("ann", 3)] == mine
+    assert not set(mine) & {item.id for item in store.queue.hand_out("bob", 10)}
+    assert store.reader.progress().held == 10
+    assert store.queue.hand_out("carl", 1) == []
 
 
 def test_after_the_lease_another_gets_it_and_the_first_cannot_label_it(store):
-    (item,) = store.hand_out("ann", 1)
-    store.clock.now += store.lease_s + 1
-    assert item.id in {i.id for i in store.hand_out("bob", 10)}
+    (item,) = store.queue.hand_out("ann", 1)
+    store.database.clock.now += store.queue.lease_s + 1
+    assert item.id in {i.id for i in store.queue.hand_out("bob", 10)}
     with pytest.raises(ConflictError, match="'bob' has it"):
-        store.label("ann", item.id, "A")
+        store.queue.label("ann", item.id, "A")
 
 
 def test_a_label_after_the_lease_counts_if_nobody_has_taken_it(store):
-    (item,) = store.hand_out("ann", 1)
-    store.clock.now += store.lease_s + 1
-    assert store.label("ann", item.id, "A").label == "A"
+    (item,) = store.queue.hand_out("ann", 1)
+    store.database.clock.now += store.queue.lease_s + 1
+    assert store.queue.label("ann", item.id, "A").label == "A"
 
 
 def test_claiming_a_picture_keeps_it_from_others(store):
-    assert store.claim("ann", 5).person == "ann"
-    assert 5 not in {item.id for item in store.hand_out("bob", 10)}
+    assert store.queue.claim("ann", 5).person == "ann"
+    assert 5 not in {item.id for item in store.queue.hand_out("bob", 10)}
     with pytest.raises(ConflictError, match="'ann' has it"):
-        store.claim("bob", 5)
-    assert [item.id for item in store.hand_out("ann", 1)] == [5]
+        store.queue.claim("bob", 5)
+    assert [item.id for item in store.queue.hand_out("ann", 1)] == [5]
 
 
 def test_a_filter_by_prediction_holds_for_what_is_handed_out(store):
     score(store)
-    found = store.hand_out("ann", 10, Filter(predicted="B", low=0.4, high=0.95))
+    found = store.queue.hand_out("ann", 10, Filter(predicted="B", low=0.4, high=0.95))
     assert [item.id for item in found] == [4, 7]
     assert all(item.predicted == "B" for item in found)
 
@@ -343,14 +347,14 @@ def test_a_filter_by_prediction_holds_for_what_is_handed_out(store):
 @pytest.mark.parametrize("n", [0, -1, 1.5, "3", True, 10**9])
 def test_a_number_of_pictures_that_cannot_be_is_refused(store, n):
     with pytest.raises(LabellingError, match="n "):
-        store.hand_out("ann", n)
+        store.queue.hand_out("ann", n)
 
 
 @pytest.mark.parametrize("person", ["", "  ", None, 7, "x" * 101])
 def test_somebody_without_a_name_gets_nothing(store, person):
     with pytest.raises(LabellingError, match="person"):
-        store.hand_out(person, 1)
-    assert store.progress().held == 0
+        store.queue.hand_out(person, 1)
+    assert store.reader.progress().held == 0
 
 
 # --- the audit slice ------------------------------------------------------------------------------
@@ -366,49 +370,49 @@ def audited(tmp_path):
 
 
 def test_the_audit_slice_is_drawn_at_random_when_pictures_come(audited):
-    flags = audited.snapshot()["audit"]
+    flags = audited.reader.snapshot()["audit"]
     assert 70 < flags.sum() < 130
     assert 0 < flags[:20].sum() < 20
 
 
 def test_a_picture_brought_for_its_prediction_is_not_in_the_audit_slice(audited):
     ids = [add(audited, 1000 + i, source="single") for i in range(20)]
-    assert not any(audited.item(i).audit for i in ids)
+    assert not any(audited.reader.item(i).audit for i in ids)
 
 
 def test_the_prediction_of_an_audited_picture_is_seen_nowhere_before_its_label(audited):
-    flagged = [i.id for i in audited.page(limit=200).items if i.audit]
-    for item in [*audited.page(limit=200).items, *audited.hand_out("ann", 200)]:
+    flagged = [i.id for i in audited.reader.page(limit=200).items if i.audit]
+    for item in [*audited.reader.page(limit=200).items, *audited.queue.hand_out("ann", 200)]:
         assert (item.predicted is None) == (item.confidence is None) == (item.id in flagged)
     for where in (Filter(predicted="A"), Filter(low=0.0), Filter(high=1.0)):
-        assert not set(flagged) & {i.id for i in audited.page(where, limit=200).items}
+        assert not set(flagged) & {i.id for i in audited.reader.page(where, limit=200).items}
     # Nor does the place in an order by confidence give it away.
-    ordered = [item.id for item in audited.page(order="confidence", limit=200).items]
+    ordered = [item.id for item in audited.reader.page(order="confidence", limit=200).items]
     assert ordered[-len(flagged) :] == flagged
-    event = audited.label("ann", flagged[0], "A")
+    event = audited.queue.label("ann", flagged[0], "A")
     assert event.hidden
-    assert audited.item(flagged[0]).predicted is not None
+    assert audited.reader.item(flagged[0]).predicted is not None
 
 
 def test_the_audit_slice_comes_in_random_order_among_the_others(audited):
-    handed = audited.hand_out("ann", 100)
+    handed = audited.queue.hand_out("ann", 100)
     audit = [item.id for item in handed if item.audit]
     assert 25 < len(audit) < 75
     assert audit != sorted(audit)
     others = [item.id for item in handed if not item.audit]
     assert others == sorted(others)  # confidence rises with the number here
-    again = [i for i in audited.hand_out("bob", 100, Filter(high=1.0)) if i.audit]
+    again = [i for i in audited.queue.hand_out("bob", 100, Filter(high=1.0)) if i.audit]
     assert again == []
 
 
 def test_accuracy_is_that_of_the_prediction_at_the_time_of_the_label(audited):
-    flagged = [i.id for i in audited.page(limit=200).items if i.audit][:4]
+    flagged = [i.id for i in audited.reader.page(limit=200).items if i.audit][:4]
     for item in flagged:
-        audited.label("ann", item, "ABC"[item % 3])
+        audited.queue.label("ann", item, "ABC"[item % 3])
     score(audited, "n" * 64, np.full(200, 0.5))
-    wrong = next(i.id for i in audited.page(limit=200).items if not i.audit)
-    audited.label("bob", wrong, "ABC"[(wrong + 1) % 3])
-    now = audited.progress()
+    wrong = next(i.id for i in audited.reader.page(limit=200).items if not i.audit)
+    audited.queue.label("bob", wrong, "ABC"[(wrong + 1) % 3])
+    now = audited.reader.progress()
     assert (now.audit_right, now.audit_judged, now.right, now.judged) == (4, 4, 4, 5)
     assert now.per_person == {"ann": 4, "bob": 1}
 
@@ -418,78 +422,78 @@ def test_accuracy_is_that_of_the_prediction_at_the_time_of_the_label(audited):
 
 def test_a_label_is_written_with_all_that_is_known_and_shown_in_its_folder(store):
     score(store)
-    event = store.label("ann", 4, "C")
+    event = store.queue.label("ann", 4, "C")
     assert (event.kind, event.label, event.person) == ("label", "C", "ann")
     assert (event.predicted, event.confidence, event.model) == ("B", 0.4, "m" * 64)
     assert event.replaced is None
-    item = store.item(4)
+    item = store.reader.item(4)
     assert (item.label, item.label_source, item.person) == ("C", "human", None)
     assert folders(store) == {("C", "4-4.png")}
-    assert store.picture_path(4).samefile(store.files.classes / "C" / "4-4.png")
+    assert store.pictures.path(4).samefile(store.files.classes / "C" / "4-4.png")
 
 
 def test_the_same_request_is_done_once_and_answered_alike(store):
-    first = store.label("ann", 1, "A", "k")
-    assert store.label("ann", 1, "A", "k") == first
-    assert len(store.events(1)) == 1
-    other = store.label("bob", 2, "A", "k")  # another person's key is another key
+    first = store.queue.label("ann", 1, "A", "k")
+    assert store.queue.label("ann", 1, "A", "k") == first
+    assert len(store.reader.events(1)) == 1
+    other = store.queue.label("bob", 2, "A", "k")  # another person's key is another key
     assert other.id != first.id
-    store.undo("ann", "u")
-    store.label("ann", 3, "B")
-    assert [item.id for item in store.undo("ann", "u")] == [1]
-    assert store.item(3).label == "B"
+    store.queue.undo("ann", "u")
+    store.queue.label("ann", 3, "B")
+    assert [item.id for item in store.queue.undo("ann", "u")] == [1]
+    assert store.reader.item(3).label == "B"
 
 
 def test_a_key_that_was_used_for_something_else_is_refused(store):
-    store.label("ann", 1, "A", "k")
+    store.queue.label("ann", 1, "A", "k")
     before = content(store)
     with pytest.raises(ConflictError, match="used for something else"):
-        store.label("ann", 2, "A", "k")
+        store.queue.label("ann", 2, "A", "k")
     assert content(store) == before
 
 
 @pytest.mark.parametrize(
     ("request_", "error", "message"),
     [
-        (lambda s: s.label("ann", 99, "A"), UnknownError, "picture 99"),
-        (lambda s: s.label("ann", 0, "A"), UnknownError, "picture 0"),
-        (lambda s: s.label("ann", -1, "A"), UnknownError, "picture -1"),
-        (lambda s: s.label("ann", 2**70, "A"), UnknownError, "expected 1 to"),
-        (lambda s: s.label("ann", "1", "A"), UnknownError, "whole number"),
-        (lambda s: s.label("ann", 1.0, "A"), UnknownError, "whole number"),
-        (lambda s: s.label("ann", None, "A"), UnknownError, "whole number"),
-        (lambda s: s.label("ann", True, "A"), UnknownError, "whole number"),
-        (lambda s: s.label("ann", 2, "Z"), LabellingError, "expected one of A, B, C"),
-        (lambda s: s.label("ann", 2, "a"), LabellingError, "no such class"),
-        (lambda s: s.label("ann", 2, ""), LabellingError, "expected a name"),
-        (lambda s: s.label("ann", 2, None), LabellingError, "expected a name"),
-        (lambda s: s.label("ann", 2, 1), LabellingError, "expected a name"),
-        (lambda s: s.label("ann", 2, "A'; DROP TABLE items; --"), LabellingError, "no such"),
-        (lambda s: s.label("ann", 1, "A"), ConflictError, "has label 'B' already"),
-        (lambda s: s.skip("ann", 1), ConflictError, "has label 'B' already"),
-        (lambda s: s.skip("ann", 99), UnknownError, "picture 99"),
-        (lambda s: s.label("ann", 10, "A"), ConflictError, "'bob' has it"),
-        (lambda s: s.skip("ann", 10), ConflictError, "'bob' has it"),
-        (lambda s: s.label("ann", 2, "A", ""), LabellingError, "request key"),
-        (lambda s: s.label("ann", 2, "A", "k" * 201), LabellingError, "request key"),
-        (lambda s: s.relabel("ann", [2, 99], "A"), UnknownError, "picture 99"),
-        (lambda s: s.relabel("ann", [2, 10], "A"), ConflictError, "'bob' has it"),
-        (lambda s: s.relabel("ann", [2], "Z"), LabellingError, "no such class"),
-        (lambda s: s.revoke("ann", items=[99]), UnknownError, "picture 99"),
-        (lambda s: s.events(99), UnknownError, "picture 99"),
-        (lambda s: s.picture_path(99), UnknownError, "picture 99"),
-        (lambda s: s.page(order="name"), LabellingError, "expected one of confidence"),
-        (lambda s: s.page(after="x"), LabellingError, "page before"),
-        (lambda s: s.page(limit=0), LabellingError, "limit 0"),
-        (lambda s: s.page(Filter(source="me")), LabellingError, "expected one of human"),
-        (lambda s: s.page(Filter(label="Z")), LabellingError, "no such class"),
-        (lambda s: s.page(Filter(low=float("nan"))), LabellingError, "from 0 to 1"),
-        (lambda s: s.page(Filter(high="1")), LabellingError, "from 0 to 1"),
+        (lambda s: s.queue.label("ann", 99, "A"), UnknownError, "picture 99"),
+        (lambda s: s.queue.label("ann", 0, "A"), UnknownError, "picture 0"),
+        (lambda s: s.queue.label("ann", -1, "A"), UnknownError, "picture -1"),
+        (lambda s: s.queue.label("ann", 2**70, "A"), UnknownError, "expected 1 to"),
+        (lambda s: s.queue.label("ann", "1", "A"), UnknownError, "whole number"),
+        (lambda s: s.queue.label("ann", 1.0, "A"), UnknownError, "whole number"),
+        (lambda s: s.queue.label("ann", None, "A"), UnknownError, "whole number"),
+        (lambda s: s.queue.label("ann", True, "A"), UnknownError, "whole number"),
+        (lambda s: s.queue.label("ann", 2, "Z"), LabellingError, "expected one of A, B, C"),
+        (lambda s: s.queue.label("ann", 2, "a"), LabellingError, "no such class"),
+        (lambda s: s.queue.label("ann", 2, ""), LabellingError, "expected a name"),
+        (lambda s: s.queue.label("ann", 2, None), LabellingError, "expected a name"),
+        (lambda s: s.queue.label("ann", 2, 1), LabellingError, "expected a name"),
+        (lambda s: s.queue.label("ann", 2, "A'; DROP TABLE items; --"), LabellingError, "no such"),
+        (lambda s: s.queue.label("ann", 1, "A"), ConflictError, "has label 'B' already"),
+        (lambda s: s.queue.skip("ann", 1), ConflictError, "has label 'B' already"),
+        (lambda s: s.queue.skip("ann", 99), UnknownError, "picture 99"),
+        (lambda s: s.queue.label("ann", 10, "A"), ConflictError, "'bob' has it"),
+        (lambda s: s.queue.skip("ann", 10), ConflictError, "'bob' has it"),
+        (lambda s: s.queue.label("ann", 2, "A", ""), LabellingError, "request key"),
+        (lambda s: s.queue.label("ann", 2, "A", "k" * 201), LabellingError, "request key"),
+        (lambda s: s.queue.relabel("ann", [2, 99], "A"), UnknownError, "picture 99"),
+        (lambda s: s.queue.relabel("ann", [2, 10], "A"), ConflictError, "'bob' has it"),
+        (lambda s: s.queue.relabel("ann", [2], "Z"), LabellingError, "no such class"),
+        (lambda s: s.models.revoke("ann", items=[99]), UnknownError, "picture 99"),
+        (lambda s: s.reader.events(99), UnknownError, "picture 99"),
+        (lambda s: s.pictures.path(99), UnknownError, "picture 99"),
+        (lambda s: s.reader.page(order="name"), LabellingError, "expected one of confidence"),
+        (lambda s: s.reader.page(after="x"), LabellingError, "page before"),
+        (lambda s: s.reader.page(limit=0), LabellingError, "limit 0"),
+        (lambda s: s.reader.page(Filter(source="me")), LabellingError, "expected one of human"),
+        (lambda s: s.reader.page(Filter(label="Z")), LabellingError, "no such class"),
+        (lambda s: s.reader.page(Filter(low=float("nan"))), LabellingError, "from 0 to 1"),
+        (lambda s: s.reader.page(Filter(high="1")), LabellingError, "from 0 to 1"),
     ],
 )
 def test_what_cannot_be_done_is_said_and_nothing_is_written(store, request_, error, message):
-    store.label("ann", 1, "B")
-    store.claim("bob", 10)
+    store.queue.label("ann", 1, "B")
+    store.queue.claim("bob", 10)
     before = content(store)
     with pytest.raises(error, match=message):
         request_(store)
@@ -497,30 +501,30 @@ def test_what_cannot_be_done_is_said_and_nothing_is_written(store, request_, err
 
 
 def test_undo_goes_back_step_by_step_also_after_a_restart(store, tmp_path):
-    store.label("ann", 1, "A")
-    store.skip("ann", 2)
-    store.relabel("ann", [1], "B")
-    store.label("bob", 3, "C")
+    store.queue.label("ann", 1, "A")
+    store.queue.skip("ann", 2)
+    store.queue.relabel("ann", [1], "B")
+    store.queue.label("bob", 3, "C")
     store.close()
     with Store.open(tmp_path, lease_s=60) as again:
-        assert [(i.id, i.label) for i in again.undo("ann")] == [(1, "A")]
+        assert [(i.id, i.label) for i in again.queue.undo("ann")] == [(1, "A")]
         assert folders(again) == {("A", "1-1.png"), ("C", "3-3.png")}
-        assert [(i.id, i.skipped) for i in again.undo("ann")] == [(2, 0)]
-        assert [(i.id, i.label) for i in again.undo("ann")] == [(1, None)]
-        assert again.undo("ann") == []
+        assert [(i.id, i.skipped) for i in again.queue.undo("ann")] == [(2, 0)]
+        assert [(i.id, i.label) for i in again.queue.undo("ann")] == [(1, None)]
+        assert again.queue.undo("ann") == []
         assert folders(again) == {("C", "3-3.png")}
-        assert [i.id for i in again.hand_out("ann", 2)] == [1, 2]  # last undone, first shown
-        assert [e.kind for e in again.events(1)] == ["label", "relabel", "undo", "undo"]
+        assert [i.id for i in again.queue.hand_out("ann", 2)] == [1, 2]  # last undone, first shown
+        assert [e.kind for e in again.reader.events(1)] == ["label", "relabel", "undo", "undo"]
 
 
 def test_relabelling_many_is_one_step_of_undo(store):
     score(store)
-    store.auto_label("m" * 64, 0.9, {"n": 1})
-    store.relabel("ann", [1, 9, 10], "C")
-    assert store.progress().human == 3
-    assert sorted(item.id for item in store.undo("ann")) == [1, 9, 10]
-    assert store.item(1).label is None
-    assert [(store.item(i).label, store.item(i).label_source) for i in (9, 10)] == [
+    store.models.auto_label("m" * 64, 0.9, {"n": 1})
+    store.queue.relabel("ann", [1, 9, 10], "C")
+    assert store.reader.progress().human == 3
+    assert sorted(item.id for item in store.queue.undo("ann")) == [1, 9, 10]
+    assert store.reader.item(1).label is None
+    assert [(store.reader.item(i).label, store.reader.item(i).label_source) for i in (9, 10)] == [
         ("A", "auto"),
         ("B", "auto"),
     ]
@@ -528,18 +532,18 @@ def test_relabelling_many_is_one_step_of_undo(store):
 
 
 def test_undo_passes_over_what_another_has_changed_since(store):
-    store.label("ann", 1, "A")
-    store.label("ann", 2, "B")
-    store.relabel("bob", [2], "C")
-    assert [item.id for item in store.undo("ann")] == [1]
-    assert store.item(2).label == "C"
+    store.queue.label("ann", 1, "A")
+    store.queue.label("ann", 2, "B")
+    store.queue.relabel("bob", [2], "C")
+    assert [item.id for item in store.queue.undo("ann")] == [1]
+    assert store.reader.item(2).label == "C"
 
 
 def test_events_can_neither_be_changed_nor_removed(store):
-    store.label("ann", 1, "A")
+    store.queue.label("ann", 1, "A")
     for change in ("UPDATE events SET label = 1", "DELETE FROM events"):
         with pytest.raises(sqlite3.IntegrityError, match="only ever added"):
-            store.connection.execute(change)
+            store.database.connection.execute(change)
 
 
 # --- automatic labels -----------------------------------------------------------------------------
@@ -547,34 +551,32 @@ def test_events_can_neither_be_changed_nor_removed(store):
 
 def test_automatic_labels_leave_alone_what_people_have_and_can_be_taken_back(store):
     score(store)
-    store.label("ann", 10, "C")
-    store.claim("bob", 9)
+    store.queue.label("ann", 10, "C")
+    store.queue.claim("bob", 9)
     single = add(store, 77, source="single")
     score(store, confidence=np.append(np.arange(1, 11) / 10, 1.0))
-    assert store.auto_label("m" * 64, 0.7, {"n": 299}) == 2
-    auto = store.page(Filter(source="auto")).items
+    assert store.models.auto_label("m" * 64, 0.7, {"n": 299}) == 2
+    auto = store.reader.page(Filter(source="auto")).items
     assert [(item.id, item.label) for item in auto] == [(7, "B"), (8, "C")]
-    assert store.item(single).label is None
-    (event,) = store.events(7)
+    assert store.reader.item(single).label is None
+    (event,) = store.reader.events(7)
     assert (event.kind, event.model, event.threshold) == ("auto", "m" * 64, 0.7)
-    assert store.model().certificate == {"n": 299}
+    assert store.models.present().certificate == {"n": 299}
     assert folders(store) == {("C", "10-10.png"), ("B", "7-7.png"), ("C", "8-8.png")}
-    store.relabel("ann", [8], "C")  # confirmed: now it is a person's
-    assert store.revoke("ann", threshold=0.5) == 0
-    assert store.revoke("ann", model="x" * 64) == 0
-    assert store.revoke("ann", threshold=0.7, model="m" * 64) == 1
-    assert store.item(7).label is None
-    assert store.item(8).label_source == "human"
+    store.queue.relabel("ann", [8], "C")  # confirmed: now it is a person's
+    assert store.models.revoke("ann") == 1
+    assert store.reader.item(7).label is None
+    assert store.reader.item(8).label_source == "human"
     assert folders(store) == {("C", "10-10.png"), ("C", "8-8.png")}
-    assert [e.kind for e in store.events(7)] == ["auto", "revoke"]
-    assert 7 in {item.id for item in store.hand_out("carl", 10)}
+    assert [e.kind for e in store.reader.events(7)] == ["auto", "revoke"]
+    assert 7 in {item.id for item in store.queue.hand_out("carl", 10)}
 
 
 def test_one_automatic_label_can_be_taken_back(store):
     score(store)
-    store.auto_label("m" * 64, 0.7, {"n": 299})
-    assert store.revoke("ann", items=[8, 1]) == 1
-    assert [item.id for item in store.page(Filter(source="auto")).items] == [7, 9, 10]
+    store.models.auto_label("m" * 64, 0.7, {"n": 299})
+    assert store.models.revoke("ann", items=[8, 1]) == 1
+    assert [item.id for item in store.reader.page(Filter(source="auto")).items] == [7, 9, 10]
 
 
 @pytest.mark.parametrize(
@@ -594,7 +596,7 @@ def test_automatic_labels_without_a_right_are_refused(
     score(store)
     before = content(store)
     with pytest.raises(LabellingError, match=message):
-        store.auto_label(model, threshold, certificate)
+        store.models.auto_label(model, threshold, certificate)
     assert content(store) == before
 
 
@@ -612,7 +614,7 @@ def test_scores_that_cannot_be_leave_the_queue_as_it_was(store, predicted, confi
     score(store)
     before = content(store)
     with pytest.raises(LabellingError, match=message):
-        store.set_scores(
+        store.models.set_scores(
             Model("n" * 64, ("A",), 0, "", ""), np.arange(1, 11), np.array(predicted), confidence
         )
     assert content(store) == before
@@ -620,13 +622,13 @@ def test_scores_that_cannot_be_leave_the_queue_as_it_was(store, predicted, confi
 
 def test_new_scores_replace_all_old_ones(store):
     score(store)
-    store.set_scores(Model("n" * 64, ("A",), 5, "", ""), [3], [0], [0.25])
-    assert [i.id for i in store.page().items if i.confidence is not None] == [3]
-    assert store.model().sha256 == "n" * 64
-    store.clear_scores()
-    assert store.model() is None
-    assert all(item.predicted is None for item in store.page().items)
-    assert len(store.models()) == 2
+    store.models.set_scores(Model("n" * 64, ("A",), 5, "", ""), [3], [0], [0.25])
+    assert [i.id for i in store.reader.page().items if i.confidence is not None] == [3]
+    assert store.models.present().sha256 == "n" * 64
+    store.models.clear_scores()
+    assert store.models.present() is None
+    assert all(item.predicted is None for item in store.reader.page().items)
+    assert len(store.models.all()) == 2
 
 
 def test_pages_show_every_picture_once_in_order(store):
@@ -636,7 +638,7 @@ def test_pages_show_every_picture_once_in_order(store):
     for order, sign in (("confidence", 1), ("-confidence", -1), ("id", 0), ("-id", 0)):
         found, after = [], None
         while True:
-            page = store.page(order=order, limit=3, after=after)
+            page = store.reader.page(order=order, limit=3, after=after)
             found += page.items
             after = page.after
             if after is None:
@@ -652,7 +654,7 @@ def test_pages_show_every_picture_once_in_order(store):
 
 def test_reconcile_makes_the_folders_equal_the_database_and_deletes_nothing_foreign(store):
     for item, label in ((1, "A"), (2, "B"), (3, "C")):
-        store.label("ann", item, label)
+        store.queue.label("ann", item, label)
     root, classes = store.files.root, store.files.classes
     (classes / "A" / "1-1.png").unlink()
     (classes / "B" / "2-2.png").rename(classes / "C" / "2-2.png")
@@ -676,8 +678,8 @@ def test_reconcile_makes_the_folders_equal_the_database_and_deletes_nothing_fore
     assert folders(store) == {("A", "1-1.png"), ("B", "2-2.png"), ("C", "3-3.png")}
     assert mended.partial == 1
     assert mended.recovered == [f"{sha256}.png"]
-    assert (store.item(11).sha256, store.item(11).source) == (sha256, "recovered")
-    assert (store.item(11).width, store.item(11).height) == (5, 6)
+    assert (store.reader.item(11).sha256, store.reader.item(11).source) == (sha256, "recovered")
+    assert (store.reader.item(11).width, store.reader.item(11).height) == (5, 6)
     kept = {p.name: p.read_bytes() for p in store.files.aside.iterdir() if p.is_file()}
     assert kept["3-3.png"] == b"another picture"
     assert kept["file"] == b"mine"
@@ -688,21 +690,21 @@ def test_reconcile_makes_the_folders_equal_the_database_and_deletes_nothing_fore
 
 
 def test_a_lost_picture_comes_back_from_its_folder_or_is_kept_out_of_the_queue(store):
-    store.label("ann", 1, "A")
+    store.queue.label("ann", 1, "A")
     copy = (store.files.classes / "A" / "1-1.png").read_bytes()
     for item in (1, 2):
-        store.files.picture(store.item(item).sha256).unlink()
+        store.files.picture(store.reader.item(item).sha256).unlink()
     mended = store.reconcile()
     assert (mended.restored, mended.missing) == (["1.png"], ["2.png"])
-    assert store.picture_path(1).read_bytes() == copy
-    assert 2 not in {item.id for item in store.hand_out("bob", 10)}
-    assert store.progress().unreadable == 1
+    assert store.pictures.path(1).read_bytes() == copy
+    assert 2 not in {item.id for item in store.queue.hand_out("bob", 10)}
+    assert store.reader.progress().unreadable == 1
     assert add(store, 2) == 2  # brought again, it is there again
-    assert store.progress().unreadable == 0
+    assert store.reader.progress().unreadable == 0
 
 
 def test_a_damaged_picture_is_found_when_contents_are_checked(store):
-    path = store.picture_path(1)
+    path = store.pictures.path(1)
     path.write_bytes(b"damaged")
     assert not store.reconcile()
     mended = store.reconcile(check_content=True)
@@ -715,11 +717,11 @@ def test_where_links_cannot_be_made_copies_are(store, monkeypatch):
         raise PermissionError("no hard links here")
 
     monkeypatch.setattr(os, "link", refuse)
-    store.label("ann", 1, "A")
-    store.label("ann", 2, "B")
+    store.queue.label("ann", 1, "A")
+    store.queue.label("ann", 2, "B")
     assert (store.files.classes / "A" / "1-1.png").stat().st_nlink == 1
     assert not store.reconcile()
-    store.undo("ann")
+    store.queue.undo("ann")
     assert folders(store) == {("A", "1-1.png")}
     (store.files.classes / "A" / "1-1.png").rename(store.files.classes / "A" / "x.png")
     store.reconcile()
@@ -757,25 +759,25 @@ def test_a_label_counts_though_its_link_cannot_be_made_and_the_link_follows(stor
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(store.files, "link", full)
-    assert store.label("ann", 1, "A").label == "A"
+    assert store.queue.label("ann", 1, "A").label == "A"
     assert folders(store) == set()
     monkeypatch.setattr(store.files, "link", link)
-    store.label("ann", 2, "A")
+    store.queue.label("ann", 2, "A")
     assert folders(store) == {("A", "1-1.png"), ("A", "2-2.png")}
 
 
 def test_a_full_disk_is_said_and_changes_nothing(store):
-    store.label("ann", 1, "A")
+    store.queue.label("ann", 1, "A")
     before = content(store)
-    pages = store.connection.execute("PRAGMA page_count").fetchone()[0]
-    store.connection.execute(f"PRAGMA max_page_count = {pages}")
+    pages = store.database.connection.execute("PRAGMA page_count").fetchone()[0]
+    store.database.connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(UnavailableError, match=r"disk is full.*nothing was changed"):
         for i in range(1000):
-            store.relabel("ann", [1], "AB"[i % 2], "k" * 190 + str(i))
+            store.queue.relabel("ann", [1], "AB"[i % 2], "k" * 190 + str(i))
             before = content(store)
     assert content(store) == before
-    store.connection.execute("PRAGMA max_page_count = 1000000")
-    assert store.label("ann", 10, "B").label == "B"
+    store.database.connection.execute("PRAGMA max_page_count = 1000000")
+    assert store.queue.label("ann", 10, "B").label == "B"
     assert not store.reconcile()
 
 
@@ -801,6 +803,26 @@ def test_a_newer_version_is_refused(tmp_path):
     connection.close()
     with pytest.raises(LabellingError, match="version 99"):
         Store.open(tmp_path)
+
+
+def test_a_project_of_the_first_version_is_used_as_it_is(tmp_path):
+    """Its table of models has a column more, which may not be empty and which nothing fills."""
+    root = tmp_path / "labelling"
+    Store.open(tmp_path, ["A", "B", "C"], audit_share=0).close()
+    with closing(sqlite3.connect(root / "labels.sqlite")) as connection:
+        connection.executescript(
+            """UPDATE meta SET value = '1' WHERE name = 'version';
+            ALTER TABLE models ADD COLUMN audit TEXT NOT NULL DEFAULT 'none'"""
+        )
+    for name in "mn":
+        with Store.open(tmp_path) as store:
+            add(store, name)
+            score(store, name * 64)
+            assert store.models.present().sha256 == name * 64
+            kept = store.database.connection.execute("SELECT audit FROM models").fetchall()
+            assert {tuple(row) for row in kept} == {("{}",)}
+            assert store.database.setting("version") == "1"
+            assert store.models.all()[-1] == store.models.present()
 
 
 def test_a_second_process_is_refused_until_the_first_has_ended(tmp_path):
@@ -829,15 +851,15 @@ def test_a_share_that_is_none_is_refused(tmp_path, share):
 def test_settings_are_kept(tmp_path):
     Store.open(tmp_path, audit_share=0.3).close()
     with Store.open(tmp_path) as store:
-        assert store.settings() == {"audit_share": 0.3, "audit_rate": 0.2}
+        assert store.audit.settings() == {"audit_share": 0.3, "audit_rate": 0.2}
 
 
 def test_files_of_a_watched_folder_are_remembered(store, tmp_path):
-    store.note_file("a.png", 5, 17)
-    store.note_file("b\udcff.png", 0, 3, "is empty")
+    store.pictures.note_file("a.png", 5, 17)
+    store.pictures.note_file("b\udcff.png", 0, 3, "is empty")
     store.close()
     with Store.open(tmp_path) as again:
-        assert again.seen_files() == {
+        assert again.pictures.seen_files() == {
             "a.png": (5, 17, None),
             "b\udcff.png": (0, 3, "is empty"),
         }
@@ -848,7 +870,7 @@ def test_files_of_a_watched_folder_are_remembered(store, tmp_path):
 
 def fill(store, n):
     """Enter n pictures' rows, without files, in one go: this is about the queue."""
-    with store.transaction() as connection:
+    with store.database.transaction() as connection:
         connection.executemany(
             """INSERT INTO items (sha256, name, width, height, source, added, audit, shuffle, rank)
             VALUES (?, ?, 1, 1, 'upload', '', ?, ?, ?)""",
@@ -863,10 +885,10 @@ def test_ten_thousand_pictures_are_put_in_order_at_once(tmp_path):
         for name in "mn":
             start = time.perf_counter()
             model = Model(name * 64, ("A", "B"), 0, "", "")
-            store.set_scores(model, ids, ids % 2, rng.random(10_000))
+            store.models.set_scores(model, ids, ids % 2, rng.random(10_000))
             print(f"\n10,000 scores written in {time.perf_counter() - start:.3f} s")
         start = time.perf_counter()
-        found = store.hand_out("ann", 10)
+        found = store.queue.hand_out("ann", 10)
         print(f"10 handed out in {1000 * (time.perf_counter() - start):.1f} ms")
     confidence = [item.confidence for item in found if not item.audit]
     assert confidence == sorted(confidence)
@@ -879,14 +901,14 @@ def test_four_people_label_without_a_picture_handed_out_twice(tmp_path_factory):
         fill(store, 10_000)
         ids = np.arange(1, 10_001)
         model = Model("m" * 64, ("A", "B"), 0, "", "")
-        store.set_scores(model, ids, ids % 2, np.linspace(0, 1, 10_000))
+        store.models.set_scores(model, ids, ids % 2, np.linspace(0, 1, 10_000))
 
         def person(name, rng):
             try:
                 for _ in range(50):
-                    for item in store.hand_out(name, 5):
+                    for item in store.queue.hand_out(name, 5):
                         start = time.perf_counter()
-                        store.label(name, item.id, rng.choice("AB"), str(item.id))
+                        store.queue.label(name, item.id, rng.choice("AB"), str(item.id))
                         took.append(time.perf_counter() - start)
             except Exception as error:
                 errors.append(error)
@@ -899,8 +921,8 @@ def test_four_people_label_without_a_picture_handed_out_twice(tmp_path_factory):
         for thread in threads:
             thread.join()
         assert errors == []
-        progress = store.progress()
-        per_item = store.connection.execute(
+        progress = store.reader.progress()
+        per_item = store.database.connection.execute(
             "SELECT max(n) FROM (SELECT count(*) AS n FROM events GROUP BY item)"
         )
         assert per_item.fetchone()[0] == 1
@@ -915,8 +937,8 @@ from alutils.labelling.store.store import Store
 folder, name = sys.argv[1:]
 with Store.open(folder, alone=False) as store:
     for _ in range(15):
-        for item in store.hand_out(name, 5):
-            store.label(name, item.id, "A")
+        for item in store.queue.hand_out(name, 5):
+            store.queue.label(name, item.id, "A")
             print(item.id)
 """
 
@@ -956,8 +978,8 @@ def test_memory_stays_flat_over_ten_thousand_labels(tmp_path):
         fill(store, 12_000)
         process, used = psutil.Process(), []
         for i in range(11_000):
-            (item,) = store.hand_out("ann", 1)
-            store.label("ann", item.id, "AB"[i % 2], str(i))
+            (item,) = store.queue.hand_out("ann", 1)
+            store.queue.label("ann", item.id, "AB"[i % 2], str(i))
             if i % 1000 == 999:
                 used.append(process.memory_info().rss / 2**20)
     print("\nMiB after each thousand labels:", [round(each) for each in used])

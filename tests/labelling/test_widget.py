@@ -39,7 +39,7 @@ def ask(widget, action, **request):
 def test_the_widget_answers_as_the_page_does(widget, store):
     items = ask(widget, "next", n=3)[0]["answer"]["items"]
     content, (png,) = ask(widget, "picture", item=items[0]["id"])
-    assert content["answer"] == {} and png == store.picture_path(items[0]["id"]).read_bytes()
+    assert content["answer"] == {} and png == store.pictures.path(items[0]["id"]).read_bytes()
     event = ask(widget, "label", item=items[0]["id"], label="B", key="k")[0]["answer"]["event"]
     assert (event["person"], event["label"]) == ("Ada", "B")
     assert (
@@ -71,14 +71,14 @@ def test_the_widget_answers_as_the_page_does(widget, store):
 def test_a_bad_message_gets_its_reason_and_changes_nothing(widget, store, message, status, caplog):
     content, buffers = widget.answer(message)
     assert content["status"] == status and content["error"] and buffers == []
-    assert store.progress().human == 0
+    assert store.reader.progress().human == 0
 
 
 def test_a_full_disk_is_answered_so_that_the_script_keeps_the_label(widget, store, monkeypatch):
     def full(*_):
         raise UnavailableError("labels.sqlite: could not be written (database or disk is full)")
 
-    monkeypatch.setattr(store, "label", full)
+    monkeypatch.setattr(store.queue, "label", full)
     assert ask(widget, "label", item=1, label="A", key="k")[0]["status"] == 503
 
 
@@ -96,7 +96,7 @@ def test_one_call_opens_a_folder_and_close_gives_it_free(tmp_path):
     with pytest.raises(LabellingError, match="no such folder"):
         label(tmp_path / "missing")
     widget = label(folder, ["cat", "dog"], learn=False)
-    assert [c.name for c in widget.store.classes()] == ["cat", "dog"]
+    assert [c.name for c in widget.store.classes.all()] == ["cat", "dog"]
     with pytest.raises(LabellingError, match="another process"):
         label(folder)
     widget.close()
@@ -164,10 +164,10 @@ def test_the_widgets_script_labels_and_keeps_its_keys_from_the_notebook(notebook
     for _ in range(4):
         page.wait_for_selector("".join([ready, *[f":not([data-item='{i}'])" for i in done]]))
         item = page.get_attribute(".alq", "data-item")
-        page.keyboard.press(store.item(int(item)).name[0].lower())
+        page.keyboard.press(store.reader.item(int(item)).name[0].lower())
         done.append(item)
     page.wait_for_selector(".alq[data-waiting='0']")
-    assert all(store.item(int(i)).label == store.item(int(i)).name[0] for i in done)
+    assert all(store.reader.item(int(i)).label == store.reader.item(int(i)).name[0] for i in done)
     page.keyboard.press("Backspace")
     page.wait_for_selector(f".alq[data-item='{done[-1]}']")
     page.get_by_label("Another class").fill("d")
@@ -178,6 +178,6 @@ def test_the_widgets_script_labels_and_keeps_its_keys_from_the_notebook(notebook
     page.locator("#cell").focus()
     page.keyboard.press("a")
     assert page.evaluate("window.heard") == ["Control", "s", "a"]
-    assert store.progress().human == 3
+    assert store.reader.progress().human == 3
     page.evaluate("window.unmount()")
     assert page.locator(".alq").count() == 0

@@ -32,10 +32,10 @@ class Auditor:
     The audit slice is drawn when pictures come in and labelled in random order, without its
     predictions being shown; it never trains a model. Certificates hold however often they are asked
     for while it grows (`guarantee.anytime`), and only answers count that stand in the slice's
-    random order with no gap before them (`Store.audit`). Each further model asked about, or the
-    same one about other pictures, gets a smaller part of the risk, so that all promises ever made
-    to a project hold together at the level. That is so as long as nobody picks a model by how it
-    does on the slice: its accuracy there is told only after it was asked about
+    random order with no gap before them (`AuditSlice.answers`). Each further model asked about, or
+    the same one about other pictures, gets a smaller part of the risk, so that all promises ever
+    made to a project hold together at the level. That is so as long as nobody picks a model by how
+    it does on the slice: its accuracy there is told only after it was asked about
     (`alutils.labelling.model.loop.Status`), but who counts it in the grid and asks then, cheats.
 
     Parameters
@@ -68,11 +68,11 @@ class Auditor:
             Where there is no model, or the audit slice has too few labels even if all are right.
         """
         model, data = self._question()
-        if not self.store.was_asked(model, data):
+        if not self.store.audit.was_asked(model, data):
             permission = self.permission()
             if permission.missing:
                 raise LabellingError(permission.reason)
-        return self._certificate(model, data, self.store.number_of_question(model, data))
+        return self._certificate(model, data, self.store.audit.number_of_question(model, data))
 
     def auto_label(self) -> int:
         """Label every picture over the certified threshold; returns how many.
@@ -85,7 +85,7 @@ class Auditor:
         certificate = self.certify()
         if not certificate.valid_for(*self._question()):
             raise LabellingError(certificate.sentence())
-        return self.store.auto_label(
+        return self.store.models.auto_label(
             certificate.model, certificate.threshold, certificate.to_dict()
         )
 
@@ -93,16 +93,19 @@ class Auditor:
         """Tell whether automatic labels are allowed now, without asking a new question."""
         try:
             model, data = self._question()
-            if self.store.was_asked(model, data):
-                number = self.store.number_of_question(model, data)
+            if self.store.audit.was_asked(model, data):
+                number = self.store.audit.number_of_question(model, data)
                 found = self._certificate(model, data, number)
                 too_small = self._too_small(found.n_audit + (found.missing or 0))
                 reason = f"{found.sentence()} {too_small}".rstrip()
                 return Permission(found.threshold, reason, found.missing)
         except LabellingError as error:
             return Permission(None, str(error), None)
-        level = spent_level(self.level, self.store.number_of_question(model, data, ask=False))
-        needed, answered = anytime_labels_needed(self.target, level), self.store.audit()["answered"]
+        level = spent_level(self.level, self.store.audit.number_of_question(model, data, ask=False))
+        needed, answered = (
+            anytime_labels_needed(self.target, level),
+            self.store.audit.answers()["answered"],
+        )
         missing = needed - int(answered[:needed].sum())  # answers further on count only then
         if not missing:
             what = "there may be enough labels in the audit slice, so ask for one."
@@ -118,7 +121,7 @@ class Auditor:
         """Say what to do if the slice has fewer pictures, '' if it has so many."""
         # It must not grow by pictures that were not drawn when they came: the unsure ones of these
         # are labelled and trained on, so what is left would flatter the model.
-        size, share = self.store.n_audit(), self.store.settings()["audit_share"]
+        size, share = self.store.audit.size(), self.store.audit.settings()["audit_share"]
         lacking = needed - size
         if lacking <= 0:
             return ""
@@ -131,13 +134,13 @@ class Auditor:
         )
 
     def _question(self) -> tuple[str, str]:
-        present = self.store.model()
+        present = self.store.models.present()
         if present is None:
             raise LabellingError("There is no model yet: label on, it comes by itself.")
-        return present.sha256, self.store.data_hash()
+        return present.sha256, self.store.reader.data_hash()
 
     def _certificate(self, model: str, data: str, number: int) -> Certificate:
-        audit = self.store.audit()
+        audit = self.store.audit.answers()
         asked = audit["asked"]
         if not asked.any():  # taken back after the question
             raise LabellingError("Nothing in the audit slice has been labelled: label on.")

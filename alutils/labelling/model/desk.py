@@ -11,11 +11,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
+from alutils.labelling.model.auditing import Auditor
 from alutils.labelling.model.loop import LabellingLoop, Status
 from alutils.labelling.store.records import Event, Filter, Item, LabelClass, LabellingError
 from alutils.labelling.store.store import Store
 
 MOST_AT_ONCE = 200  # pictures in one request
+ACTIONS = (
+    "next", "label", "skip", "undo", "release", "relabel", "revoke", "page", "history", "add_class",
+    "certify", "auto", "status",
+)  # fmt: skip
+_SHOWN = (
+    "id", "name", "width", "height", "source", "audit", "label", "label_source", "predicted",
+    "confidence", "skipped",
+)  # fmt: skip
 
 Answer = dict[str, Any]
 
@@ -38,19 +47,7 @@ class Desk:
     ) -> None:
         self.store, self.loop, self.more = store, loop, dict(more or {})
         self.actions: dict[str, Callable[..., Answer]] = {
-            "next": self._next,
-            "label": self._label,
-            "skip": self._skip,
-            "undo": self._undo,
-            "release": self._release,
-            "relabel": self._relabel,
-            "revoke": self._revoke,
-            "page": self._page,
-            "history": self._history,
-            "add_class": self._add_class,
-            "certify": self._certify,
-            "auto": self._auto,
-            "status": self._status,
+            name: getattr(self, f"_{name}") for name in ACTIONS
         }
 
     def answer(self, action: str, person: str, request: Mapping[str, Any]) -> Answer:
@@ -84,29 +81,31 @@ class Desk:
     # --- actions: their arguments are what a request may have ---------------------------------
 
     def _next(self, person: str, n: int = 1, where: Mapping[str, Any] | None = None) -> Answer:
-        items = self.store.hand_out(person, _at_most(n, "n"), as_filter(where))
+        items = self.store.queue.hand_out(person, _at_most(n, "n"), as_filter(where))
         return {"items": [shown(item) for item in items]}
 
     def _label(self, person: str, item: int, label: str, key: str) -> Answer:
-        return {"event": _event(self.store.label(person, item, label, _key(key)))}
+        return {"event": _event(self.store.queue.label(person, item, label, _key(key)))}
 
     def _skip(self, person: str, item: int, key: str) -> Answer:
-        event = self.store.skip(person, item, _key(key))
+        event = self.store.queue.skip(person, item, _key(key))
         return {"event": _event(event, event.hidden)}
 
     def _undo(self, person: str, key: str) -> Answer:
-        return {"items": [shown(item) for item in self.store.undo(person, _key(key))]}
+        return {"items": [shown(item) for item in self.store.queue.undo(person, _key(key))]}
 
     def _release(self, person: str, items: list[int] | None = None) -> Answer:
-        return {"released": self.store.release(person, None if items is None else _items(items))}
+        return {
+            "released": self.store.queue.release(person, None if items is None else _items(items))
+        }
 
     def _relabel(self, person: str, items: list[int], label: str, key: str) -> Answer:
-        events = self.store.relabel(person, _items(items), label, _key(key))
-        return {"items": [shown(self.store.item(event.item)) for event in events]}
+        events = self.store.queue.relabel(person, _items(items), label, _key(key))
+        return {"items": [shown(self.store.reader.item(event.item)) for event in events]}
 
     def _revoke(self, person: str, items: list[int] | None = None) -> Answer:
         chosen = None if items is None else _items(items)
-        return {"revoked": self.store.revoke(person, items=chosen)}
+        return {"revoked": self.store.models.revoke(person, items=chosen)}
 
     def _page(
         self,
@@ -117,35 +116,37 @@ class Desk:
         after: str | None = None,
     ) -> Answer:
         which = as_filter(where)
-        page = self.store.page(which, order=order, limit=_at_most(limit, "limit"), after=after)
-        total = self.store.count(which) if after is None else None
+        page = self.store.reader.page(
+            which, order=order, limit=_at_most(limit, "limit"), after=after
+        )
+        total = self.store.reader.count(which) if after is None else None
         return {"items": [shown(i) for i in page.items], "after": page.after, "total": total}
 
     def _history(self, person: str, item: int) -> Answer:
-        item = self.store.item(item)
+        item = self.store.reader.item(item)
         hidden = item.audit and item.label is None
         return {
             "item": shown(item),
-            "events": [_event(event, hidden) for event in self.store.events(item.id)],
+            "events": [_event(event, hidden) for event in self.store.reader.events(item.id)],
         }
 
     def _add_class(self, person: str, name: str) -> Answer:
-        added = self.store.add_class(name)
-        return {"added": _class(added), "classes": [_class(c) for c in self.store.classes()]}
+        (added,) = self.store.classes.add([name])
+        return {"added": _class(added), "classes": [_class(c) for c in self.store.classes.all()]}
 
     def _certify(self, person: str) -> Answer:
-        certificate = self._model().certify()
+        certificate = self._auditor().certify()
         return {"threshold": certificate.threshold, "reason": certificate.sentence()}
 
     def _auto(self, person: str) -> Answer:
-        return {"labelled": self._model().auto_label()}
+        return {"labelled": self._auditor().auto_label()}
 
-    def _model(self) -> LabellingLoop:
+    def _auditor(self) -> Auditor:
         if self.loop is None:
             raise LabellingError(
                 "automatic labels: the tool was started without a model; start it with one"
             )
-        return self.loop
+        return self.loop.auditor
 
     def _status(self, person: str) -> Answer:
         return self.status() | {"person": person}
@@ -154,9 +155,9 @@ class Desk:
         """How far the labelling is, the classes, and what the model does and may do."""
         status = None if self.loop is None else self.loop.status()
         return {
-            "progress": asdict(self.store.progress()),
-            "classes": [_class(c) for c in self.store.classes()],
-            "model": None if status is None else status.as_dict(),
+            "progress": asdict(self.store.reader.progress()),
+            "classes": [_class(c) for c in self.store.classes.all()],
+            "model": None if status is None else asdict(status),
             "model_text": model_text(status),
             "offers": self._offers(status),
             **{name: part() for name, part in self.more.items()},
@@ -167,7 +168,7 @@ class Desk:
         if status is None or not status.model:
             return []
         if status.threshold is not None:
-            n = self.store.n_offered(status.threshold)
+            n = self.store.models.n_offered(status.threshold)
             return [{"action": "auto", "text": f"Let the model label {n:,}"}] if n else []
         if status.missing == 0:
             return [{"action": "certify", "text": "Ask for a certificate"}]
@@ -222,20 +223,7 @@ def model_text(status: Status | None) -> list[Answer]:
 
 def shown(item: Item) -> Answer:
     """Return what may be shown of a picture."""
-    return {
-        "id": item.id,
-        "name": item.name,
-        "version": item.sha256[:16],
-        "width": item.width,
-        "height": item.height,
-        "source": item.source,
-        "audit": item.audit,
-        "label": item.label,
-        "label_source": item.label_source,
-        "predicted": item.predicted,
-        "confidence": item.confidence,
-        "skipped": item.skipped,
-    }
+    return {name: getattr(item, name) for name in _SHOWN} | {"version": item.sha256[:16]}
 
 
 def as_filter(where: object) -> Filter | None:

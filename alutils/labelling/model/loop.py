@@ -10,15 +10,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
-from alutils.guarantee.certificates import Certificate
 from alutils.labelling.model import learner
 from alutils.labelling.model.auditing import LEVEL, TARGET, Auditor
 from alutils.labelling.model.features import Extractor, FeatureCache, Vgg16Features
@@ -51,11 +49,9 @@ class Status:
     audit_labelled, audit_right : pictures of the audit slice with a label and a prediction, and
         those of them where the prediction was right
     audit_low, audit_high : 95% interval of this share (Clopper, Pearson); 0 and 1 without labels
-    auto_on : automatic labelling is allowed now
-    threshold : from which confidence on; None where it is not allowed
+    threshold : from which confidence on automatic labels are allowed; None where they are not
     reason : why it is allowed or not
     missing : audit labels that are missing at the least, None where it cannot be told
-    target, level : what a certificate promises
     advice : what more labels would buy
     """
 
@@ -72,17 +68,10 @@ class Status:
     audit_right: int
     audit_low: float
     audit_high: float
-    auto_on: bool
     threshold: float | None
     reason: str
     missing: int | None
-    target: float
-    level: float
     advice: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """Names and values, ready for JSON."""
-        return asdict(self)
 
 
 class LabellingLoop:
@@ -164,7 +153,7 @@ class LabellingLoop:
         while not self._stop.is_set():
             rest = _REST_S
             try:
-                position = self.store.position()
+                position = self.store.reader.position()
                 # A look at all pictures costs tens of milliseconds: only if something has happened,
                 # or what had happened is still waiting for its pause.
                 if position != done or self._n_new >= self.retrain_after:
@@ -194,7 +183,7 @@ class LabellingLoop:
         with self._at_work:
             if self._cache is None:
                 self._load()
-            everything = self.store.snapshot()
+            everything = self.store.reader.snapshot()
             self._compute_features(everything)
             missing = set(self._cache.missing(everything["sha256"].tolist()))
             have = np.array([sha not in missing for sha in everything["sha256"]], bool)
@@ -225,13 +214,13 @@ class LabellingLoop:
                 self._brought, self._refusal = None, f"The model cannot be used: {error}"
         extractor = extractor or Vgg16Features()
         self._cache = FeatureCache(self.store.files.model, extractor)
-        self._head, present = self._brought, self.store.model()
+        self._head, present = self._brought, self.store.models.present()
         if present is not None and present.path:
             path = self.store.files.root / present.path
             try:
                 self._head = learner.load(path, extractor.identity)
                 self._take_classes(self._head)
-                labels = self._labels(self.store.snapshot())
+                labels = self._labels(self.store.reader.snapshot())
                 # Otherwise nobody knows which are new since: then all are.
                 self._trained_on = labels if len(labels) == self._head.n_trained else {}
                 self._scored = (self._head.sha256, frozenset())
@@ -240,9 +229,9 @@ class LabellingLoop:
 
     def _take_classes(self, head: Head) -> None:
         """Check a model's classes against the project's; an empty project takes them over."""
-        names = [c.name for c in self.store.classes()]
+        names = [c.name for c in self.store.classes.all()]
         if not names:
-            self.store.add_classes(head.classes)
+            self.store.classes.add(head.classes)
             return
         strange = [name for name in head.classes if name not in names]
         if strange:
@@ -278,7 +267,7 @@ class LabellingLoop:
         self._n_new = sum(labels.get(item) != before.get(item) for item in labels | before)
         if len(set(labels.values())) < 2:
             return False
-        waited = self.store.clock() - self._trained_at >= self.pause_s
+        waited = self.store.database.clock() - self._trained_at >= self.pause_s
         return train or (self._n_new >= self.retrain_after and waited)
 
     def _train(self, now: dict[str, np.ndarray]) -> None:
@@ -300,14 +289,18 @@ class LabellingLoop:
         if head is not self._brought:
             learner.save(head, self.store.files.model)
         self._head = head
-        self._trained_on, self._trained_at, self._n_new = self._labels(now), self.store.clock(), 0
+        self._trained_on, self._trained_at, self._n_new = (
+            self._labels(now),
+            self.store.database.clock(),
+            0,
+        )
 
     def _training_set(self, now: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, list[str]]:
         """Features and class numbers of what can be learnt from, and the names of the classes."""
         labels = self._labels(now)
         sha_of = dict(zip(now["id"].tolist(), now["sha256"].tolist(), strict=True))
         x = self._cache.get([sha_of[item] for item in labels])
-        return x, np.array(list(labels.values())), [c.name for c in self.store.classes()]
+        return x, np.array(list(labels.values())), [c.name for c in self.store.classes.all()]
 
     @staticmethod
     def _advise(x: np.ndarray, y: np.ndarray, names: list[str]) -> str:
@@ -319,14 +312,14 @@ class LabellingLoop:
         """Score every picture and put the queue in order."""
         self._state = "scoring"
         head, brought = self._head, self._head is self._brought
-        numbers = {c.name: c.number for c in self.store.classes()}
+        numbers = {c.name: c.number for c in self.store.classes.all()}
         with threadpool_limits(1, user_api="blas"):
             probabilities = head.predict_proba(self._cache.get(now["sha256"].tolist()))
         columns = np.array([numbers[name] for name in head.classes])
         path = "" if brought else f"{self.store.files.model.name}/{head.sha256}.npz"
         model = Model(head.sha256, head.classes, head.n_trained, "", path)
         try:
-            self.store.set_scores(
+            self.store.models.set_scores(
                 model,
                 now["id"],
                 columns[probabilities.argmax(axis=1)],
@@ -338,35 +331,25 @@ class LabellingLoop:
             # It will not get better by trying again: begin from features instead.
             self._brought = self._head = None
             self._refusal = f"The model cannot be used: {error}"
-            self.store.clear_scores()
+            self.store.models.clear_scores()
             return
         self._problem = ""
-        kept = {model.sha256, *(m.sha256 for m in self.store.models()[-_KEPT:])}
+        kept = {model.sha256, *(m.sha256 for m in self.store.models.all()[-_KEPT:])}
         for path in self.store.files.model.glob("*.npz"):
             if path.stem not in kept:
                 path.unlink(missing_ok=True)
 
-    # --- what may be labelled automatically ---------------------------------------------------
-
-    def certify(self) -> Certificate:
-        """As `alutils.labelling.model.auditing.Auditor.certify`."""
-        return self.auditor.certify()
-
-    def auto_label(self) -> int:
-        """As `alutils.labelling.model.auditing.Auditor.auto_label`."""
-        return self.auditor.auto_label()
-
     def status(self) -> Status:
         """Say what is going on; quick enough to be asked every second."""
-        present = self.store.model()
-        was_asked = present is not None and self.store.was_asked(present.sha256)
+        present = self.store.models.present()
+        was_asked = present is not None and self.store.audit.was_asked(present.sha256)
         if was_asked:
-            audit = self.store.audit()
+            audit = self.store.audit.answers()
             labelled = audit["asked"] & (audit["label"] >= 0)
             n = int(labelled.sum())
             right = int((audit["label"] == audit["predicted"])[labelled].sum())
         else:
-            progress = self.store.progress()
+            progress = self.store.reader.progress()
             n, right = progress.audit_judged, progress.audit_right
         interval = stats.binomtest(right, n).proportion_ci(0.95) if n else None
         allowed = self.auditor.permission()
@@ -384,11 +367,8 @@ class LabellingLoop:
             audit_right=right,
             audit_low=float(interval.low) if interval else 0.0,
             audit_high=float(interval.high) if interval else 1.0,
-            auto_on=allowed.threshold is not None,
             threshold=allowed.threshold,
             reason=allowed.reason,
             missing=allowed.missing,
-            target=self.auditor.target,
-            level=self.auditor.level,
             advice=self._advice or "Nothing can be said yet about what more labels would buy.",
         )

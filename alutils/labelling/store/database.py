@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import threading
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from alutils.labelling.store.records import LabellingError, UnavailableError
 
-VERSION = 1
+VERSION = 2  # 1 has a column more in its table of models, which nothing fills; both are opened
 BUSY_S = 30.0  # how long a write waits for another process
 
 _TABLES = """
@@ -83,8 +84,7 @@ CREATE TABLE models (
     n_trained INTEGER NOT NULL,
     at REAL NOT NULL,
     path TEXT NOT NULL,
-    certificate TEXT NOT NULL,
-    audit TEXT NOT NULL
+    certificate TEXT NOT NULL
 );
 CREATE TABLE seen (               -- files of the watched folder that need no second look
     path BLOB PRIMARY KEY,        -- bytes: not every file name is text
@@ -112,6 +112,11 @@ class Database:
     clock : gives seconds since 1970
     step : is called with a name at every point at which something has just been written; for tests
 
+    Attributes
+    ----------
+    writing : is held by whoever writes in this process; what is read under it is the last state
+    version : of the tables, 1 to `VERSION`
+
     Raises
     ------
     LabellingError
@@ -130,7 +135,7 @@ class Database:
         self._open = weakref.WeakSet()
         # Within a process writers queue here, in turn and at once; SQLite's own waiting is polling
         # with naps of up to 100 ms, which is left for other processes.
-        self._writing = threading.RLock()
+        self.writing = threading.RLock()
         try:
             with self.transaction() as connection:
                 self._prepare(connection)
@@ -148,19 +153,15 @@ class Database:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
         if not tables:
             # Not executescript: it would commit first, and two processes may start at once.
-            for statement in _statements(_TABLES):
+            for statement in re.split(r"\n(?=CREATE)", _TABLES.strip()):
                 connection.execute(statement)
                 self.step("schema")
-            connection.execute("INSERT INTO meta VALUES ('version', ?)", (str(VERSION),))
-            return
-        version = None
-        if "meta" in tables:
-            row = connection.execute("SELECT value FROM meta WHERE name = 'version'").fetchone()
-            version = row and int(row[0])
-        if version != VERSION:
+            self.set_setting("version", str(VERSION))
+        self.version = int(self.setting("version", "0")) if not tables or "meta" in tables else 0
+        if not 1 <= self.version <= VERSION:
             raise LabellingError(
-                f"{self.path}: has version {version} of the tables, expected {VERSION}; open it "
-                "with the version of alutils that made it"
+                f"{self.path}: has version {self.version} of the tables, expected 1 to {VERSION}; "
+                "open it with the version of alutils that made it"
             )
 
     @property
@@ -197,7 +198,7 @@ class Database:
         UnavailableError
             If the disk is full, or another process holds the database for longer than `BUSY_S`.
         """
-        with self._writing:
+        with self.writing:
             try:
                 connection = self.connection
                 connection.execute("BEGIN IMMEDIATE")
@@ -229,6 +230,15 @@ class Database:
         finally:
             connection.execute("ROLLBACK")
 
+    def setting(self, name: str, otherwise: str = "") -> str:
+        """Return one of the project's settings."""
+        row = self.connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return otherwise if row is None else row[0]
+
+    def set_setting(self, name: str, value: str) -> None:
+        """Write one of the project's settings; within a `transaction`."""
+        self.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+
     def close(self) -> None:
         """Close the connections of all threads; none may be at work."""
         for connection in list(self._open):
@@ -251,16 +261,6 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
                 raise
         time.sleep(0.01)
-
-
-def _statements(script: str) -> Iterator[str]:
-    """Split a script at the ends of its statements; triggers hold semicolons themselves."""
-    part = ""
-    for line in script.splitlines(keepends=True):
-        part += line
-        if part.strip() and sqlite3.complete_statement(part):
-            yield part
-            part = ""
 
 
 def shown_time(seconds: float) -> str:

@@ -15,20 +15,19 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from alutils.base.files import atomic_file, write_atomically
 from alutils.data.dataset import Dataset
 from alutils.data.npz import write_npz
 from alutils.labelling.store.files import sync_folder
 from alutils.labelling.store.names import file_name
-from alutils.labelling.store.records import Event, Item, LabellingError
+from alutils.labelling.store.records import Item, LabellingError
 from alutils.labelling.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -36,6 +35,9 @@ COLUMNS = (
     "id", "sha256", "name", "width", "height", "picture_source", "added", "audit", "label",
     "label_source", "person", "model", "when", "predicted", "confidence", "threshold", "hidden",
     "replaced", "file",
+)  # fmt: skip
+_OF_EVENT = (
+    "kind", "label", "replaced", "person", "model", "when", "confidence", "threshold",
 )  # fmt: skip
 _MOST_BYTES = 2**31  # of pixels in one npz file
 
@@ -55,29 +57,16 @@ def rows(store: Store) -> Iterator[dict[str, Any]]:
     ``predicted``, ``confidence`` and ``model`` are those of the moment at which the label was
     given; ``replaced`` is the class before; ``file`` is relative to ``FOLDER/labelling``.
     """
-    folders = {c.name: c.folder for c in store.classes()}
-    for item, event in store.labelled():
-        yield {
+    folders = {c.name: c.folder for c in store.classes.all()}
+    for item, event in store.reader.labelled():
+        values = asdict(item) | asdict(event)
+        values |= {
             "id": item.id,
-            "sha256": item.sha256,
-            "name": item.name,
-            "width": item.width,
-            "height": item.height,
             "picture_source": item.source,
-            "added": item.added,
-            "audit": item.audit,
             "label": item.label,
-            "label_source": item.label_source,
-            "person": event.person,
-            "model": event.model,
-            "when": event.when,
-            "predicted": event.predicted,
-            "confidence": event.confidence,
-            "threshold": event.threshold,
-            "hidden": event.hidden,
-            "replaced": event.replaced,
             "file": f"classes/{folders[item.label]}/{file_name(item.name, item.id)}",
         }
+        yield {name: values[name] for name in COLUMNS}
 
 
 def write_csv(store: Store, path: Path | str) -> Exported:
@@ -103,22 +92,18 @@ def _harmless(value: Any) -> Any:
 
 def write_json_lines(store: Store, path: Path | str) -> Exported:
     """Write an object for each labelled picture, a line each, with its history under ``events``."""
-    history: dict[int, list[Event]] = store.history()
-    n = 0
+    history, n = store.reader.history(), 0
     with atomic_file(Path(path)) as file:
         for row in rows(store):
             row["events"] = [
-                {"kind": e.kind, "label": e.label, "replaced": e.replaced, "person": e.person,
-                 "model": e.model, "when": e.when, "confidence": e.confidence,
-                 "threshold": e.threshold}
-                for e in history[row["id"]]
-            ]  # fmt: skip
+                {name: getattr(event, name) for name in _OF_EVENT} for event in history[row["id"]]
+            ]
             file.write(json.dumps(row, ensure_ascii=False).encode(errors="replace") + b"\n")
             n += 1
     return Exported(Path(path), n)
 
 
-def write_folders(store: Store, path: Path | str, *, progress: bool = False) -> Exported:
+def write_folders(store: Store, path: Path | str) -> Exported:
     """Copy the labelled pictures into ``PATH/CLASS/NAME.png``, whole or not at all.
 
     Parameters
@@ -133,13 +118,13 @@ def write_folders(store: Store, path: Path | str, *, progress: bool = False) -> 
     path = Path(path)
     if os.path.lexists(path):
         raise LabellingError(f"{path}: exists already; give the name of a new folder")
-    folders = {c.name: c.folder for c in store.classes()}
+    folders = {c.name: c.folder for c in store.classes.all()}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    items = [item for item, _ in store.labelled()]
+    items = [item for item, _ in store.reader.labelled()]
     try:
         partial.mkdir()
-        for item in tqdm(items, "class folders", unit=" pictures", disable=not progress):
+        for item in items:
             folder = partial / folders[item.label]
             folder.mkdir(exist_ok=True)
             target = folder / file_name(item.name, item.id)
@@ -158,7 +143,6 @@ def write_dataset(
     *,
     size: tuple[int, int] | None = None,
     keep: Callable[[Item], bool] = lambda item: True,
-    progress: bool = False,
 ) -> Exported:
     """Write an npz file that `alutils.data.dataset.load` reads.
 
@@ -177,7 +161,7 @@ def write_dataset(
     LabellingError
         If there is no labelled picture to write, or too much for one file.
     """
-    items = [item for item, _ in store.labelled() if keep(item)]
+    items = [item for item, _ in store.reader.labelled() if keep(item)]
     if not items:
         raise LabellingError("no picture has a label yet: label some, then export")
     note = ""
@@ -198,7 +182,7 @@ def write_dataset(
             "a smaller size, or export class folders"
         )
     pictures, changed = [], 0
-    for item in tqdm(items, "npz", unit=" pictures", disable=not progress):
+    for item in items:
         with Image.open(store.files.picture(item.sha256), formats=("PNG",)) as image:
             picture = image.convert("L" if image.mode in ("1", "L") else "RGB")
         if picture.size != size[::-1]:
@@ -210,7 +194,7 @@ def write_dataset(
         )
     grey = all(picture.mode == "L" for picture in pictures)
     images = np.stack([np.asarray(p if grey else p.convert("RGB")) for p in pictures])
-    names = tuple(c.name for c in store.classes())
+    names = tuple(c.name for c in store.classes.all())
     labels = np.array([names.index(item.label) for item in items], np.int64)
     path = Path(path)
     write_npz(Dataset(images, labels, names, "labelled", path.stem), path)

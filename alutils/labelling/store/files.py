@@ -108,9 +108,7 @@ class Files:
         if self.linked(self.picture(sha256), target):
             target.unlink()
             self.step("unlinked")
-            if not any(
-                target.parent.iterdir()
-            ):  # a class without pictures is no class of a data set
+            if not any(target.parent.iterdir()):  # without pictures it is no class of a data set
                 target.parent.rmdir()
 
     @staticmethod

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from alutils.labelling.store.records import LabellingError
 
 LONGEST = 300  # characters of a class's name
+_PERSON = 100  # characters of a person's name
 _BYTES = 200  # of a folder's or file's name; systems allow 255, and a suffix must fit
 _UNSAFE = set('<>:"/\\|?*')
 _DEVICES = {"con", "prn", "aux", "nul"} | {f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10)}
@@ -37,6 +38,11 @@ def checked_name(name: object, what: str = "class", longest: int = LONGEST) -> s
             f"{what} {name!r}: cannot be written as UTF-8; type it again"
         ) from None
     return name
+
+
+def checked_person(name: object) -> str:
+    """Return a person's name without the space around it; raises as `checked_name`."""
+    return checked_name(name, "person", _PERSON)
 
 
 def safe(name: str, otherwise: str, most: int = _BYTES) -> str:
@@ -90,9 +96,8 @@ def choose_keys(names: Iterable[str], taken: Iterable[str]) -> list[str | None]:
         lambda name: name.lower(),
         lambda name: _KEYS,
     )
-    for (
-        wish
-    ) in wishes:  # all single letters first, so that class A gets A though Apple stands first
+    # All single letters first, so that class A gets A though Apple stands first.
+    for wish in wishes:
         for i, name in enumerate(names):
             free = [c for c in wish(name) if c in _KEYS and c not in used]
             if i not in keys and free:

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from alutils.labelling.store.names import checked_name
-from alutils.labelling.store.reading import MOST, Reading, checked_number, meta
-from alutils.labelling.store.records import ConflictError, Event, Filter, Item
+from alutils.labelling.store.database import Database
+from alutils.labelling.store.folders import ClassFolders
+from alutils.labelling.store.names import checked_name, checked_person
+from alutils.labelling.store.reader import MOST, Reader
+from alutils.labelling.store.records import ConflictError, Event, Filter, Item, checked_number
 
 LEASE_S = 600.0
 _LONGEST_KEY = 200
-_PERSON = 100  # characters
 
 
-class Queue(Reading):
-    """The queue. ``rng`` and ``lease_s`` are set by `alutils.labelling.store.store.Store`."""
+@dataclass
+class Queue:
+    """Gives pictures to people and takes their answers, each request in one transaction."""
 
-    rng: np.random.Generator
-    lease_s: float
-
-    def show(self, items: Iterable[int], before: Iterable[int | None] = ()) -> None:
-        """Make class folders follow the database; `alutils.labelling.store.store.Store` does it."""
-        raise NotImplementedError
+    database: Database
+    reader: Reader
+    folders: ClassFolders
+    rng: np.random.Generator  # draws what comes from the audit slice
+    lease_s: float = LEASE_S  # for so long a person may hold a picture
 
     def hand_out(self, person: str, n: int = 1, where: Filter | None = None) -> list[Item]:
         """Give a person pictures to label; no other gets them while the person holds them.
@@ -46,11 +48,11 @@ class Queue(Reading):
         -------
         ``n`` items in the order to show them, fewer where no more are left for this person
         """
-        person = checked_name(person, "person", _PERSON)
+        person = checked_person(person)
         n = checked_number(n, "n", 1, MOST)
-        now = self.clock()
-        with self.transaction() as connection:
-            condition, values = self.condition(connection, where)
+        now = self.database.clock()
+        with self.database.transaction() as connection:
+            condition, values = self.reader.condition(where)
             held = connection.execute(
                 f"""SELECT id FROM items WHERE person = ? AND until > ? AND label IS NULL
                     AND NOT unreadable AND {condition} ORDER BY handed LIMIT ?""",
@@ -61,12 +63,10 @@ class Queue(Reading):
             connection.executemany(
                 "UPDATE items SET until = ? WHERE id = ?", [(now + self.lease_s, i) for i in held]
             )
-            connection.executemany(
-                "UPDATE items SET person = ?, until = ?, handed = ? WHERE id = ?",
-                [(person, now + self.lease_s, now + 1e-6 * k, i) for k, i in enumerate(new)],
-            )
-            self.step("handed out")
-            return self._items(connection, held + new)
+            for k, item in enumerate(new):
+                self._hold(connection, person, item, now, now + 1e-6 * k)
+            self.database.step("handed out")
+            return [self.reader.item(item) for item in held + new]
 
     def _draw(
         self, connection: sqlite3.Connection, n: int, condition: str, values: list[Any], now: float
@@ -84,7 +84,7 @@ class Queue(Reading):
             for audit in (0, 1)
         ]
         queue, audit = ([tuple(row) for row in part] for part in rows)
-        share = float(meta(connection, "audit_rate", "0"))
+        share = float(self.database.setting("audit_rate", "0"))
         chosen: list[int] = []
         while len(chosen) < n and (queue or audit):
             from_audit = not queue or (audit and self.rng.random() < share)
@@ -96,24 +96,31 @@ class Queue(Reading):
 
     def claim(self, person: str, item: int) -> Item:
         """Give a person this very picture, as after an upload; raises as `label`."""
-        person = checked_name(person, "person", _PERSON)
-        with self.transaction() as connection:
-            row = self._free_row(connection, item, person)
-            connection.execute(
-                "UPDATE items SET person = ?, until = ?, handed = ? WHERE id = ?",
-                (person, self.clock() + self.lease_s, self.clock(), row["id"]),
-            )
-            return self._items(connection, [row["id"]])[0]
+        person = checked_person(person)
+        with self.database.transaction() as connection:
+            row, now = self._free_row(item, person), self.database.clock()
+            self._hold(connection, person, row["id"], now, now)
+            return self.reader.item(row["id"])
+
+    def _hold(
+        self, connection: sqlite3.Connection, person: str, item: int, now: float, handed: float
+    ) -> None:
+        connection.execute(
+            "UPDATE items SET person = ?, until = ?, handed = ? WHERE id = ?",
+            (person, now + self.lease_s, handed, item),
+        )
 
     def release(self, person: str, items: Sequence[int] | None = None) -> int:
         """Give back what a person holds, all of it or these; returns how many."""
-        person = checked_name(person, "person", _PERSON)
-        with self.transaction() as connection:
+        person = checked_person(person)
+        with self.database.transaction() as connection:
             held = connection.execute(
                 "SELECT id FROM items WHERE person = ? AND label IS NULL", (person,)
             ).fetchall()
             ids = [r["id"] for r in held if items is None or r["id"] in set(items)]
-            _let_go(connection, ids)
+            connection.executemany(
+                "UPDATE items SET person = NULL, until = NULL WHERE id = ?", [(i,) for i in ids]
+            )
         return len(ids)
 
     def label(self, person: str, item: int, label: str, key: str | None = None) -> Event:
@@ -138,8 +145,8 @@ class Queue(Reading):
         """
 
         def act(connection: sqlite3.Connection, person: str) -> list[int]:
-            row = self._free_row(connection, item, person)
-            number = self._class_number(connection, label)
+            row = self._free_row(item, person)
+            number = self.reader.classes.number(label)
             return [self._give(connection, row, "label", number, person)]
 
         return self._events_of_request(person, key, ["label", item, label], act)[0]
@@ -148,13 +155,13 @@ class Queue(Reading):
         """Put a picture off until all that were skipped less often are done; raises as `label`."""
 
         def act(connection: sqlite3.Connection, person: str) -> list[int]:
-            row = self._free_row(connection, item, person)
-            event = self._note(connection, row, "skip", person=person)
+            row = self._free_row(item, person)
+            event = self._note(connection, row, "skip", person)
             connection.execute(
                 "UPDATE items SET skipped = skipped + 1, person = NULL, until = NULL WHERE id = ?",
                 (row["id"],),
             )
-            self.step("item written")
+            self.database.step("item written")
             return [event]
 
         return self._events_of_request(person, key, ["skip", item], act)[0]
@@ -171,8 +178,8 @@ class Queue(Reading):
         items = list(items)
 
         def act(connection: sqlite3.Connection, person: str) -> list[int]:
-            number, events = self._class_number(connection, label), []
-            rows = [self._item_row(connection, item) for item in items]
+            number, events = self.reader.classes.number(label), []
+            rows = [self.reader.row(item) for item in items]
             if audit := [str(r["id"]) for r in rows if r["audit"] and r["label"] is None]:
                 raise ConflictError(
                     f"picture {', '.join(audit[:10])}{', ...' if len(audit) > 10 else ''}: of the "
@@ -209,25 +216,24 @@ class Queue(Reading):
                 f"""SELECT coalesce(events.batch, events.id) FROM events
                 JOIN items ON items.id = events.item WHERE {stands}
                 ORDER BY events.id DESC LIMIT 1""",
-                (person, person, self.clock()),
+                (person, person, self.database.clock()),
             ).fetchone()
             rows = connection.execute(
                 f"""SELECT events.*, old.label AS old_label, old.kind AS old_kind FROM events
                 JOIN items ON items.id = events.item
                 LEFT JOIN events AS old ON old.id = events.replaced
                 WHERE (events.id = ? OR events.batch = ?) AND {stands} ORDER BY events.id""",
-                (found and found[0], found and found[0], person, person, self.clock()),
+                (found and found[0], found and found[0], person, person, self.database.clock()),
             ).fetchall()
             return [self._take_back(connection, row, person) for row in rows]
 
         events = self._events_of_request(person, key, ["undo"], act)
-        return [self.item(event.item) for event in events]
+        return [self.reader.item(event.item) for event in events]
 
     def _take_back(self, connection: sqlite3.Connection, row: sqlite3.Row, person: str) -> int:
-        item = self._item_row(connection, row["item"])
-        event = self._note(
-            connection, item, "undo", label=row["old_label"], person=person, undoes=row["id"]
-        )
+        item = self.reader.row(row["item"])
+        undone = {"label": row["old_label"], "undoes": row["id"]}
+        event = self._note(connection, item, "undo", person, **undone)
         source = {None: None, "auto": "auto"}.get(row["old_kind"], "human")
         connection.execute(
             """UPDATE items SET label = ?, label_source = ?, event = ?, skipped = skipped - ?
@@ -235,11 +241,9 @@ class Queue(Reading):
             (row["old_label"], source, row["replaced"], row["kind"] == "skip", item["id"]),
         )
         if source is None:
-            connection.execute(
-                "UPDATE items SET person = ?, until = ?, handed = ? WHERE id = ?",
-                (person, self.clock() + self.lease_s, -self.clock(), item["id"]),  # comes first
-            )
-        self.step("item written")
+            now = self.database.clock()
+            self._hold(connection, person, item["id"], now, -now)  # comes first
+        self.database.step("item written")
         return event
 
     # --- one request, one transaction ---------------------------------------------------------
@@ -252,10 +256,10 @@ class Queue(Reading):
         act: Callable[[sqlite3.Connection, str], list[int]],
     ) -> list[Event]:
         """Do what is asked, once, however often it is asked with the same key."""
-        person = checked_name(person, "person", _PERSON)
+        person = checked_person(person)
         key = None if key is None else checked_name(key, "request key", _LONGEST_KEY)
         text = json.dumps(request, default=int)
-        with self.transaction() as connection:
+        with self.database.transaction() as connection:
             if key is not None:
                 query = "SELECT request, answer FROM requests WHERE person = ? AND key = ?"
                 before = connection.execute(query, (person, key)).fetchone()
@@ -265,21 +269,21 @@ class Queue(Reading):
                         "for each request"
                     )
                 if before is not None:
-                    return self._events(connection, json.loads(before["answer"]))
+                    return [self.reader.event(event) for event in json.loads(before["answer"])]
             ids = act(connection, person)
             if key is not None:
                 connection.execute(
                     "INSERT INTO requests VALUES (?, ?, ?, ?)", (person, key, text, json.dumps(ids))
                 )
-                self.step("request written")
-            events = self._events(connection, ids)
+                self.database.step("request written")
+            events = [self.reader.event(event) for event in ids]
             old = self._old_labels(connection, ids)
-        self.show([event.item for event in events], old)
+        self.folders.show([event.item for event in events], old)
         return events
 
-    def _free_row(self, connection: sqlite3.Connection, item: int, person: str) -> sqlite3.Row:
+    def _free_row(self, item: int, person: str) -> sqlite3.Row:
         """Return a picture that this person may label."""
-        row = self._item_row(connection, item)
+        row = self.reader.row(item)
         if row["label"] is not None:
             raise ConflictError(
                 f"picture {row['id']} ({row['name']!r}): has label {row['label_name']!r} already; "
@@ -289,7 +293,7 @@ class Queue(Reading):
         return row
 
     def _check_holder(self, row: sqlite3.Row, person: str) -> None:
-        other = row["person"] not in (None, person) and row["until"] > self.clock()
+        other = row["person"] not in (None, person) and row["until"] > self.database.clock()
         if row["label"] is None and other:
             raise ConflictError(
                 f"picture {row['id']} ({row['name']!r}): {row['person']!r} has it; take the next"
@@ -305,47 +309,39 @@ class Queue(Reading):
         batch: int | None = None,
     ) -> int:
         """Write a person's label: event and item."""
-        event = self._note(connection, row, kind, label=label, person=person, batch=batch)
+        event = self._note(connection, row, kind, person, label=label, batch=batch)
         connection.execute(
             """UPDATE items SET label = ?, label_source = 'human', event = ?, person = NULL,
                 until = NULL WHERE id = ?""",
             (label, event, row["id"]),
         )
-        self.step("item written")
+        self.database.step("item written")
         return event
 
     def _note(
-        self,
-        connection: sqlite3.Connection,
-        row: sqlite3.Row,
-        kind: str,
-        *,
-        label: int | None = None,
-        person: str | None = None,
-        undoes: int | None = None,
-        batch: int | None = None,
+        self, connection: sqlite3.Connection, row: sqlite3.Row, kind: str, person: str, **more: Any
     ) -> int:
         """Add an event; the first of a batch has no batch number but is named by the others'."""
-        hidden = bool(row["audit"]) and row["label"] is None
-        cursor = connection.execute(
-            """INSERT INTO events (item, kind, label, replaced, undoes, batch, person, model, at,
-                predicted, confidence, hidden) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-            (
-                row["id"], kind, label, row["event"], undoes, batch, person, row["model"],
-                self.clock(), row["predicted"], row["confidence"], hidden,
-            ),
-        )  # fmt: skip
-        self.step("event written")
-        return cursor.lastrowid
+        values = {
+            "item": row["id"],
+            "kind": kind,
+            "person": person,
+            "replaced": row["event"],
+            "model": row["model"],
+            "at": self.database.clock(),
+            "predicted": row["predicted"],
+            "confidence": row["confidence"],
+            "hidden": bool(row["audit"]) and row["label"] is None,
+            **more,
+        }
+        names, places = ", ".join(values), ", ".join(f":{name}" for name in values)
+        query = f"INSERT INTO events ({names}) VALUES ({places})"
+        event = connection.execute(query, values).lastrowid
+        self.database.step("event written")
+        return event
 
     @staticmethod
     def _old_labels(connection: sqlite3.Connection, events: Sequence[int]) -> list[int | None]:
         query = """SELECT old.label FROM events LEFT JOIN events AS old ON old.id = events.replaced
             WHERE events.id = ?"""
         return [connection.execute(query, (event,)).fetchone()[0] for event in events]
-
-
-def _let_go(connection: sqlite3.Connection, items: Sequence[int]) -> None:
-    connection.executemany(
-        "UPDATE items SET person = NULL, until = NULL WHERE id = ?", [(item,) for item in items]
-    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-HUMAN, AUTO = "human", "auto"
+import numpy as np
+
 SOURCES = ("upload", "single", "folder", "watched", "recovered")
 """Where pictures come from; a ``single`` one was brought to see its prediction at once, so it is
 neither drawn into the audit slice nor labelled with the others under a certificate."""
@@ -14,17 +15,39 @@ neither drawn into the audit slice nor labelled with the others under a certific
 class LabellingError(ValueError):
     """A request that cannot be done; nothing was written. The text is made to be shown."""
 
+    status = 400  # as in HTTP
+
 
 class UnknownError(LabellingError):
     """It names a picture, class, person or model that does not exist."""
+
+    status = 404
 
 
 class ConflictError(LabellingError):
     """It comes too late, or from the wrong person: the picture is another's, or has its label."""
 
+    status = 409
+
 
 class UnavailableError(LabellingError):
-    """The disk is full or another program holds the database; it may work later."""
+    """The disk is full or another program holds the database; it may work later.
+
+    The pages keep what was not written, and send it again.
+    """
+
+    status = 503
+
+
+def checked_number(
+    value: object, what: str, low: int, high: int, error: type[LabellingError] = LabellingError
+) -> int:
+    """Return a whole number in its bounds, or raise."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise error(f"{what} {value!r}: expected a whole number")
+    if not low <= value <= high:
+        raise error(f"{what} {value}: expected {low} to {high}")
+    return int(value)
 
 
 @dataclass(frozen=True)
@@ -177,7 +200,7 @@ class Model:
 
     ``sha256`` names it, ``classes`` are its columns, ``n_trained`` the labels it was trained on,
     ``path`` where it lies under the labelling folder ('' if nowhere), ``certificate`` what was
-    certified for it (an empty dict if nothing), ``audit`` what was measured on the audit slice.
+    certified for it (an empty dict if nothing).
     """
 
     sha256: str
@@ -186,4 +209,3 @@ class Model:
     when: str
     path: str
     certificate: dict[str, Any] = field(default_factory=dict)
-    audit: dict[str, Any] = field(default_factory=dict)

@@ -7,44 +7,62 @@ mends what a crash left in between.
 
 from __future__ import annotations
 
-import logging
 import os
-import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
-from alutils.labelling.store.database import shown_time
+from alutils.labelling.store.audit import AuditSlice
+from alutils.labelling.store.classes import Classes
+from alutils.labelling.store.database import Database
 from alutils.labelling.store.files import FOLDER, Files
-from alutils.labelling.store.names import checked_name, choose_keys, file_name, folder_name
+from alutils.labelling.store.folders import ClassFolders, Mended
+from alutils.labelling.store.models import Models
+from alutils.labelling.store.pictures import Pictures
 from alutils.labelling.store.queue import LEASE_S, Queue
-from alutils.labelling.store.reading import checked_number, meta, set_meta
-from alutils.labelling.store.reconcile import Mended, reconcile
-from alutils.labelling.store.records import (
-    SOURCES,
-    LabelClass,
-    LabellingError,
-    UnavailableError,
-    UnknownError,
-)
-from alutils.labelling.store.scoring import Scoring
+from alutils.labelling.store.reader import Reader
+from alutils.labelling.store.records import LabelClass, LabellingError
 
-AUDIT_SHARE, AUDIT_RATE = 0.1, 0.2
-log = logging.getLogger(__name__)
 _DATABASE, _LOCK = "labels.sqlite", "lock"
 
 
-class Store(Queue, Scoring):
-    """A labelling project; get one with `Store.open`. Safe to use from many threads."""
+class Store:
+    """A labelling project; get one with `Store.open`. Safe to use from many threads.
 
-    files: Files
-    folder: Path
-    _lock: BinaryIO | None
-    _unshown: list[tuple[int, int | None]]  # labels whose link could not be made or removed yet
+    Attributes
+    ----------
+    folder : of the user's pictures
+    database, files : what is true, and what lies on the disk
+    reader : what can be asked
+    pictures, classes : what comes in
+    folders : class folders, which follow the labels
+    queue : what people do: take pictures, label, skip, undo
+    models : what models do: score pictures, label them
+    audit : the slice that checks models
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        database: Database,
+        files: Files,
+        rng: np.random.Generator,
+        lease_s: float,
+    ) -> None:
+        self.folder, self.database, self.files = folder, database, files
+        self._opened = ExitStack()  # what `close` closes
+        self.classes = Classes(database)
+        self.reader = Reader(database, self.classes)
+        self.pictures = Pictures(database, files, self.reader, rng)
+        self.folders = ClassFolders(database, files, self.classes, self.pictures)
+        self.queue = Queue(database, self.reader, self.folders, rng, lease_s)
+        self.models = Models(database, self.reader, self.folders)
+        self.audit = AuditSlice(database)
 
     @classmethod
     def open(
@@ -94,39 +112,24 @@ class Store(Queue, Scoring):
             raise LabellingError(
                 f"{folder / FOLDER}: cannot be written ({error.strerror}); choose another folder"
             ) from error
-        lock = _lock_file(files.root / _LOCK) if alone else None
-        try:
-            store = cls(files.root / _DATABASE, clock=clock, step=step)
-        except BaseException:
+        with ExitStack() as opened:
+            lock = _lock_file(files.root / _LOCK) if alone else None
             if lock is not None:
-                lock.close()
-            raise
-        store.files, store.folder, store._lock = files, folder, lock
-        store.rng, store.lease_s = np.random.default_rng(seed), lease_s
-        store._unshown = []
-        try:
-            with store.transaction() as connection:
-                given = {"audit_share": audit_share, "audit_rate": audit_rate}
-                first = {"audit_share": AUDIT_SHARE, "audit_rate": AUDIT_RATE}
-                for name, value in given.items():
-                    if name == "audit_share" and value is not None:
-                        _check_share(connection, value)
-                    if value is not None or not meta(connection, name, ""):
-                        set_meta(connection, name, str(first[name] if value is None else value))
-                if not meta(connection, "project", ""):
-                    set_meta(connection, "project", uuid.uuid4().hex)
-            store.add_classes(classes or ())
-        except BaseException:
-            store.close()
-            raise
+                opened.callback(lock.close)
+            database = Database(files.root / _DATABASE, clock=clock, step=step)
+            opened.callback(database.close)
+            store = cls(folder, database, files, np.random.default_rng(seed), lease_s)
+            with database.transaction():
+                store.audit.set_up(audit_share, audit_rate)
+                if not store.project_id:
+                    database.set_setting("project", uuid.uuid4().hex)
+            store.classes.add(classes or ())
+            store._opened = opened.pop_all()
         return store
 
     def close(self) -> None:
         """Close the project; no thread may be at work in it."""
-        super().close()
-        lock, self._lock = getattr(self, "_lock", None), None
-        if lock is not None:
-            lock.close()
+        self._opened.close()
 
     def __enter__(self) -> Store:
         return self
@@ -134,132 +137,10 @@ class Store(Queue, Scoring):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # --- pictures -----------------------------------------------------------------------------
-
-    def add_picture(
-        self, png: bytes, sha256: str, name: str, width: int, height: int, source: str = "upload"
-    ) -> int:
-        """Take in a picture; one that is there already stays as it is.
-
-        Parameters
-        ----------
-        png : the re-encoded file's bytes
-        sha256 : their hash, 64 hexadecimal digits
-        name : as it was called; any text
-        width, height : pixels
-        source : one of `alutils.labelling.store.records.SOURCES`
-
-        Returns
-        -------
-        the picture's number
-        """
-        if source not in SOURCES:
-            raise LabellingError(f"source={source!r}: expected one of {', '.join(SOURCES)}")
-        width = checked_number(width, "width", 1, 2**31)
-        height = checked_number(height, "height", 1, 2**31)
-        if len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
-            raise LabellingError(f"sha256={sha256!r}: expected 64 hexadecimal digits")
-        name = str(name).encode(errors="replace").decode()[:1000] or "picture"
-        written = self.files.write_picture(png, sha256)
-        try:
-            with self.transaction() as connection:
-                # Whoever wrote it first may have failed since, and taken it away again.
-                written |= self.files.write_picture(png, sha256)
-                shuffle = float(self.rng.random())
-                share = float(meta(connection, "audit_share", "0"))
-                audit = bool(self.rng.random() < share) and source != "single"
-                connection.execute(
-                    """INSERT INTO items (sha256, name, width, height, source, added, audit,
-                        shuffle, rank) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-                    ON CONFLICT (sha256) DO UPDATE SET unreadable = 0""",
-                    (
-                        sha256, name, width, height, source, shown_time(self.clock()), audit,
-                        shuffle, 2 + shuffle,
-                    ),
-                )  # fmt: skip
-                self.step("picture row")
-                query = "SELECT id FROM items WHERE sha256 = ?"
-                return connection.execute(query, (sha256,)).fetchone()[0]
-        except Exception:
-            if written:
-                self._take_away(sha256)
-            raise
-
-    def _take_away(self, sha256: str) -> None:
-        """Remove a picture's file unless somebody else has brought the same picture meanwhile."""
-        try:
-            with self.transaction() as connection:
-                query = "SELECT 1 FROM items WHERE sha256 = ?"
-                if connection.execute(query, (sha256,)).fetchone() is None:
-                    self.files.picture(sha256).unlink(missing_ok=True)
-        except (UnavailableError, OSError) as error:
-            # `reconcile` takes it in.
-            log.warning("%s.png: is left without an entry: %s", sha256, error)
-
-    def known(self, sha256: str) -> int | None:
-        """Return the number of the picture with this content, None if it has not come yet."""
-        query = "SELECT id FROM items WHERE sha256 = ? AND NOT unreadable"
-        row = self.connection.execute(query, (sha256,)).fetchone()
-        return None if row is None else row[0]
-
-    def picture_path(self, item: int) -> Path:
-        """Where a picture's file lies; `UnknownError` for a picture that does not exist."""
-        path = self.files.picture(self._item_row(self.connection, item)["sha256"])
-        if not path.is_file():
-            raise UnknownError(f"picture {item}: its file is missing; bring the picture again")
-        return path
-
-    def note_file(self, path: str, size: int, modified: int, problem: str | None = None) -> None:
-        """Remember a file of the watched folder, taken in or refused, so that it is read once.
-
-        Parameters
-        ----------
-        path : relative to the folder
-        size, modified : bytes, and nanoseconds since 1970; another value makes it a new file
-        problem : why it was refused, None if it was taken in
-        """
-        with self.transaction() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)",
-                (os.fsencode(path), size, modified, problem),
-            )
-
-    def seen_files(self) -> dict[str, tuple[int, int, str | None]]:
-        """Return size, time of change and problem of each file that `note_file` remembers."""
-        rows = self.connection.execute("SELECT * FROM seen")
-        return {os.fsdecode(r["path"]): (r["size"], r["modified"], r["problem"]) for r in rows}
-
-    # --- classes ------------------------------------------------------------------------------
-
-    def add_class(self, name: str) -> LabelClass:
-        """Add a class; one that is there already stays as it is."""
-        return self.add_classes([name])[0]
-
-    def add_classes(self, names: Iterable[str]) -> list[LabelClass]:
-        """Add classes, all or none, and choose their keys; returns them in the order of the names.
-
-        Raises
-        ------
-        LabellingError
-            If a name is empty, too long or no text.
-        """
-        if isinstance(names, str):
-            raise LabellingError(f"classes={names!r}: expected a list of names, not one text")
-        wanted = list(dict.fromkeys(checked_name(name) for name in names))
-        with self.transaction() as connection:
-            there = {c.name: c for c in self.classes()}
-            new = [name for name in wanted if name not in there]
-            keys = choose_keys(new, [c.key for c in there.values() if c.key])
-            folders = [c.folder for c in there.values()]
-            for number, (name, key) in enumerate(zip(new, keys, strict=True), len(there)):
-                folders.append(folder_name(name, folders))
-                connection.execute(
-                    "INSERT INTO classes (number, name, folder, key) VALUES (?, ?, ?, ?)",
-                    (number, name, folders[-1], key),
-                )
-                self.step("class written")
-        there = {c.name: c for c in self.classes()}
-        return [there[name] for name in wanted]
+    @property
+    def project_id(self) -> str:
+        """32 hexadecimal digits, drawn when the project was begun: no two projects share it."""
+        return self.database.setting("project")
 
     def rename_class(self, old: str, new: str) -> LabelClass:
         """Give a class another name; its number, key and pictures stay, its folder is renamed.
@@ -269,63 +150,16 @@ class Store(Queue, Scoring):
         LabellingError
             If there is no such class, or one of the new name.
         """
-        new = checked_name(new)
-        with self._writing:  # until the folder has its name, nobody makes links in it
-            with self.transaction() as connection:
-                number = self._class_number(connection, old)
-                others = [c for c in self.classes() if c.number != number]
-                if new in {c.name for c in others}:
-                    raise LabellingError(f"class {new!r}: exists already; choose another name")
-                before = self.classes()[number].folder
-                folder = folder_name(new, [c.folder for c in others])
-                connection.execute(
-                    "UPDATE classes SET name = ?, folder = ? WHERE number = ?",
-                    (new, folder, number),
-                )
-                self.step("class written")
-            source, target = self.files.classes / before, self.files.classes / folder
-            if before != folder and source.is_dir():
+        with self.database.writing:  # until the folder has its name, nobody makes links in it
+            renamed, before = self.classes.rename(old, new)
+            source, target = self.files.classes / before, self.files.classes / renamed.folder
+            if before != renamed.folder and source.is_dir():
                 if target.exists():
                     self.reconcile()
                 else:
                     source.rename(target)
-                    self.step("class folder renamed")
-        return self.classes()[number]
-
-    # --- class folders ------------------------------------------------------------------------
-
-    def show(self, items: Iterable[int], before: Iterable[int | None] = ()) -> None:
-        """Make class folders follow the database.
-
-        Parameters
-        ----------
-        items : numbers of pictures whose label has changed
-        before : class numbers that they had, None where none; by default they had none
-        """
-        items, before = list(items), list(before)
-        before += [None] * (len(items) - len(before))
-        # What is true is read under the lock that writers take: who comes last sees the last state.
-        with self._writing:
-            folders = {c.number: c.folder for c in self.classes()}
-            todo, self._unshown = self._unshown + list(zip(items, before, strict=True)), []
-            for item, old in todo:
-                try:
-                    self._show(item, old, folders)
-                except (
-                    OSError
-                ) as error:  # the label is on the disk: it must not look as if it failed
-                    log.warning("picture %d is not in its class folder yet: %s", item, error)
-                    self._unshown.append((item, old))
-
-    def _show(self, item: int, old: int | None, folders: dict[int, str]) -> None:
-        row = self.connection.execute(
-            "SELECT sha256, name, label FROM items WHERE id = ?", (item,)
-        ).fetchone()
-        name = file_name(row["name"], item)
-        if old is not None and old != row["label"]:
-            self.files.unlink(row["sha256"], folders[old], name)
-        if row["label"] is not None and self.files.picture(row["sha256"]).is_file():
-            self.files.link(row["sha256"], folders[row["label"]], name)
+                    self.database.step("class folder renamed")
+        return renamed
 
     def reconcile(self, *, check_content: bool = False) -> Mended:
         """Mend what a crash or a stranger left; call it after `open`. Twice does no more than once.
@@ -338,29 +172,7 @@ class Store(Queue, Scoring):
         -------
         what was mended
         """
-        return reconcile(self, check_content=check_content)
-
-    @property
-    def project_id(self) -> str:
-        """32 hexadecimal digits, drawn when the project was begun: no two projects share it."""
-        return meta(self.connection, "project", "")
-
-    def settings(self) -> dict[str, float]:
-        """Return the project's ``audit_share`` and ``audit_rate``."""
-        with self.reading() as connection:
-            names = ("audit_share", "audit_rate")
-            return {name: float(meta(connection, name, "0")) for name in names}
-
-
-def _check_share(connection: sqlite3.Connection, share: float) -> None:
-    """Raise if pictures have been drawn with another share: no random sample would be left."""
-    before = meta(connection, "audit_share", "")
-    there = connection.execute("SELECT 1 FROM items WHERE source <> 'single' LIMIT 1").fetchone()
-    if there and before and float(before) != share:
-        raise LabellingError(
-            f"audit_share={share}: this project's pictures were drawn into the audit slice with "
-            f"{before}, and all must have the same chance; leave it out, or begin another project"
-        )
+        return self.folders.reconcile(check_content)
 
 
 def _lock_file(path: Path) -> BinaryIO:

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import io
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from flask import Blueprint, Response, abort, current_app, request, send_file, session
+from flask import Blueprint, Response, abort, request, send_file, session
 from PIL import Image
 from werkzeug.datastructures import FileStorage
 
 from alutils.labelling.web import pictures
 from alutils.labelling.web.pictures import PictureError
-
-if TYPE_CHECKING:
-    from alutils.labelling.web.app import Tool
+from alutils.labelling.web.tool import tool
 
 blueprint = Blueprint("api", __name__)
 
 SMALL = 256  # pixels a side of a small picture
 _YEAR_S = 365 * 86_400
-
-
-def tool() -> Tool:
-    """Return what the application works with."""
-    return current_app.extensions["labelling"]
 
 
 def person() -> str:
@@ -75,8 +68,8 @@ def take(file: FileStorage, source: str = "upload") -> dict[str, Any]:
     except PictureError as error:
         return {"name": error.name, "error": str(error)}
     store = tool().store
-    known = store.known(picture.sha256)
-    item = store.add_picture(
+    known = store.pictures.known(picture.sha256)
+    item = store.pictures.add(
         picture.png, picture.sha256, picture.name, picture.width, picture.height, source
     )
     return {"name": picture.name, "id": item, "known": known is not None, "notes": picture.notes}
@@ -85,8 +78,8 @@ def take(file: FileStorage, source: str = "upload") -> dict[str, Any]:
 @blueprint.get("/pictures/<int:item>")
 def picture(item: int) -> Response:
     """Send a picture by its number; ``?small=1`` makes large ones smaller."""
-    path = tool().store.picture_path(item)
-    version = tool().store.item(item).sha256
+    path = tool().store.pictures.path(item)
+    version = tool().store.reader.item(item).sha256
     if "small" in request.args:
         content, etag = _small(path.read_bytes()), f"{version}-{SMALL}"
     else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -14,16 +13,12 @@ from werkzeug.exceptions import HTTPException
 
 from alutils.labelling.model.desk import Desk
 from alutils.labelling.model.loop import LabellingLoop
-from alutils.labelling.store.records import (
-    ConflictError,
-    LabellingError,
-    UnavailableError,
-    UnknownError,
-)
+from alutils.labelling.store.records import ConflictError, LabellingError
 from alutils.labelling.store.store import Store
 from alutils.labelling.web import api, pages
-from alutils.labelling.web.pictures import MOST_BYTES, PictureError
+from alutils.labelling.web.pictures import MOST_BYTES
 from alutils.labelling.web.security import PROJECT_HEADER, Access, protect
+from alutils.labelling.web.tool import Tool, tool
 
 MOST_FILES = 100  # in one request; the page sends them one by one
 MOST_BODY = 2 * MOST_BYTES
@@ -36,25 +31,7 @@ DECODERS = 2
 class OtherProjectError(ConflictError):
     """A page sends this that was opened when another project was served at this address."""
 
-
-@dataclass(frozen=True)
-class Tool:
-    """What the views work with; kept as ``app.extensions["labelling"]``.
-
-    Attributes
-    ----------
-    desk : answers the queue's requests
-    threshold : confidence from which a single picture goes to its folder without being asked about
-    decoders : is held while a picture is decoded
-    """
-
-    desk: Desk
-    threshold: float
-    decoders: threading.Semaphore
-
-    @property
-    def store(self) -> Store:
-        return self.desk.store
+    code = "project"  # keeps the page from taking it for a refusal of the label itself
 
 
 def create_app(
@@ -96,21 +73,10 @@ def create_app(
     app.register_blueprint(api.blueprint)
     app.register_blueprint(pages.blueprint)
     app.add_url_rule("/health", "health", lambda: {"status": "ok"})
-    for kind, status in _STATUS.items():
-        app.register_error_handler(kind, _handler(status))
+    app.register_error_handler(LabellingError, _refused)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _fault)
     return app
-
-
-_STATUS = {
-    PictureError: HTTPStatus.UNPROCESSABLE_ENTITY,
-    UnknownError: HTTPStatus.NOT_FOUND,
-    ConflictError: HTTPStatus.CONFLICT,
-    # it may work later: the pages keep what was not written, and send it again
-    UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
-    LabellingError: HTTPStatus.BAD_REQUEST,
-}
 
 
 def _limit_what_is_no_upload() -> None:
@@ -121,7 +87,7 @@ def _limit_what_is_no_upload() -> None:
 
 def _check_project() -> None:
     """Refuse what a page of another project sends: its numbers mean other pictures here."""
-    store = current_app.extensions["labelling"].store
+    store = tool().store
     meant = request.headers.get(PROJECT_HEADER)
     if meant is not None and meant != store.project_id:
         raise OtherProjectError(
@@ -131,11 +97,8 @@ def _check_project() -> None:
         )
 
 
-def _handler(status: HTTPStatus) -> Callable[[Exception], tuple[Response | str, int]]:
-    # the code keeps the page from taking it for a refusal of the label itself
-    return lambda error: _told(
-        status, str(error), "project" if isinstance(error, OtherProjectError) else None
-    )
+def _refused(error: LabellingError) -> tuple[Response | str, int]:
+    return _told(HTTPStatus(error.status), str(error), getattr(error, "code", None))
 
 
 def _http_error(error: HTTPException) -> tuple[Response | str, int] | HTTPException:

@@ -23,14 +23,14 @@ from flask import (
 
 from alutils.base.files import display_path
 from alutils.labelling.store import export
-from alutils.labelling.store.names import checked_name
+from alutils.labelling.store.names import checked_name, checked_person
 from alutils.labelling.store.records import Item, LabellingError
 from alutils.labelling.store.store import Store
-from alutils.labelling.web.api import sent_files, take, tool
+from alutils.labelling.web.api import sent_files, take
+from alutils.labelling.web.tool import tool
 
 blueprint = Blueprint("pages", __name__)
 
-PERSON = 100  # characters, as in the store
 WAIT_S = 1.5  # for the model's answer to a picture that has just come
 _NAP_S = 0.05
 MOST_TRIES = 10  # of the page that waits for it, before it asks the person instead
@@ -70,7 +70,7 @@ def who() -> View:
         back = "/"  # to this tool and nowhere else
     if request.method == "GET":
         return render_template("who.html", next=back)
-    session["person"] = checked_name(request.form.get("name", ""), "name", PERSON)
+    session["person"] = checked_person(request.form.get("name", ""))
     session.permanent = True
     return redirect(back)
 
@@ -84,7 +84,7 @@ def queue() -> View:
 @blueprint.get("/review")
 def review() -> View:
     """Show the grid, to check and mend."""
-    return render_template("review.html", classes=tool().store.classes())
+    return render_template("review.html", classes=tool().store.classes.all())
 
 
 @blueprint.route("/add", methods=["GET", "POST"])
@@ -98,7 +98,7 @@ def add() -> View:
 @blueprint.get("/export")
 def exports() -> View:
     """Say where the labels are, and give them as files."""
-    progress = tool().store.progress()
+    progress = tool().store.reader.progress()
     classes = display_path(tool().store.files.classes)
     return render_template("export.html", progress=progress, classes=classes)
 
@@ -128,10 +128,7 @@ def _write_npz(store: Store, path: Path) -> None:
     height_width = tuple(int(side) for side in size.split("x")) if size else None
     people = bool(request.args.get("people"))
     export.write_dataset(
-        store,
-        path,
-        size=height_width,
-        keep=lambda item: not people or item.label_source == "human",
+        store, path, size=height_width, keep=lambda item: not people or item.label_source == "human"
     )
 
 
@@ -146,8 +143,8 @@ def one() -> View:
     taken = take(sent_files("file")[0], "single")
     if "error" in taken:
         return _one_form(taken["error"]), 422
-    if tool().store.item(taken["id"]).label is None:
-        tool().store.claim(session["person"], taken["id"])
+    if tool().store.reader.item(taken["id"]).label is None:
+        tool().store.queue.claim(session["person"], taken["id"])
     item = _predicted(taken["id"])
     _file_if_sure(item)
     return redirect(url_for("pages.one_picture", item=item.id))
@@ -157,7 +154,7 @@ def one() -> View:
 def one_picture(item: int) -> View:
     """Show what the model says, where the picture is now, or a box to type its class."""
     tries = request.args.get("tries", 0, type=int)
-    return _one_page(tool().store.item(item), tries=tries)
+    return _one_page(tool().store.reader.item(item), tries=tries)
 
 
 @blueprint.post("/one/<int:item>")
@@ -165,7 +162,7 @@ def one_label(item: int) -> View:
     """Take the class that was typed, or the model's label back; else ask the model again."""
     store, person = tool().store, session["person"]
     if request.form.get("revoke"):
-        store.revoke(person, items=[item])
+        store.models.revoke(person, items=[item])
         return redirect(url_for("pages.one_picture", item=item))
     label = request.form.get("label")
     if label is None:
@@ -175,14 +172,14 @@ def one_label(item: int) -> View:
     try:
         label = checked_name(label)
         if request.form.get("add"):
-            store.add_class(label)
-        if store.item(item).label is None:
-            store.label(person, item, label)
+            store.classes.add([label])
+        if store.reader.item(item).label is None:
+            store.queue.label(person, item, label)
         else:
-            store.relabel(person, [item], label)
+            store.queue.relabel(person, [item], label)
     except LabellingError as error:
-        new = label not in {c.name for c in store.classes()}
-        return _one_page(store.item(item), problem=str(error), typed=label, offer=new), 400
+        new = label not in {c.name for c in store.classes.all()}
+        return _one_page(store.reader.item(item), problem=str(error), typed=label, offer=new), 400
     return redirect(url_for("pages.one_picture", item=item))
 
 
@@ -192,8 +189,8 @@ def _one_form(problem: str | None = None) -> str:
 
 def _one_page(item: Item, tries: int = MOST_TRIES, **more: Any) -> str:
     store = tool().store
-    first = next((e for e in store.events(item.id) if e.kind in ("label", "auto")), None)
-    folder = next((c.folder for c in store.classes() if c.name == item.label), None)
+    first = next((e for e in store.reader.events(item.id) if e.kind in ("label", "auto")), None)
+    folder = next((c.folder for c in store.classes.all() if c.name == item.label), None)
     return render_template(
         "one.html",
         item=item,
@@ -203,7 +200,7 @@ def _one_page(item: Item, tries: int = MOST_TRIES, **more: Any) -> str:
         sure=_is_sure(item),
         threshold=tool().threshold,
         judged=first,
-        classes=store.classes(),
+        classes=store.classes.all(),
         **more,
     )
 
@@ -214,18 +211,20 @@ def _is_sure(item: Item) -> bool:
 
 def _is_waited_for(item: Item) -> bool:
     is_hidden = item.label is not None or item.audit or item.predicted is not None
-    return not is_hidden and tool().desk.loop is not None and tool().store.model() is not None
+    return (
+        not is_hidden and tool().desk.loop is not None and tool().store.models.present() is not None
+    )
 
 
 def _predicted(item: int) -> Item:
     """Return a picture as soon as the model has answered, or after a while without."""
     end = time.monotonic() + WAIT_S
-    found = tool().store.item(item)
+    found = tool().store.reader.item(item)
     if _is_waited_for(found):
         tool().desk.loop.poke()
     while _is_waited_for(found) and time.monotonic() < end:
         time.sleep(_NAP_S)
-        found = tool().store.item(item)
+        found = tool().store.reader.item(item)
     return found
 
 
@@ -236,4 +235,4 @@ def _file_if_sure(item: Item) -> None:
     learn from its own answers.
     """
     if item.label is None and _is_sure(item):
-        tool().store.auto_label_single(session["person"], item.id, tool().threshold)
+        tool().store.models.auto_label_single(session["person"], item.id, tool().threshold)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
-import os
 import secrets
 import socket
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from urllib.parse import urlencode
 from flask import Flask, Response, abort, redirect, request, session
 
 from alutils.base.errors import ParameterError
+from alutils.base.files import atomic_file
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 COOKIE = "alutils_labelling"  # and the beginning of the project's id
@@ -117,16 +117,8 @@ def project_secret(folder: Path) -> bytes:
         path.chmod(0o600)
         return secret
     secret = secrets.token_bytes(_SECRET_BYTES)
-    partial = path.with_name(f".{_SECRET}.{secrets.token_hex(8)}.tmp")
-    try:
-        # nobody else may open it in the moment between its making and a chmod
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(secret)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with atomic_file(path, permissions=0o600) as file:
+        file.write(secret)
     return secret
 
 

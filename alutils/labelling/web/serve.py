@@ -94,12 +94,14 @@ def serving(options: Options) -> Iterator[Running]:
     if folder is None:
         folder, classes = make_demo(), classes or [chr(65 + i) for i in range(26)]
     with Store.open(folder, classes, audit_share=options.audit) as store:
-        print(f"{store.folder.resolve()}: {_counted(store)}", flush=True)
+        now = store.reader.progress()
+        counts = f"{now.total:,} pictures, {now.human + now.auto:,} labelled"
+        print(f"{store.folder.resolve()}: {counts}", flush=True)
         store.reconcile()
         who = access(options.host, project_secret(store.folder / FOLDER), options.names)
         decoders = threading.Semaphore(DECODERS)
         watcher = Watcher(store, decoders=decoders)
-        loop = _loop(store, options)
+        loop = LabellingLoop(store, model_folder=options.model) if options.learn else None
         app = create_app(
             store,
             loop,
@@ -135,10 +137,6 @@ def serving(options: Options) -> Iterator[Running]:
             server.task_dispatcher.shutdown()
 
 
-def _loop(store: Store, options: Options) -> LabellingLoop | None:
-    return LabellingLoop(store, model_folder=options.model) if options.learn else None
-
-
 def _url(server: Any, host: str, token: str | None) -> str:
     shown = host
     if host in ("0.0.0.0", "::", ""):
@@ -151,12 +149,6 @@ def _url(server: Any, host: str, token: str | None) -> str:
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
-
-
-def _counted(store: Store) -> str:
-    progress = store.progress()
-    labelled = progress.human + progress.auto
-    return f"{progress.total:,} pictures, {labelled:,} labelled"
 
 
 def read_classes(given: str | None) -> list[str]:

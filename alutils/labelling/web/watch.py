@@ -42,15 +42,12 @@ class Watcher:
     """
 
     def __init__(
-        self,
-        store: Store,
-        every_s: float = EVERY_S,
-        decoders: threading.Semaphore | None = None,
+        self, store: Store, every_s: float = EVERY_S, decoders: threading.Semaphore | None = None
     ) -> None:
         self.store, self.folder = store, store.folder.resolve()
         self._every_s = every_s
         self._decoders = decoders or nullcontext()
-        self._seen = store.seen_files()
+        self._seen = store.pictures.seen_files()
         self._last_look: dict[str, _State] = {}
         self._source = "folder"  # at the first look, "watched" later
         self._error = ""
@@ -112,7 +109,7 @@ class Watcher:
                 return  # it was here a moment ago
             problem = str(error)
         else:
-            self.store.add_picture(
+            self.store.pictures.add(
                 picture.png,
                 picture.sha256,
                 picture.name,
@@ -120,7 +117,7 @@ class Watcher:
                 picture.height,
                 self._source,
             )
-        self.store.note_file(name, *state, problem)
+        self.store.pictures.note_file(name, *state, problem)
         self._seen[name] = (*state, problem)
 
     def _run(self) -> None:

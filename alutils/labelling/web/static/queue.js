@@ -12,9 +12,9 @@ const KEEP = 3; // stay when a new model brings a new order
 const POLL_MS = 4000;
 const RELEASE_MS = 10000; // the queue goes on without an answer: pictures come free by themselves
 const RETRY_MS = [500, 1000, 2000, 5000, 10000];
-const PASSING = (status) => status === 0 || status === 408 || status === 429 || status >= 500;
+export const PASSING = (status) => status === 0 || status === 408 || status === 429 || status >= 500;
 
-const percent = (share, digits = 0) => `${(100 * share).toFixed(digits)}%`;
+export const percent = (share, digits = 0) => `${(100 * share).toFixed(digits)}%`;
 const count = (n) => Number(n).toLocaleString("en");
 
 export function newKey() {
@@ -23,7 +23,7 @@ export function newKey() {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-function element(tag, { text, children = [], on = {}, ...attributes } = {}) {
+export function element(tag, { text, children = [], on = {}, ...attributes } = {}) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (value === true) made.setAttribute(name, "");
@@ -46,7 +46,6 @@ export class Outbox {
     this.tries = 0;
     this.number = 0;
     for (const entry of this.#kept()) this.waiting.push(entry);
-    this.resumed = this.waiting.length;
   }
 
   #kept() {

@@ -1,6 +1,6 @@
 // The grid: check labels and mend them, by keys or by clicks.
 import { ask, picture } from "./http.js";
-import { newKey } from "./queue.js";
+import { element, newKey, PASSING, percent } from "./queue.js";
 
 const at = (id) => document.getElementById(id);
 const grid = at("grid");
@@ -12,8 +12,6 @@ let classes = [];
 let after = null;
 let total = 0;
 let asked = 0;
-
-const percent = (share) => `${(100 * share).toFixed(1)}%`;
 
 function tell(text) {
   at("told").textContent = text;
@@ -60,23 +58,17 @@ async function load({ more = false } = {}) {
 }
 
 function add(item) {
-  const card = document.createElement("button");
-  card.type = "button";
-  card.className = "card";
-  card.dataset.item = item.id;
-  card.setAttribute("aria-pressed", "false");
-  card.tabIndex = cards.size ? -1 : 0; // one stop for Tab; arrow keys move within
-  const image = new Image();
-  image.loading = "lazy";
-  image.alt = "";
-  image.src = picture(item, true);
-  const made = (tag) => document.createElement(tag);
-  card.append(image, made("strong"), made("span"), made("span"));
-  card.addEventListener("click", () => toggle(item.id));
+  const card = element("button", {
+    type: "button", class: "card", "data-item": item.id, "aria-pressed": "false",
+    tabindex: cards.size ? "-1" : "0", // one stop for Tab; arrow keys move within
+    on: { click: () => toggle(item.id) },
+    children: [
+      element("img", { loading: "lazy", alt: "", src: picture(item, true) }),
+      element("strong"), element("span"), element("span"),
+    ],
+  });
   cards.set(item.id, card);
-  const place = document.createElement("li");
-  place.append(card);
-  grid.append(place);
+  grid.append(element("li", { children: [card] }));
   update(item);
 }
 
@@ -86,7 +78,7 @@ function update(item) {
   const card = cards.get(item.id);
   if (!card) return;
   const by = { auto: "by the model", human: "by a person" }[item.label_source] || "no label";
-  const sure = item.confidence === null ? "" : `${item.predicted} ${percent(item.confidence)}`;
+  const sure = item.confidence === null ? "" : `${item.predicted} ${percent(item.confidence, 1)}`;
   card.children[1].textContent = item.label ?? "–";
   card.children[2].textContent = by;
   card.children[3].textContent = sure && `model: ${sure}`;
@@ -120,7 +112,7 @@ async function sure(action, request) {
     try {
       return await ask(action, request);
     } catch (error) {
-      if (!(error.status === 0 || error.status >= 500) || wait > 8000) throw error;
+      if (!PASSING(error.status) || wait > 8000) throw error;
       tell(`${error.status ? error.message : "No connection"}; trying again.`);
       await new Promise((resolve) => setTimeout(resolve, wait));
     }

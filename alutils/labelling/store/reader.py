@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
+from alutils.base.manifest import digest
+from alutils.labelling.store.classes import Classes
 from alutils.labelling.store.database import Database, shown_time
-from alutils.labelling.store.names import checked_name
 from alutils.labelling.store.records import (
     Event,
     Filter,
     Item,
-    LabelClass,
     LabellingError,
-    Model,
     Page,
     Progress,
     UnknownError,
+    checked_number,
 )
 
 PACE_S = 600.0  # over which the labels a minute are counted
@@ -29,8 +28,9 @@ MOST = 10_000  # pictures in one answer
 _ITEM = """SELECT items.*, label.name AS label_name, predicted.name AS predicted_name FROM items
     LEFT JOIN classes AS label ON label.number = items.label
     LEFT JOIN classes AS predicted ON predicted.number = items.predicted """
-_EVENT = """SELECT events.*, label.name AS label_name, predicted.name AS predicted_name,
-        before.name AS replaced_name, models.sha256 AS model_sha256 FROM events
+_EVENT = """SELECT events.id, events.item, events.kind, label.name AS label,
+        before.name AS replaced, events.person, models.sha256 AS model, events.at AS "when",
+        predicted.name AS predicted, events.confidence, events.threshold, events.hidden FROM events
     LEFT JOIN classes AS label ON label.number = events.label
     LEFT JOIN classes AS predicted ON predicted.number = events.predicted
     LEFT JOIN events AS old ON old.id = events.replaced
@@ -50,22 +50,35 @@ _ORDERS = {  # column, direction; every order ends in the id, so that pages neit
 }
 
 
-class Reading(Database):
-    """What can be asked."""
+@dataclass
+class Reader:
+    """What can be asked of the project that a database holds."""
 
-    def classes(self) -> list[LabelClass]:
-        """All classes, by their numbers."""
-        rows = self.connection.execute("SELECT * FROM classes ORDER BY number")
-        return [LabelClass(r["number"], r["name"], r["key"], r["folder"]) for r in rows]
+    database: Database
+    classes: Classes
 
     def item(self, item: int) -> Item:
         """One picture; `UnknownError` if there is none."""
-        return as_item(self._item_row(self.connection, item))
+        return as_item(self.row(item))
+
+    def row(self, item: int) -> sqlite3.Row:
+        """One picture as it is in the table, its prediction too, and `label_name`."""
+        number = checked_number(item, "picture", 1, 2**62, UnknownError)
+        query = _ITEM + "WHERE items.id = ?"
+        row = self.database.connection.execute(query, (number,)).fetchone()
+        if row is None:
+            raise UnknownError(f"picture {item}: there is none with this number; reload the page")
+        return row
+
+    def event(self, event: int) -> Event:
+        """One event; there must be one of this number."""
+        query = _EVENT + "WHERE events.id = ?"
+        return as_event(self.database.connection.execute(query, (event,)).fetchone())
 
     def events(self, item: int) -> list[Event]:
         """All that happened to a picture, oldest first."""
-        self._item_row(self.connection, item)
-        rows = self.connection.execute(_EVENT + "WHERE events.item = ? ORDER BY events.id", (item,))
+        query = _EVENT + "WHERE events.item = ? ORDER BY events.id"
+        rows = self.database.connection.execute(query, (self.row(item)["id"],))
         return [as_event(row) for row in rows]
 
     def page(
@@ -94,8 +107,8 @@ class Reading(Database):
             raise LabellingError(f"order={order!r}: expected one of {', '.join(_ORDERS)}")
         limit = checked_number(limit, "limit", 1, MOST)
         column, direction = _ORDERS[order]
-        with self.reading() as connection:
-            condition, values = self.condition(connection, where)
+        with self.database.reading() as connection:
+            condition, values = self.condition(where)
             if after is not None:
                 value, last = _cursor(after)
                 sign = ">" if direction == "ASC" else "<"
@@ -113,15 +126,15 @@ class Reading(Database):
 
     def count(self, where: Filter | None = None) -> int:
         """How many pictures a filter lets through."""
-        with self.reading() as connection:
-            condition, values = self.condition(connection, where)
+        with self.database.reading() as connection:
+            condition, values = self.condition(where)
             query = f"SELECT count(*) FROM items WHERE {condition}"
             return connection.execute(query, values).fetchone()[0]
 
     def progress(self) -> Progress:
         """How far the labelling is."""
-        now = self.clock()
-        with self.reading() as connection:
+        now = self.database.clock()
+        with self.database.reading() as connection:
             row = connection.execute(
                 """SELECT count(*) AS total, coalesce(sum(label_source = 'human'), 0) AS human,
                     coalesce(sum(label_source = 'auto'), 0) AS auto,
@@ -173,7 +186,7 @@ class Reading(Database):
 
     def labelled(self) -> list[tuple[Item, Event]]:
         """Every picture with a label, by number, and the event that gave it."""
-        with self.reading() as connection:
+        with self.database.reading() as connection:
             items = connection.execute(_ITEM + "WHERE items.label IS NOT NULL ORDER BY items.id")
             items = items.fetchall()
             rows = connection.execute(_EVENT + "JOIN items ON items.event = events.id")
@@ -182,7 +195,7 @@ class Reading(Database):
 
     def position(self) -> tuple[int, int]:
         """Return the numbers of the last event and the last picture; something new raises one."""
-        row = self.connection.execute(
+        row = self.database.connection.execute(
             "SELECT (SELECT max(id) FROM events), (SELECT max(id) FROM items)"
         ).fetchone()
         return row[0] or 0, row[1] or 0
@@ -190,7 +203,7 @@ class Reading(Database):
     def history(self) -> dict[int, list[Event]]:
         """All events by picture, oldest first; pictures without events are not in it."""
         found: dict[int, list[Event]] = {}
-        for row in self.connection.execute(_EVENT + "ORDER BY events.id"):
+        for row in self.database.connection.execute(_EVENT + "ORDER BY events.id"):
             found.setdefault(row["item"], []).append(as_event(row))
         return found
 
@@ -202,60 +215,21 @@ class Reading(Database):
         ``id`` (n,) int64, ``sha256`` (n,) str, ``label`` (n,) int64 class numbers given by people,
         -1 elsewhere, ``audit`` (n,) bool, in the order of the ids
         """
-        rows = self.connection.execute(
+        rows = self.database.connection.execute(
             """SELECT id, sha256, CASE label_source WHEN 'human' THEN label ELSE -1 END, audit
             FROM items WHERE NOT unreadable ORDER BY id"""
         ).fetchall()
-        columns = list(zip(*rows, strict=True)) or [()] * 4
         kinds = {"id": np.int64, "sha256": str, "label": np.int64, "audit": bool}
-        return {n: np.array(c, k) for (n, k), c in zip(kinds.items(), columns, strict=True)}
+        return as_arrays(rows, kinds)
 
-    def model(self, sha256: str | None = None) -> Model | None:
-        """Return the model that gave the present scores, or the one named; None if none did."""
-        with self.reading() as connection:
-            if sha256 is None:
-                sha256 = meta(connection, "model", "")
-            query = "SELECT * FROM models WHERE sha256 = ?"
-            row = connection.execute(query, (sha256,)).fetchone()
-        return None if row is None else as_model(row)
+    def data_hash(self) -> str:
+        """Return a hash of which pictures there are, in which order they do not matter."""
+        rows = self.database.connection.execute(
+            "SELECT sha256 FROM items WHERE NOT unreadable ORDER BY sha256"
+        )
+        return digest(*(row[0] for row in rows))
 
-    def models(self) -> list[Model]:
-        """All models that ever gave scores, oldest first."""
-        rows = self.connection.execute("SELECT * FROM models ORDER BY id")
-        return [as_model(row) for row in rows]
-
-    # --- for the layers above -----------------------------------------------------------------
-
-    def _item_row(self, connection: sqlite3.Connection, item: int) -> sqlite3.Row:
-        number = checked_number(item, "picture", 1, 2**62, UnknownError)
-        row = connection.execute(_ITEM + "WHERE items.id = ?", (number,)).fetchone()
-        if row is None:
-            raise UnknownError(f"picture {item}: there is none with this number; reload the page")
-        return row
-
-    def _items(self, connection: sqlite3.Connection, items: Iterable[int]) -> list[Item]:
-        return [as_item(self._item_row(connection, item)) for item in items]
-
-    def _events(self, connection: sqlite3.Connection, events: Iterable[int]) -> list[Event]:
-        query = _EVENT + "WHERE events.id = ?"
-        return [as_event(connection.execute(query, (e,)).fetchone()) for e in events]
-
-    def _class_number(self, connection: sqlite3.Connection, name: object) -> int:
-        name = checked_name(name)
-        query = "SELECT number FROM classes WHERE name = ?"
-        row = connection.execute(query, (name,)).fetchone()
-        if row is None:
-            names = [n for (n,) in connection.execute("SELECT name FROM classes ORDER BY number")]
-            shown = ", ".join(names[:40]) + (", ..." if len(names) > 40 else "")
-            raise LabellingError(
-                f"label {name!r}: no such class; expected one of {shown or '(none yet)'}, or add "
-                "the class first"
-            )
-        return row[0]
-
-    def condition(
-        self, connection: sqlite3.Connection, where: Filter | None
-    ) -> tuple[str, list[Any]]:
+    def condition(self, where: Filter | None) -> tuple[str, list[Any]]:
         """Turn a filter into SQL over items, and its values."""
         if where is None:
             return "1", []
@@ -275,7 +249,7 @@ class Reading(Database):
         for column in ("predicted", "label"):
             if (name := getattr(where, column)) is not None:
                 parts.append(f"items.{column} = ?")
-                values.append(self._class_number(connection, name))
+                values.append(self.classes.number(name))
         for bound, sign in (("low", ">="), ("high", "<=")):
             if (value := getattr(where, bound)) is not None:
                 if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
@@ -288,26 +262,10 @@ class Reading(Database):
         return " AND ".join(parts), values
 
 
-def meta(connection: sqlite3.Connection, name: str, otherwise: str) -> str:
-    """Return one of the project's settings."""
-    row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
-    return otherwise if row is None else row[0]
-
-
-def set_meta(connection: sqlite3.Connection, name: str, value: str) -> None:
-    """Write one of the project's settings."""
-    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
-
-
-def checked_number(
-    value: object, what: str, low: int, high: int, error: type[LabellingError] = LabellingError
-) -> int:
-    """Return a whole number in its bounds, or raise."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise error(f"{what} {value!r}: expected a whole number")
-    if not low <= value <= high:
-        raise error(f"{what} {value}: expected {low} to {high}")
-    return int(value)
+def as_arrays(rows: list[sqlite3.Row], kinds: dict[str, type]) -> dict[str, np.ndarray]:
+    """Turn rows into an array for each column, by the columns' names and kinds in their order."""
+    columns = list(zip(*rows, strict=True)) or [()] * len(kinds)
+    return {n: np.array(c, k) for (n, k), c in zip(kinds.items(), columns, strict=True)}
 
 
 def _cursor(after: object) -> tuple[float, int]:
@@ -323,53 +281,21 @@ def _cursor(after: object) -> tuple[float, int]:
         ) from None
 
 
+_AS_THEY_ARE = {each.name for each in fields(Item)} - {"audit", "label", "predicted", "confidence"}
+
+
 def as_item(row: sqlite3.Row) -> Item:
     """Turn a row into an item, without the prediction where it must not be seen."""
     hidden = bool(row["audit"]) and row["label"] is None
     return Item(
-        id=row["id"],
-        sha256=row["sha256"],
-        name=row["name"],
-        width=row["width"],
-        height=row["height"],
-        source=row["source"],
-        added=row["added"],
+        **{name: row[name] for name in _AS_THEY_ARE},
         audit=bool(row["audit"]),
         label=row["label_name"],
-        label_source=row["label_source"],
         predicted=None if hidden else row["predicted_name"],
         confidence=None if hidden else row["confidence"],
-        skipped=row["skipped"],
-        person=row["person"],
     )
 
 
 def as_event(row: sqlite3.Row) -> Event:
     """Turn a row into an event."""
-    return Event(
-        id=row["id"],
-        item=row["item"],
-        kind=row["kind"],
-        label=row["label_name"],
-        replaced=row["replaced_name"],
-        person=row["person"],
-        model=row["model_sha256"],
-        when=shown_time(row["at"]),
-        predicted=row["predicted_name"],
-        confidence=row["confidence"],
-        threshold=row["threshold"],
-        hidden=bool(row["hidden"]),
-    )
-
-
-def as_model(row: sqlite3.Row) -> Model:
-    """Turn a row into a model."""
-    return Model(
-        sha256=row["sha256"],
-        classes=tuple(json.loads(row["classes"])),
-        n_trained=row["n_trained"],
-        when=shown_time(row["at"]),
-        path=row["path"],
-        certificate=json.loads(row["certificate"]),
-        audit=json.loads(row["audit"]),
-    )
+    return Event(**{**row, "when": shown_time(row["when"]), "hidden": bool(row["hidden"])})
