@@ -13,6 +13,7 @@ from alutils.data import mnist
 from alutils.data.dataset import as_float
 from benchmarks.timing import Row, alternately, machine_rates
 
+
 @dataclass(frozen=True)
 class Sizes:
     """How much is done.
