@@ -1,35 +1,51 @@
-"""``make bench``: speed beside the published procedures, as ratios taken in one run."""
+"""``make bench``: speed beside the published procedures and other rivals, as ratios in one run.
+
+A benchmark is a module of this folder with ``measure(repeats, smoke)``, which returns rows.
+``--smoke`` shows in seconds that each still runs; its times mean nothing and are not kept.
+"""
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import time
 
 from alutils.base.files import repository_root
 from benchmarks.timing import Began, report, save
 
-NAMES = ("mnist", "az", "queries", "pool_stream", "labelling", "convnet")
+NAMES = ("mnist", "az", "queries", "pool_stream", "letters_csv", "labelling", "convnet")
 
 
 def main() -> None:
     """Run the benchmarks that are named, or all, and write results/benchmarks.csv."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, metavar="N", help="3 if not given, 1 with --smoke")
+    parser.add_argument("--smoke", action="store_true", help="tiny sizes, nothing is written")
     options = parser.parse_args()
     unknown = sorted(set(options.names) - set(NAMES))
     if unknown:
         parser.error(f"{', '.join(unknown)}: no such benchmark; there are {', '.join(NAMES)}")
+    repeats = (1 if options.smoke else 3) if options.repeats is None else options.repeats
+    if repeats < 1:
+        parser.error(f"--repeats {repeats}: expected 1 or more")
     rows, began = [], Began.now()
     names = options.names or list(NAMES)
     for name in names:
-        print(f"{name} ...", flush=True)
-        rows += importlib.import_module(f"benchmarks.{name}").measure(options.repeats)
+        start = time.perf_counter()
+        print(f"{name} ...", end=" ", flush=True)
+        rows += importlib.import_module(f"benchmarks.{name}").measure(repeats, options.smoke)
+        print(f"{time.perf_counter() - start:.1f} s", flush=True)
     print(report(rows))
     for row in rows:
         print(f"{row.benchmark}: {row.note}")
-    parameters = {"names": names, "repeats": options.repeats}
-    save(rows, repository_root() / "results", parameters, began)
+    if not options.smoke:
+        parameters = {"names": names, "repeats": repeats}
+        save(rows, repository_root() / "results", parameters, began)
 
 
 if __name__ == "__main__":
