@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.__main__ import NAMES
+from benchmarks.__main__ import ALL, NAMES
 from benchmarks.timing import Row
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +29,7 @@ def test_every_benchmark_runs_at_a_tiny_size_and_writes_nothing_into_results():
     before = state()
     done = command("--smoke")
     assert done.returncode == 0, done.stderr[-4000:]
-    assert re.findall(r"^(\w+) \.\.\. +[\d.]+ s$", done.stdout, re.MULTILINE) == list(NAMES)
+    assert re.findall(r"^(\w+) \.\.\. .*?[\d.]+ s$", done.stdout, re.MULTILINE) == list(ALL)
     assert state() == before
 
 
@@ -39,9 +39,9 @@ def test_every_module_with_something_to_measure_is_under_the_one_command():
         for path in (ROOT / "benchmarks").glob("*.py")
         if "\ndef measure(" in path.read_text()
     }
-    assert set(NAMES) == set(modules)
-    for name, module in modules.items():
-        first = list(inspect.signature(module.measure).parameters)[:2]
+    assert set(ALL) == set(modules)
+    for name in NAMES:
+        first = list(inspect.signature(modules[name].measure).parameters)[:2]
         assert first == ["repeats", "smoke"], name
 
 
