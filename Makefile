@@ -3,13 +3,21 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: reproduce test setup lab label bench sweep lock clean
+.PHONY: reproduce check test setup lab label bench sweep lock clean
 
 reproduce: $(READY)          ## run the notebooks on embedded data, print published against ours
 	$(BIN)/python -m alutils reproduce
 
-test: $(READY)               ## the whole test suite: formatter, linter, tests, notebooks
-	$(BIN)/ruff format --check . && $(BIN)/ruff check .
+check: $(READY)              ## a developer's two minutes: formatter, linter, types, fast tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/python -m mypy
+	$(BIN)/python -m pytest -q -n auto --dist loadfile -m "not slow"
+
+test: $(READY)               ## the whole test suite: formatter, linter, types, tests, notebooks
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 setup: $(READY)              ## only install

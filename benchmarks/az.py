@@ -2,20 +2,65 @@
 
 from __future__ import annotations
 
-import argparse
 import functools
+import itertools
 import statistics
+import tempfile
 import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
+from alutils.base import artefacts
 from alutils.experiments.report import splits
-from alutils.models import embeddings
 from benchmarks.timing import Row, alternately, in_fresh_process, machine_rates
 
-# A seventh of the report's size: its own way goes through the convolutions every epoch, and takes
-# ten minutes at full size (--start 3640 --pool 3640); both sides grow with the letters alike.
-N_START, N_POOL, ROUNDS = 520, 520, 3
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is done.
+
+    By default a seventh of the report's size: its own way goes through the convolutions every
+    epoch, and takes ten minutes with 3,640 and 3,640; both sides grow with the letters alike.
+
+    Attributes
+    ----------
+    n_start, n_pool : letters labelled first and waiting
+    rounds : networks trained
+    made_up : whether VGG16's weights are random numbers, so that none are downloaded
+    """
+
+    n_start: int = 520
+    n_pool: int = 520
+    rounds: int = 3
+    made_up: bool = False
+
+    def letters(self) -> tuple[np.ndarray, np.ndarray, splits.Split]:
+        """Return rendered letters, every class as frequent and which come first."""
+        from alutils.data.rendering import rendered_dataset
+
+        whole = rendered_dataset(self.n_start + self.n_pool, 0, balanced=True)
+        start = splits.stratified(whole.labels, self.n_start, np.random.default_rng(0))
+        pool = np.random.default_rng(1).permutation(np.setdiff1d(np.arange(len(whole)), start))
+        nothing = np.empty(0, np.int64)
+        return whole.images, whole.labels, splits.Split(start, pool, nothing, True, "")
+
+    def weights(self) -> list[np.ndarray]:
+        """Return VGG16's kernels and biases, in Keras' order."""
+        if not self.made_up:
+            return artefacts.vgg16_convolutions()
+        rng, weights = np.random.default_rng(0), []
+        for before, after in itertools.pairwise((3, *_CHANNELS)):
+            kernel = rng.standard_normal((3, 3, before, after), np.float32)
+            weights += [kernel * np.float32(np.sqrt(2 / (9 * before))), np.zeros(after, np.float32)]
+
+        return weights
+
+
+TINY = Sizes(n_start=26, n_pool=26, rounds=1, made_up=True)
+_CHANNELS = (64, 64, 128, 128, *[256] * 3, *[512] * 6)
 # Multiplications and additions of VGG16's convolutions, an image of 32 x 32 pixels.
 _IMAGE_OPERATIONS = 2 * sum(
     (32 // 2**block) ** 2 * 9 * channels
@@ -29,87 +74,66 @@ _IMAGE_OPERATIONS = 2 * sum(
 )
 
 
-def letters(n_start: int, n_pool: int) -> tuple[np.ndarray, np.ndarray, splits.Split]:
-    """Return rendered letters, every class as frequent, and which of them are labelled first."""
-    from alutils.data.rendering import rendered_dataset
-
-    whole = rendered_dataset(n_start + n_pool, 0, balanced=True)
-    start = splits.stratified(whole.labels, n_start, np.random.default_rng(0))
-    pool = np.random.default_rng(1).permutation(np.setdiff1d(np.arange(len(whole)), start))
-    nothing = np.empty(0, np.int64)
-    return whole.images, whole.labels, splits.Split(start, pool, nothing, True, "")
-
-
-def published_way(n_start: int, n_pool: int, rounds: int) -> tuple[float, list[dict[str, float]]]:
+def published_way(sizes: Sizes) -> tuple[float, list[dict[str, float]]]:
     """Return the seconds of the report's own procedure, and what each round did and took."""
-    from alutils.base import artefacts
     from benchmarks import report_keras
 
-    images, labels, parts = letters(n_start, n_pool)
-    weights = artefacts.vgg16_convolutions()
+    images, labels, parts = sizes.letters()
+    weights = sizes.weights()
     began = time.perf_counter()
     done = report_keras.run(
         images[parts.start], labels[parts.start], images[parts.pool], labels[parts.pool],
-        weights, rounds,
+        weights, sizes.rounds,
     )  # fmt: skip
     return time.perf_counter() - began, done
 
 
-def our_way(n_start: int, n_pool: int, rounds: int, cached: bool) -> tuple[float, float, int]:
+def our_way(sizes: Sizes, cache: Path | Literal[False]) -> tuple[float, float, int]:
     """Return the seconds of ours, the last round's accuracy, and the images that were learnt from.
 
-    Cold, features are computed and not kept; cached, they are read and checked. Compiled code is
-    warm in both, as Keras' own is.
+    Without a cache, features are computed and not kept; with one, they are read and checked.
+    Compiled code is warm in both, as Keras' own is.
     """
-    from alutils.base import artefacts
     from alutils.experiments.report import loops
+    from alutils.models import embeddings
     from alutils.models.dense_head import DenseHead
 
-    images, labels, parts = letters(n_start, n_pool)
-    artefacts.vgg16_convolutions()
-    if cached:
-        embeddings.features(images, progress=False)
+    images, labels, parts = sizes.letters()
+    options = {"weights": sizes.weights(), "cache": cache, "progress": False}
+    if cache:
+        embeddings.features(images, **options)
     DenseHead(26, epochs=1).fit(np.ones((64, 512), np.float32), np.arange(64) % 26)
     began = time.perf_counter()
-    options = {} if cached else {"cache": False}
-    features = embeddings.features(images, progress=False, **options)
+    features = embeddings.features(images, **options)
     done = loops.run_loop(
-        "as_published", features, labels, parts, DenseHead(26), min_rounds=rounds - 1,
-        max_rounds=rounds - 1,
+        "as_published", features, labels, parts, DenseHead(26), min_rounds=sizes.rounds - 1,
+        max_rounds=sizes.rounds - 1,
     )  # fmt: skip
     seconds = time.perf_counter() - began
     return seconds, float(done.rounds["pool_accuracy"].iloc[-1]), int(done.rounds["n_human"].sum())
 
 
-def measure(
-    repeats: int, n_start: int = N_START, n_pool: int = N_POOL, rounds: int = ROUNDS
-) -> list[Row]:
-    """Time both; the report's own way takes minutes and is run once.
-
-    Parameters
-    ----------
-    repeats : of ours, cold and cached in turns
-    n_start, n_pool : letters labelled first and waiting
-    rounds : networks trained
-    """
-    sizes = n_start, n_pool, rounds
-    theirs, logged = in_fresh_process(published_way, *sizes)
-    cold, cached = alternately(
-        repeats,
-        functools.partial(our_way, *sizes, False),
-        functools.partial(our_way, *sizes, True),
-    )
+def measure(repeats: int = 3, smoke: bool = False) -> list[Row]:
+    """Time both: the report's way once, which takes minutes, ours cold and cached in turns."""
+    sizes = TINY if smoke else Sizes()
+    theirs, logged = in_fresh_process(published_way, sizes, smoke=smoke)
+    with tempfile.TemporaryDirectory() as folder:
+        works = (functools.partial(our_way, sizes, cache) for cache in (False, Path(folder)))
+        cold, cached = alternately(repeats, *works, smoke=smoke)
     stages = {
         name: sum(one[name] for one in logged)
         for name in ("prepare", "build", "fit", "predict", "loop")
     }
     split = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in stages.items())
-    operations, _ = machine_rates()
-    features_floor = (n_start + n_pool) * _IMAGE_OPERATIONS / operations
+    operations, _ = machine_rates(smoke)
+    features_floor = (sizes.n_start + sizes.n_pool) * _IMAGE_OPERATIONS / operations
     # A step: two products forward, three back, of which the first layer's input needs none.
     head = 2 * (3 * 128 * 26 + 2 * 512 * 128) * 10 * cached[0][2] / operations
     accuracy = [one[1] for one in (cold[0], cached[0])]
-    what = f"{rounds} rounds, {n_start:,} labelled letters and {n_pool:,} in the pool"
+    what = (
+        f"{sizes.rounds} rounds, {sizes.n_start:,} labelled letters and {sizes.n_pool:,} in the "
+        "pool"
+    )
     same = f"accuracy in the last round {logged[-1]['accuracy']:.3f} theirs, {accuracy[0]:.3f} ours"
     return [
         Row(
@@ -123,23 +147,3 @@ def measure(
             "bound by the head's steps: 32 rows leave the units idle, Adam reads all weights",
         ),
     ]  # fmt: skip
-
-
-def main() -> None:
-    """Print what `measure` finds, with sizes of one's own."""
-    from benchmarks.timing import report
-
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.az", description=__doc__)
-    parser.add_argument("--start", type=int, default=N_START, help="letters labelled first")
-    parser.add_argument("--pool", type=int, default=N_POOL, help="letters waiting")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="networks trained")
-    parser.add_argument("--repeats", type=int, default=3)
-    options = parser.parse_args()
-    rows = measure(options.repeats, options.start, options.pool, options.rounds)
-    print(report(rows))
-    for row in rows:
-        print(f"{row.benchmark}: {row.note}")
-
-
-if __name__ == "__main__":
-    main()

@@ -2,79 +2,105 @@
 
 from __future__ import annotations
 
+import functools
 import statistics
 import time
+from dataclasses import dataclass
 
 import numpy as np
 
+from alutils.data import mnist
+from alutils.data.dataset import as_float
 from benchmarks.timing import Row, alternately, machine_rates
 
-REPLICATES = 32
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is done.
+
+    Attributes
+    ----------
+    n_train, n_stop, batch, budget : the article's by default
+    replicates : of which one is the replicate engine's time
+    """
+
+    n_train: int = 4000
+    n_stop: int = 400
+    batch: int = 10
+    budget: int = 400
+    replicates: int = 32
+
+    def digits(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Return (n, 28, 28) uint8 images and (n,) labels, to train on and to stop by."""
+        train, test = mnist.mnist_article()
+        n, m = self.n_train, self.n_stop
+        return train.images[:n], train.labels[:n], test.images[:m], test.labels[:m]
 
 
-def _baseline() -> dict:
-    from alutils.data import mnist
+TINY = Sizes(n_train=120, n_stop=50, batch=20, budget=60, replicates=2)
+
+
+def _baseline(sizes: Sizes) -> dict:
     from benchmarks import article_tf1
 
-    train, test = mnist.mnist_article()
+    digits = sizes.digits()
     start = time.perf_counter()
-    counts, steps = article_tf1.run(train.images, train.labels, test.images, test.labels)
+    counts, steps = article_tf1.run(*digits, sizes.batch, sizes.budget)
     took = time.perf_counter() - start
     return {"s": took, "counts": {arm: n for arm, (n, _) in counts.items()}, "steps": steps}
 
 
-def _exact() -> dict:
+def _exact(sizes: Sizes) -> dict:
     from alutils.base import tensorflow
-    from alutils.data import dataset, mnist
     from alutils.experiments.article import procedure
 
-    train, test = mnist.mnist_article()
+    images, y, stop, y_stop = sizes.digits()
     tensorflow.tensorflow()  # the baseline's import is not in its time either
-    x, x_test = dataset.as_float(train.images), dataset.as_float(test.images)
+    x, x_stop = as_float(images), as_float(stop)
     start = time.perf_counter()
-    outcome = procedure.exact(x, train.labels, x_test, test.labels)
+    outcome = procedure.exact(x, y, x_stop, y_stop, batch=sizes.batch, budget=sizes.budget)
     took = time.perf_counter() - start
-    passes = [(s.round.steps, s.round.n_human + s.round.n_auto) for s in outcome.steps]
+    passes = []
+    for step in outcome.steps:
+        _, steps = step.round.trained
+        passes.append((steps, step.round.n_human + step.round.n_auto))
     return {"s": took, "counts": outcome.n_right(), "passes": passes}
 
 
-def _replicates() -> dict:
-    from alutils.data import dataset, mnist
+def _replicates(sizes: Sizes) -> dict:
     from alutils.experiments.article import replication
 
-    train, test = mnist.mnist_article()
+    images, y, stop, y_stop = sizes.digits()
     digits = replication.Digits(
-        dataset.as_float(train.images),
-        train.labels,
-        dataset.as_float(test.images),
-        test.labels,
-        n_train=4000,
-        n_stop=400,
+        as_float(images), y, as_float(stop), y_stop, n_train=sizes.n_train, n_stop=sizes.n_stop
     )
     replication.run("noise", digits, n=2, seed=1, budget=20, batch=20)  # compiles, or reads it
     start = time.perf_counter()
-    replication.run("noise", digits, n=REPLICATES, seed=0)
+    loop = {"batch": sizes.batch, "budget": sizes.budget}
+    replication.run("noise", digits, n=sizes.replicates, seed=0, **loop)
     return {
-        "s": (time.perf_counter() - start) / REPLICATES,
+        "s": (time.perf_counter() - start) / sizes.replicates,
         "density": float((digits.x > 0).mean()),
     }
 
 
-def measure(repeats: int = 3) -> list[Row]:
+def measure(repeats: int = 3, smoke: bool = False) -> list[Row]:
     """Run all three in turns, each in a fresh process, and compare medians."""
-    baseline, exact, replicates = alternately(repeats, _baseline, _exact, _replicates)
+    sizes = TINY if smoke else Sizes()
+    works = (functools.partial(work, sizes) for work in (_baseline, _exact, _replicates))
+    baseline, exact, replicates = alternately(repeats, *works, smoke=smoke)
     if any(ours["counts"] != theirs["counts"] for ours in exact for theirs in baseline):
         raise AssertionError(
             f"the exact engine counts {exact[0]['counts']}, the article's procedure "
             f"{baseline[0]['counts']}: a faster engine that is not exact is no faster engine"
         )
-    flops, traffic = machine_rates()
-    # A step multiplies the labelled rows twice (logits, gradient) and the 400 test rows once.
-    rows = np.array([steps * (2 * labelled + 400) for steps, labelled in exact[0]["passes"]]).sum()
+    flops, traffic = machine_rates(smoke)
+    # A step multiplies the labelled rows twice (logits, gradient) and the test rows once.
+    rows = sum(steps * (2 * labelled + sizes.n_stop) for steps, labelled in exact[0]["passes"])
     products, bytes_read = rows * 784 * 10 * 2 / flops, rows * 784 * 4 / traffic
     density = replicates[0]["density"]
-    # Of the replicate engine: 16 lanes instead of 10 classes, only pixels that are not zero; six
-    # bytes a pixel, read once where a step's two passes could share them.
+    # The replicate engine has 16 lanes instead of 10 classes, takes only pixels that are not zero,
+    # and reads six bytes a pixel, once where a step's two passes could share them.
     sparse_products = rows * 784 * density * 16 * 2 / flops
     sparse_bytes = rows / 2 * 784 * density * 6 / traffic
     theirs = statistics.median(run["s"] for run in baseline)
@@ -93,7 +119,7 @@ def measure(repeats: int = 3) -> list[Row]:
         ),
         Row(
             "mnist_replicate",
-            f"the same table as one of {REPLICATES} replicates",
+            f"the same table as one of {sizes.replicates} replicates",
             theirs,
             statistics.median(run["s"] for run in replicates),
             10,

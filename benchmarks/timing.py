@@ -1,8 +1,17 @@
-"""Timing for the benchmarks: fresh processes side by side, ratios, what the machine could do."""
+"""Timing for the benchmarks: fresh processes side by side, ratios, what the machine could do.
+
+A baseline is a rival, somebody else's way to the same result, or a floor, what the machine must do
+at the least; never a number of seconds that somebody wished for.
+
+A smoke run measures nothing: it shows in seconds that a benchmark still runs. Its sizes are tiny,
+and all happens in one process, so that TensorFlow is imported once.
+"""
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
+import pickle
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -43,18 +52,24 @@ class Row:
         return self.baseline_s / self.ours_s
 
 
-def in_fresh_process(work: Callable[..., Any], *arguments: Any) -> Any:
-    """Return ``work(*arguments)``, computed in a process that has done nothing else."""
+def in_fresh_process(work: Callable[..., Any], *arguments: Any, smoke: bool = False) -> Any:
+    """Return ``work(*arguments)``, computed in a process that has done nothing else.
+
+    A smoke run computes it here, from what such a process would be sent.
+    """
+    if smoke:
+        work, arguments = pickle.loads(pickle.dumps((work, arguments)))
+        return work(*arguments)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(work, arguments)
 
 
-def alternately(repeats: int, *works: Callable[[], Any]) -> list[list[Any]]:
+def alternately(repeats: int, *works: Callable[[], Any], smoke: bool = False) -> list[list[Any]]:
     """Run each work ``repeats`` times, in turns, so that a noisy minute hits all of them."""
     results: list[list[Any]] = [[] for _ in works]
     for _ in range(repeats):
         for work, kept in zip(works, results, strict=True):
-            kept.append(in_fresh_process(work))
+            kept.append(in_fresh_process(work, smoke=smoke))
     return results
 
 
@@ -65,12 +80,13 @@ def seconds(work: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def machine_rates() -> tuple[float, float]:
+@functools.cache
+def machine_rates(smoke: bool = False) -> tuple[float, float]:
     """Measure float32 operations a second (a large matrix product) and bytes a second (a copy)."""
-    rng = np.random.default_rng(0)
-    a = rng.random((2048, 2048), np.float32)
-    flops = 2 * 2048**3 / min(seconds(lambda: a @ a) for _ in range(5))
-    source = np.zeros(1 << 26, np.float32)
+    side, words = (64, 1 << 10) if smoke else (2048, 1 << 26)
+    a = np.random.default_rng(0).random((side, side), np.float32)
+    flops = 2 * side**3 / min(seconds(lambda: a @ a) for _ in range(5))
+    source = np.zeros(words, np.float32)
     target = np.ones_like(source)
     traffic = 2 * source.nbytes / min(seconds(lambda: np.copyto(target, source)) for _ in range(5))
     return flops, traffic

@@ -24,9 +24,18 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
+LONGEST_FIRST = (
+    "test_notebooks.py", "test_browser.py", "test_benchmarks.py", "test_sweeps.py",
+    "test_crash.py", "test_procedure.py", "test_fewest_labels.py", "test_embeddings.py",
+    "test_store.py", "test_app.py", "test_runs.py", "test_loop.py",
+)  # fmt: skip
+"""A worker takes a file as a whole: a long one begun at the end would run alone."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the notebooks first: one file of many minutes, which at the end would run alone."""
-    items.sort(key=lambda item: not item.nodeid.startswith("tests/integration/test_notebooks.py"))
+    """Put the files that take longest first, in the order of `LONGEST_FIRST`."""
+    place = {name: number for number, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
 
 
 @pytest.fixture(scope="session")

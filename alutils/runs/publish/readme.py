@@ -121,7 +121,8 @@ def speed() -> str:
     lines = ["| what | baseline | ours | ratio | asked |", "|---|---|---|---|---|"]
     lines += [
         f"| {row['what']} | {row['baseline_s']:.3g} s | {row['ours_s']:.3g} s | "
-        f"{row['ratio']:.1f} | {format(row['bar'], 'g') if row['bar'] else ''} |"
+        f"{row['ratio']:.{1 if row['ratio'] >= 1 else 2}f} | "
+        f"{format(row['bar'], 'g') if row['bar'] else ''} |"
         for row in table.to_dict("records")
     ]
     return "\n".join(lines)
