@@ -23,9 +23,9 @@ FORWARD_MFLOP = 2 * (14 * 14 * 25 * 16 + 14 * 14 * 9 * 16 * 32 + 7 * 7 * 9 * 32 
 
 def _keras(xla: bool) -> float:
     """Return seconds a step of the same network by Keras' layers and ``train_on_batch``."""
-    from alutils.base import tensorflow
+    from alutils.base.tensorflow import import_tensorflow
 
-    tensorflow.tensorflow()
+    import_tensorflow()
     import keras
 
     layers = keras.layers
