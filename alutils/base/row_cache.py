@@ -223,8 +223,8 @@ class KeyedRows:
         """
         if rows.ndim != 2 or len(rows) != len(keys) or not np.isfinite(rows).all():
             raise ValueError(
-                f"rows of shape {rows.shape} for {len(keys)} keys: expected one row of finite "
-                "numbers for each; what computes them is damaged, load it again"
+                f"rows {rows.shape} of {len(keys)} items hold values that are not finite, or are "
+                "not one row each: what computes them is damaged, load it again"
             )
         self._hold(keys, rows)
         self._write(keys, rows)

@@ -2,7 +2,7 @@
 
 Two engines with one interface. :class:`SoftmaxRegression` does the arithmetic that TensorFlow does,
 operation by operation, and so gives the published counts to the digit. ``SparseSoftmax`` (in
-``sparse_softmax``) follows the same procedure many times faster, in its own order of summation.
+``softmax_fast``) follows the same procedure many times faster, in its own order of summation.
 """
 
 from __future__ import annotations
