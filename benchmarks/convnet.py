@@ -49,9 +49,9 @@ FORWARD_MFLOP = 2 * (14 * 14 * 25 * 16 + 14 * 14 * 9 * 16 * 32 + 7 * 7 * 9 * 32 
 
 def _keras_network(width: int, xla: bool) -> Any:
     """Return the same network of Keras' layers, ready to train."""
-    from alutils.base import tensorflow
+    from alutils.base.tensorflow import import_tensorflow
 
-    tensorflow.tensorflow()
+    import_tensorflow()
     import keras
 
     layers = keras.layers

@@ -41,3 +41,16 @@ def linear_pool(n=80, n_features=6, n_classes=4, n_labelled=9, seed=0, dtype=np.
     labelled = np.zeros(n, bool)
     labelled[rng.permutation(n)[:n_labelled]] = True
     return x.astype(dtype), (p / p.sum(axis=1, keepdims=True)).astype(dtype), labelled
+
+
+def moving_clouds(angles, n_classes, rng, spread=0.3):
+    """Return points and classes: normal clouds evenly round a unit circle that turns by ``angles``.
+
+    Parameters
+    ----------
+    angles : (n,) float, degrees by which the circle has turned at each arrival
+    """
+    y = rng.integers(0, n_classes, len(angles))
+    place = np.radians(angles) + 2 * np.pi * y / n_classes
+    x = np.column_stack([np.cos(place), np.sin(place)])
+    return x + spread * rng.normal(size=x.shape), y

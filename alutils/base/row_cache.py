@@ -1,5 +1,7 @@
 """Arrays that are computed once, block by block, and kept on disk under what they were made from.
 
+`CachedRows` is a whole array, `KeyedRows` holds rows by the key of what each was made from.
+
 An array of many rows lies in one ``.npy`` file beside a seal, a ``.json`` file with what it was
 made from and the SHA-256 of every block of rows. It is opened as a memory-map, and only if every
 block still has its hash: a file that was cut, damaged or put there by something else is computed
@@ -11,7 +13,8 @@ import io
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from alutils.base.files import atomic_file
+from alutils.base.manifest import digest
 
 _log = logging.getLogger("alutils")
 
@@ -179,6 +183,85 @@ class CachedRows:
         except (FileNotFoundError, UnicodeDecodeError):
             return []
         return done
+
+
+class KeyedRows:
+    """Rows of numbers by a key each, such as the hash of a picture, for items that come bit by bit.
+
+    All rows lie in memory; each `add` writes one ``.npz`` file, and the next start makes one of
+    many. A damaged file is dropped with a warning: its rows are missing again.
+
+    Parameters
+    ----------
+    folder : of the files; made when something is written
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._row: dict[str, int] = {}
+        self._rows = np.empty((0, 0), np.float32)
+        self._load()
+
+    def __len__(self) -> int:
+        return len(self._row)
+
+    def missing(self, keys: Sequence[str]) -> list[str]:
+        """Return the keys that have no row yet."""
+        return [each for each in keys if each not in self._row]
+
+    def get(self, keys: Sequence[str]) -> np.ndarray:
+        """(n, columns) float32; KeyError for a key that has no row."""
+        return self._rows[[self._row[each] for each in keys]]
+
+    def add(self, keys: Sequence[str], rows: np.ndarray) -> None:
+        """Keep (n, columns) float32 rows of new keys, in memory and on disk.
+
+        Raises
+        ------
+        ValueError
+            For values that are not finite, or not one row for each key.
+        """
+        if rows.ndim != 2 or len(rows) != len(keys) or not np.isfinite(rows).all():
+            raise ValueError(
+                f"rows {rows.shape} of {len(keys)} items hold values that are not finite, or are "
+                "not one row each: what computes them is damaged, load it again"
+            )
+        self._hold(keys, rows)
+        self._write(keys, rows)
+
+    def _hold(self, keys: Sequence[str], rows: np.ndarray) -> None:
+        first, last = len(self._row), len(self._row) + len(keys)
+        if last > len(self._rows):  # grows by doubling, so that adding stays cheap
+            larger = np.empty((max(last, 2 * len(self._rows)), rows.shape[1]), np.float32)
+            larger[:first] = self._rows[:first] if first else 0
+            self._rows = larger
+        self._rows[first:last] = rows
+        self._row.update(zip(keys, range(first, last), strict=True))
+
+    def _write(self, keys: Sequence[str], rows: np.ndarray) -> Path:
+        path = self.folder / f"{digest(*keys)[:32]}.npz"
+        with atomic_file(path) as file:
+            np.savez(file, sha256=np.array(keys), rows=rows)
+        return path
+
+    def _load(self) -> None:
+        files = sorted(self.folder.glob("*.npz"))
+        for path in files:
+            try:
+                with np.load(path, allow_pickle=False) as kept:
+                    keys, rows = kept["sha256"].tolist(), kept["rows"]
+                new = [i for i, key in enumerate(keys) if key not in self._row]
+                if rows.ndim != 2 or len(rows) != len(keys) or not np.isfinite(rows).all():
+                    raise ValueError("not one row of finite numbers for each key")
+                self._hold([keys[i] for i in new], rows[new])
+            except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+                _log.warning("%s is damaged (%s): its rows are computed again", path, error)
+                path.unlink(missing_ok=True)
+        if len(files) > 1 and self._row:
+            whole = self._write(list(self._row), self._rows[: len(self._row)])
+            for path in files:
+                if path != whole:
+                    path.unlink(missing_ok=True)
 
 
 def _sha256(rows: np.ndarray | bytes) -> str:

@@ -11,9 +11,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
+from alutils.base.compiled import compiled
 from alutils.base.errors import ParameterError
 
 KNOTS = 4
@@ -104,7 +104,7 @@ def distort(
     return out
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+@compiled(error_model="numpy", fastmath={"contract", "nsz"})
 def _look_up(images, items, affine, move, out):
     n, height, width = out.shape
     middle_y, middle_x = np.float32((height - 1) / 2), np.float32((width - 1) / 2)

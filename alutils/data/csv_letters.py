@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from tqdm import tqdm
 
+from alutils.base.compiled import compiled
 from alutils.base.errors import BadInput
 from alutils.data.dataset import LETTERS, Dataset
 from alutils.data.skips import Skips, check_choice
@@ -204,7 +204,7 @@ def _is_header(line: bytes) -> bool:
     return len(cells) == COLUMNS == len(set(cells))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _read_lines(
     text: np.ndarray, labels: np.ndarray, pixels: np.ndarray, starts: np.ndarray, good: np.ndarray
 ) -> None:

@@ -1,7 +1,7 @@
-"""Streams whose concept changes: labels that change their meaning, images that look different.
+"""Streams whose concept changes: labels that change their meaning.
 
 A change is a `ramp`: 0 before it, 1 after it, in between rising where it is gradual. `new_concept`
-makes of it which arrivals belong to the new concept; toys in two dimensions turn by it.
+makes of it which arrivals belong to the new concept.
 """
 
 from __future__ import annotations
@@ -64,93 +64,3 @@ def relabelled(y: np.ndarray, new: np.ndarray, meaning: np.ndarray) -> np.ndarra
             "meaning", meaning, f"the labels go from {y.min()} to {y.max()}", "give one for each"
         )
     return np.where(new, meaning[y], y).astype(y.dtype)
-
-
-def mixed(old: np.ndarray, changed: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """Return the rows of ``changed`` where ``new`` (n,) bool, those of ``old`` elsewhere."""
-    if np.shape(old) != np.shape(changed) or np.shape(new) != np.shape(old)[:1]:
-        raise ValueError(
-            f"{np.shape(old)} old and {np.shape(changed)} changed rows, {np.shape(new)} marks; "
-            "expected the same shape, and a mark for each row."
-        )
-    return np.where(new.reshape(-1, *[1] * (np.ndim(old) - 1)), changed, old)
-
-
-def inverted(images: np.ndarray) -> np.ndarray:
-    """Return images with dark and light exchanged: uint8 of 0 to 255, or floats of 0 to 1."""
-    images = np.asarray(images)
-    if images.dtype == np.uint8:
-        return 255 - images
-    if images.dtype.kind != "f":
-        raise ValueError(f"images: dtype {images.dtype}; expected uint8, or floats from 0 to 1.")
-    return 1 - images
-
-
-def shifted(images: np.ndarray, down: int, right: int) -> np.ndarray:
-    """Return (n, height, width) images moved by whole pixels; zeros come in from the other side."""
-    n, height, width = _shape(images)
-    if abs(down) > height or abs(right) > width:
-        raise ParameterError("down, right", (down, right), f"the images are {height} by {width}")
-    padded = np.zeros((n, 3 * height, 3 * width), images.dtype)
-    padded[:, height : 2 * height, width : 2 * width] = images
-    top, left = height - down, width - right
-    return padded[:, top : top + height, left : left + width].copy()
-
-
-def rotated(images: np.ndarray, degrees: float) -> np.ndarray:
-    """Return (n, height, width) images turned counter-clockwise about their centre.
-
-    Pixels in between are interpolated linearly; zeros come in at the corners.
-    """
-    from scipy import ndimage
-
-    _shape(images)
-    return ndimage.rotate(images, degrees, axes=(1, 2), reshape=False, order=1)
-
-
-def turning_boundary(angles: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Draw two classes on either side of a line through the origin that turns.
-
-    Parameters
-    ----------
-    angles : (n,) float, degrees of the line's normal at each arrival, such as ``90 * ramp(n, at)``
-
-    Returns
-    -------
-    (n, 2) float64 standard normal points, (n,) int64 classes 0 and 1
-
-    Source: in two dimensions, the rotating hyperplane of Hulten, Spencer and Domingos (2001).
-    """
-    turn = np.radians(angles)
-    x = rng.normal(size=(len(turn), 2))
-    normal = np.column_stack([np.cos(turn), np.sin(turn)])
-    return x, (np.einsum("nd,nd->n", x, normal) > 0).astype(np.int64)
-
-
-def moving_clouds(
-    angles: np.ndarray, n_classes: int, rng: np.random.Generator, spread: float = 0.3
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw classes as normal clouds around points of the unit circle that turn about its centre.
-
-    Parameters
-    ----------
-    angles : (n,) float, degrees by which the circle has turned at each arrival
-    n_classes : clouds, evenly round the circle, each as likely as another
-    spread : their standard deviation
-
-    Returns
-    -------
-    (n, 2) float64 points, (n,) int64 classes
-    """
-    y = rng.integers(0, n_classes, len(angles))
-    place = np.radians(angles) + 2 * np.pi * y / n_classes
-    x = np.column_stack([np.cos(place), np.sin(place)])
-    return x + spread * rng.normal(size=x.shape), y
-
-
-def _shape(images: np.ndarray) -> tuple[int, int, int]:
-    if np.ndim(images) != 3:
-        raise ValueError(
-            f"images: an array of shape {np.shape(images)}; expected (n, height, width)."
-        )
-    return np.shape(images)

@@ -1,6 +1,6 @@
-"""Images in class folders, a folder a class: PNG and JPEG files read into one array."""
+"""Images in class folders, a folder a class: picture files read into one array."""
 
-import io
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -9,25 +9,19 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 from tqdm import tqdm
 
 from alutils.base.errors import BadInput
 from alutils.base.manifest import read_json
 from alutils.data.dataset import Dataset
+from alutils.data.pictures import BadPicture, Picture, decode
 from alutils.data.png import NOTE
 from alutils.data.skips import Skips, check_choice
 
-MOST_PIXELS = 50_000_000  # in one image; more is taken for a mistake or an attack
-
-_PNG = b"\x89PNG\r\n\x1a\n"
+_log = logging.getLogger("alutils")
 _BATCH = 64  # files that a thread reads at a time
-
-
-class _BadFile(Exception):
-    """What is wrong with a file: the reason, in a word or two, and the message."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +30,6 @@ class _Wanted:
 
     colour: str
     size: tuple[int, int] | None
-    sixteen_bit: str
 
 
 def read_folder(
@@ -45,7 +38,6 @@ def read_folder(
     *,
     colour: str = "auto",
     size: tuple[int, int] | None = None,
-    sixteen_bit: str = "error",
     classes: Sequence[str] | None = None,
     at_least: int = 2,
     provenance: str | None = None,
@@ -54,8 +46,8 @@ def read_folder(
 ) -> Dataset:
     """Read images from class folders: ``PATH/CLASS/FILE``.
 
-    What a file is, PNG or JPEG, is told by its content. Hidden files are ignored. The images are
-    sorted by the names of the classes, then by their own.
+    `alutils.data.pictures` says what is read and what becomes of it; what is changed is logged.
+    Hidden files are ignored. The images are sorted by the names of the classes, then by their own.
 
     Parameters
     ----------
@@ -68,8 +60,6 @@ def read_folder(
         ``grey``, ``rgb``, or ``auto`` to keep what the files have, which must be one of the two.
     size
         Height and width in pixels that all images are resized to; without it they must agree.
-    sixteen_bit
-        What to do with 16 bits a channel: ``error`` (or skip, see `on_bad`), or ``scale`` to 8.
     classes
         Names that are expected, in the order of their labels; by default those of the folders,
         sorted. Expected classes stay, with no image perhaps, if they are skipped.
@@ -98,7 +88,6 @@ def read_folder(
     path = Path(path)
     check_choice("on_bad", on_bad)
     check_choice("colour", colour, ("auto", "grey", "rgb"))
-    check_choice("sixteen_bit", sixteen_bit, ("error", "scale"))
     _check_size(size)
     report = Skips() if report is None else report
     report.what = "files"
@@ -111,25 +100,28 @@ def read_folder(
     _check_classes(path, {name: len(found.get(name, ())) for name in names}, at_least, on_bad, None)
     images: list[np.ndarray] = []
     kept: list[tuple[str, str]] = []
-    wanted = _Wanted(colour, size, sixteen_bit)
+    changed: Counter[str] = Counter()
+    wanted = _Wanted(colour, size)
     # closing: when the first bad file ends it, the rest need not be read
     with closing(_read_all([file for file, _ in files], wanted)) as results:
         bar = tqdm(results, path.name, len(files), unit=" images", disable=not progress)
         for file, result in zip(files, bar, strict=True):
             report.seen += 1
-            if isinstance(result, _BadFile):
-                reason, message, otherwise = result.args
-                report.bad(reason, f"{file[0]} {message}", on_bad, otherwise)
+            if isinstance(result, BadPicture):
+                report.bad(result.reason, f"{file[0]} {result.problem}", on_bad, result.hint)
             else:
-                images.append(result)
+                images.append(result.pixels)
                 kept.append(file)
+                changed.update(result.notes)
     images, kept = _alike(images, kept, colour, on_bad, report)
     counts = {name: 0 for name in names} | Counter(name for _, name in kept)
     too_small = _check_classes(path, counts, at_least, on_bad, report)
     good = [i for i, (_, name) in enumerate(kept) if name not in too_small]
     report.log(path)
+    for note, n in changed.items():
+        _log.warning("%s: %s in %d of %d files", path, note, n, len(files))
     if not good:
-        raise BadInput(f"{path}: no image can be used; expected PNG or JPEG files, CLASS/FILE")
+        raise BadInput(f"{path}: no image can be used; expected pictures, CLASS/FILE")
     if classes is None:
         names = tuple(name for name in names if counts[name] and name not in too_small)
     labels = np.array([names.index(kept[i][1]) for i in good], np.int64)
@@ -236,10 +228,10 @@ def _shown(size: tuple[int, ...]) -> str:
 # --- one file -------------------------------------------------------------------------------------
 
 
-def _read_all(files: list[str], wanted: _Wanted) -> Iterator[np.ndarray | _BadFile]:
+def _read_all(files: list[str], wanted: _Wanted) -> Iterator[Picture | BadPicture]:
     """Images in the order of the files, or what is wrong with them."""
 
-    def batch(start: int) -> list[np.ndarray | _BadFile]:
+    def batch(start: int) -> list[Picture | BadPicture]:
         return [_read(file, wanted) for file in files[start : start + _BATCH]]
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
@@ -250,92 +242,15 @@ def _read_all(files: list[str], wanted: _Wanted) -> Iterator[np.ndarray | _BadFi
             pool.shutdown(cancel_futures=True)
 
 
-def _read(file: str, wanted: _Wanted) -> np.ndarray | _BadFile:
-    data = Path(file).read_bytes()
+def _read(file: str, wanted: _Wanted) -> Picture | BadPicture:
     try:
-        return _decode(data, wanted)
-    except _BadFile as bad:
+        picture = decode(Path(file).read_bytes(), file)
+    except BadPicture as bad:
         return bad
-
-
-def _decode(data: bytes, wanted: _Wanted) -> np.ndarray:
-    """Uint8 array, (height, width) or (height, width, 3); `_BadFile` says why not."""
-    if not data:
-        raise _BadFile("empty file", "is an empty file", "get it again")
-    try:
-        image = Image.open(io.BytesIO(data), formats=("PNG", "JPEG"))
-    except Image.DecompressionBombError:
-        raise _too_large() from None
-    except Exception as error:  # Pillow raises many things at a damaged header
-        raise _BadFile(
-            "not an image",
-            f"is not a PNG or JPEG file (it begins with {data[:8]!r})",
-            "convert it, or move it away",
-        ) from error
-    if image.width * image.height > MOST_PIXELS:
-        raise _too_large()
-    is_png = data.startswith(_PNG)
-    try:
-        image.load()
-    except Exception as error:  # OSError, SyntaxError, ValueError, zlib.error ...
-        raise _damaged(str(error)) from error
-    if is_png and b"IEND" not in data:
-        raise _damaged("its end is missing")
-    if is_png and data[24] == 16:
-        image = _to_eight_bit(data, image, wanted)
-    elif image.has_transparency_data:
-        image = _opaque(image)
-    if not is_png:
-        image = ImageOps.exif_transpose(image)  # cameras note how they were held
-    image = _in_colour(image, wanted.colour)
+    if wanted.colour == "auto" and wanted.size is None:
+        return picture
+    image = Image.fromarray(picture.pixels)
+    image = image.convert({"auto": image.mode, "grey": "L", "rgb": "RGB"}[wanted.colour])
     if wanted.size is not None:
         image = image.resize(wanted.size[::-1], Image.Resampling.BILINEAR)
-    return np.array(image)
-
-
-def _too_large() -> _BadFile:
-    message = f"has more than {MOST_PIXELS:,} pixels"
-    return _BadFile("too large", message, "make it smaller")
-
-
-def _damaged(why: str) -> _BadFile:
-    return _BadFile("damaged", f"is cut or damaged ({why})", "get it again")
-
-
-def _to_eight_bit(data: bytes, image: Image.Image, wanted: _Wanted) -> Image.Image:
-    if wanted.sixteen_bit == "error":
-        raise _BadFile(
-            "16 bit",
-            "has 16 bits a channel, expected 8",
-            "have such images scaled with sixteen_bit='scale'",
-        )
-    if image.has_transparency_data:
-        raise _BadFile("transparent", "has 16 bits and an alpha channel", "save it without alpha")
-    # Pillow takes the upper byte of colour; OpenCV gives all 16 bits, blue first
-    values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if values is None:
-        raise _damaged("OpenCV cannot decode it")
-    values = values if values.ndim == 2 else values[..., ::-1]
-    return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
-
-
-def _opaque(image: Image.Image) -> Image.Image:
-    """Drop an alpha channel that hides nothing."""
-    image = image.convert("LA" if image.mode in ("LA", "L", "1") else "RGBA")
-    if image.getchannel("A").getextrema()[0] < 255:
-        raise _BadFile(
-            "transparent",
-            "has transparent pixels, and it is not known what is behind them",
-            "save it on a background",
-        )
-    return image.convert(image.mode[:-1])
-
-
-def _in_colour(image: Image.Image, colour: str) -> Image.Image:
-    if image.mode == "P":  # a palette: grey if all that it shows is
-        image = image.convert("RGB")
-        pixels = np.asarray(image)
-        if (pixels == pixels[..., :1]).all():
-            image = image.convert("L")
-    is_grey = image.mode in ("1", "L")
-    return image.convert({"auto": "L" if is_grey else "RGB", "grey": "L", "rgb": "RGB"}[colour])
+    return Picture(np.array(image), picture.notes)

@@ -9,7 +9,7 @@ import fontpkg
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-LETTERS = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+from alutils.data.dataset import LETTERS
 
 # The fonts, and the capitals that are not taken from them: flourishes that nobody writes by hand,
 # shapes that thin to something else, an I or a J without the bars that the real ones have.

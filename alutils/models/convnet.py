@@ -13,17 +13,15 @@ Source: pseudo-labels on distorted copies, Sohn et al. (2020), "FixMatch".
 
 from __future__ import annotations
 
-import functools
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from alutils.base import tensorflow
 from alutils.base.errors import ParameterError
 from alutils.data.augmentation import USUAL, Distortion, distort
+from alutils.models.convnet_network import SCORED, Network, cores, learning_rate, network
 
 BATCH = 64
 LABELLED = 8
@@ -33,18 +31,10 @@ CHUNK = 25
 """Steps between two looks at the unlabelled images."""
 LABELLED_FIRST = 0.2
 """The share of the steps that come before the unlabelled images are first believed."""
-RATE, WARM_UP, DECAY = 3e-3, 0.05, 1e-3
-"""Highest learning rate; the share of the steps in which it rises to it, before it falls as a
-cosine to zero; decoupled weight decay (AdamW, Loshchilov and Hutter 2019)."""
 WIDTH = 16
 """Maps of the first convolution, where nothing else is said."""
-DROPOUT = 0.3
-MEMORY = 0.95
-"""Of the means and variances that normalise when predicting, from step to step."""
 SEEN_AGAIN = 0.5
 """Of the distortions in training, those of the copies that are looked at when predicting."""
-SCORED = 500
-"""Images a pass when predicting: what two cores' caches hold of the first layer's maps."""
 
 
 class ConvNet:
@@ -155,13 +145,13 @@ class ConvNet:
             return networks[number].weights(), believed
 
         # One network does not keep two cores busy, its steps are too small: two side by side do.
-        with bar, ThreadPoolExecutor(min(self.members, _cores())) as pool:
+        with bar, ThreadPoolExecutor(min(self.members, cores())) as pool:
             trained = list(pool.map(member, range(self.members)))
         self.weights, self.believed = map(list, zip(*trained, strict=True))
         return self
 
     def _train(
-        self, network: _Network, x: np.ndarray, y: np.ndarray, rng: np.random.Generator, bar: tqdm
+        self, network: Network, x: np.ndarray, y: np.ndarray, rng: np.random.Generator, bar: tqdm
     ) -> np.ndarray:
         """Take the steps of one member; return the shares of the unlabelled that were believed."""
         network.start(rng)
@@ -204,7 +194,7 @@ class ConvNet:
                 shown.reshape(k, BATCH, *x.shape[1:]),
                 classes[labels],
                 weight.astype(np.float32),
-                _rate((begin + np.arange(k)) / self.steps),
+                learning_rate((begin + np.arange(k)) / self.steps),
             )
             bar.update(k)
         return np.array(believed)
@@ -230,12 +220,12 @@ class ConvNet:
             return p / (1 + self.views)
 
         mild = self.distortion.times(SEEN_AGAIN)
-        with ThreadPoolExecutor(min(self.members, _cores())) as pool:
+        with ThreadPoolExecutor(min(self.members, cores())) as pool:
             return np.stack(list(pool.map(member, range(self.members))))
 
-    def _networks(self, x: np.ndarray) -> list[_Network]:
+    def _networks(self, x: np.ndarray) -> list[Network]:
         size = x.shape[1:]
-        return [_network(self.n_classes, size, self.width, k) for k in range(self.members)]
+        return [network(self.n_classes, size, self.width, k) for k in range(self.members)]
 
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
         """Return (n, n_classes) float32: probabilities of (n, height, width) uint8 images."""
@@ -261,12 +251,6 @@ class _Endless:
         return items[:n]
 
 
-def _rate(done: np.ndarray) -> np.ndarray:
-    """Return the learning rate after these shares of the training."""
-    falling = 0.5 * (1 + np.cos(np.pi * (done - WARM_UP) / (1 - WARM_UP)))
-    return (RATE * np.where(done < WARM_UP, done / WARM_UP, falling)).astype(np.float32)
-
-
 def _check_images(name: str, images: Any) -> None:
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 3:
         what = f"{getattr(images, 'dtype', type(images).__name__)} {np.shape(images)}"
@@ -287,133 +271,3 @@ def _check_labelled(name: str, x: Any, y: Any, n_classes: int) -> np.ndarray:
         worst = y.max() if y.max() >= n_classes else y.min()
         raise ParameterError(name, worst, f"expected classes from 0 to {n_classes - 1}")
     return y
-
-
-def _cores() -> int:
-    """Return how many cores this process may use, as TensorFlow was told."""
-    told = tensorflow.tensorflow().config.threading.get_intra_op_parallelism_threads()
-    return told or int(os.environ.get("TF_NUM_INTRAOP_THREADS", "0")) or os.cpu_count() or 1
-
-
-@functools.lru_cache(maxsize=8)  # compiling takes seconds; the weights are set from outside
-def _network(n_classes: int, size: tuple[int, int], width: int, member: int) -> _Network:
-    """Return a compiled network; each member has its own, so that they can run side by side."""
-    return _Network(n_classes, size, width)
-
-
-class _Network:
-    """The compiled network: one for each shape, whatever it is trained on."""
-
-    def __init__(self, n_classes: int, size: tuple[int, int], width: int) -> None:
-        tf = tensorflow.tensorflow()
-        import keras
-
-        layers = keras.layers
-        normalise = tf.compat.v1.nn.fused_batch_norm  # half the time of Keras' own layer on a CPU
-
-        class Normalisation(layers.Layer):
-            """Batch normalisation (Ioffe and Szegedy 2015)."""
-
-            def build(self, shape: Any) -> None:
-                maps = (shape[-1],)
-                self.gamma = self.add_weight(shape=maps, name="gamma")
-                self.beta = self.add_weight(shape=maps, name="beta")
-                self.mean = self.add_weight(shape=maps, trainable=False, name="mean")
-                self.variance = self.add_weight(shape=maps, trainable=False, name="variance")
-
-            def call(self, x: Any, training: bool = False) -> Any:
-                if not training:
-                    return normalise(
-                        x, self.gamma, self.beta, self.mean, self.variance, is_training=False
-                    )[0]
-                x, mean, variance = normalise(x, self.gamma, self.beta)
-                for kept, new in ((self.mean, mean), (self.variance, variance)):
-                    kept.assign(MEMORY * kept + (1 - MEMORY) * new)
-                return x
-
-        def convolution(maps: int, kernel: int, stride: int) -> list[Any]:
-            return [
-                layers.Conv2D(maps, kernel, strides=stride, padding="same", use_bias=False),
-                Normalisation(),
-                layers.ReLU(),
-            ]
-
-        # The first convolution halves the image at once: at full size it would take more time than
-        # all the others, and was measured to gain nothing.
-        model = keras.Sequential(
-            [
-                keras.Input((*size, 1)),
-                *convolution(width, 5, 2),
-                *convolution(2 * width, 3, 1),
-                layers.MaxPool2D(),
-                *convolution(4 * width, 3, 1),
-                layers.MaxPool2D(),
-                layers.Flatten(),
-                layers.Dense(n_classes),
-            ]
-        )
-        optimizer = keras.optimizers.AdamW(RATE, weight_decay=DECAY)
-        optimizer.build(model.trainable_variables)
-        body, last = keras.Sequential(model.layers[:-1]), model.layers[-1]
-
-        def step(x: Any, target: Any, weight: Any, rate: Any, seed: Any) -> None:
-            with tf.GradientTape() as tape:
-                x = body(x, training=True)
-                kept = tf.random.stateless_uniform(tf.shape(x), seed) >= DROPOUT
-                x = last(tf.where(kept, x / (1 - DROPOUT), 0.0))
-                loss = tf.reduce_mean(weight * tf.nn.softmax_cross_entropy_with_logits(target, x))
-            gradients = tape.gradient(loss, model.trainable_variables)
-            optimizer.learning_rate.assign(rate)
-            optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
-
-        @tf.function(reduce_retracing=True)
-        def train(x: Any, target: Any, weight: Any, rate: Any, seed: Any) -> None:
-            for i in tf.range(tf.shape(x)[0]):
-                step(x[i], target[i], weight[i], rate[i], seed[i])
-
-        @tf.function(reduce_retracing=True)
-        def predict(x: Any) -> Any:
-            return tf.nn.softmax(model(x, training=False))
-
-        self.model, self.optimizer = model, optimizer
-        self._train, self._predict, self._tf = train, predict, tf
-        self.rng: np.random.Generator
-
-    def start(self, rng: np.random.Generator) -> None:
-        """Draw first weights (He et al. 2015), forget the optimiser's past."""
-        self.rng = rng
-        for variable in self.optimizer.variables:
-            variable.assign(np.zeros(variable.shape, variable.dtype))
-        for variable in self.model.variables:
-            shape = tuple(variable.shape)
-            if variable.name == "kernel":
-                spread = np.sqrt(2 / np.prod(shape[:-1]))
-                variable.assign(rng.normal(0, spread, shape).astype(np.float32))
-            elif variable.name in ("gamma", "variance"):
-                variable.assign(np.ones(shape, np.float32))
-            else:
-                variable.assign(np.zeros(shape, np.float32))
-
-    def weights(self) -> list[np.ndarray]:
-        return [variable.numpy() for variable in self.model.variables]
-
-    def set(self, weights: list[np.ndarray]) -> None:
-        for variable, value in zip(self.model.variables, weights, strict=True):
-            variable.assign(value)
-
-    def train(
-        self, x: np.ndarray, target: np.ndarray, weight: np.ndarray, rate: np.ndarray
-    ) -> None:
-        """Take a step for each of (n_steps, batch, height, width) batches."""
-        seed = self.rng.integers(0, 2**31, (len(x), 2), dtype=np.int32)
-        self._train(*map(self._tf.constant, (x[..., None], target, weight, rate, seed)))
-
-    def predict(self, x: np.ndarray) -> np.ndarray:
-        """Return (n, n_classes) float32 for (n, height, width) uint8, or float32 from 0 to 1."""
-        out = np.empty((len(x), self.model.output_shape[1]), np.float32)
-        for begin in range(0, len(x), SCORED):
-            part = x[begin : begin + SCORED, ..., None]
-            if part.dtype == np.uint8:
-                part = part * np.float32(1 / 255)
-            out[begin : begin + SCORED] = self._predict(self._tf.constant(part)).numpy()
-        return out

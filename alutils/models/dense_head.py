@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from threadpoolctl import threadpool_limits
+
+from alutils.base.compiled import compiled
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-7  # keras.optimizers.Adam's defaults
 _NOTHING, _ZERO = np.float32(1e-30), np.float32(0)
@@ -237,7 +238,7 @@ def _softmax(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return out, np.log(total), logits
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _adam(weights, gradient, m, v, rate, keep1, keep2, epsilon):
     """One step of Adam, in place: each number is read and written once.
 

@@ -10,7 +10,7 @@ Two backends give the same features: Keras, on the CPU or a GPU, and OpenVINO (`
 
 import difflib
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +31,7 @@ from alutils.data.pixels import (
     survey,
 )
 from alutils.models.backbones import vgg16
+from alutils.models.precision import decide
 
 _BLOCK = 4096  # images between two points at which a killed computation can go on
 _BATCH = 64  # larger batches of 32 x 32 are no faster
@@ -40,7 +41,8 @@ _BATCH = 64  # larger batches of 32 x 32 are no faster
 class FeaturePlan:
     """How features are computed, for the manifest of a run.
 
-    ``batch`` is None where it depends on the size of images that are taken as they are.
+    ``batch`` is None where it depends on the size of images that are taken as they are; ``why``
+    says what the precision was chosen by.
     """
 
     backend: str
@@ -53,10 +55,75 @@ class FeaturePlan:
     size: Size
     layer: str
     pooling: str
+    why: str
+
+    def __str__(self) -> str:
+        """Return backend, precision and the reason in words, for a manifest."""
+        return f"{self.backend}, {self.precision} ({self.why})"
 
     def as_dict(self) -> dict[str, Any]:
         """Names and values, ready for JSON."""
         return asdict(self)
+
+    def origin(self) -> dict[str, Any]:
+        """Return what the features depend on: batch and threads change them by rounding only."""
+        return {k: v for k, v in asdict(self).items() if k not in ("batch", "threads", "why")}
+
+
+class Network:
+    """A planned network, built at its first use.
+
+    Parameters
+    ----------
+    chosen : how it computes
+    weights : as in `features`
+    shape : (height, width) of the prepared images
+    batch : images in a forward pass
+    """
+
+    def __init__(
+        self,
+        chosen: FeaturePlan,
+        weights: Sequence[np.ndarray] | None,
+        shape: tuple[int, int],
+        batch: int,
+    ) -> None:
+        self.chosen, self.size, self.batch = chosen, shape, batch
+        self.identity = repr(sorted(chosen.origin().items()))
+        self._weights, self._run = weights, None
+        shapes = (
+            artefacts.VGG16.content.shapes.values() if weights is None else map(np.shape, weights)
+        )
+        (self.channels,) = list(shapes)[2 * sum(vgg16.layers_until(chosen.layer)) - 1]  # last bias
+
+    def __call__(
+        self, images: Images, done: Callable[[int], object] = lambda n: None
+    ) -> np.ndarray:
+        """Return (n, channels) float32 features; ``done`` is told of each batch's images."""
+        if self._run is None:
+            build = {"keras": vgg16.keras_network, "openvino": vgg16.openvino_network}
+            self._run = build[self.chosen.backend](
+                artefacts.vgg16_convolutions() if self._weights is None else self._weights,
+                layer=self.chosen.layer,
+                pooling=self.chosen.pooling,
+                shape=(self.batch, *self.size),
+                precision=self.chosen.precision,
+            )
+            self._weights = None  # the network has its own copy
+        out = np.empty((len(images), self.channels), np.float32)
+        self._run(self._batches(images, done), out)
+        return out
+
+    def _batches(self, images: Images, done: Callable[[int], object]) -> Iterator[np.ndarray]:
+        """Prepare batches of one shape; the last is filled up with zeros."""
+        for first in range(0, len(images), self.batch):
+            part = images[first : first + self.batch]
+            prepared = prepare(part, preprocessing=self.chosen.preprocessing, size=self.chosen.size)
+            if len(part) < self.batch:
+                room = np.zeros((self.batch - len(part), *prepared.shape[1:]), np.float32)
+                prepared = np.concatenate([prepared, room])
+            yield prepared
+            done(len(part))
 
 
 def features(
@@ -95,7 +162,7 @@ def features(
         is installed, else Keras.
     precision
         ``"float32"``; ``"bfloat16"`` (OpenVINO only, relative error about 0.004); or ``"auto"``:
-        bfloat16 where the CPU has matrix units for it.
+        bfloat16 where it was measured to be clearly faster here (`alutils.models.precision`).
     weights : 26 float32 arrays
         Kernel (3, 3, in, out) and bias (out,) of each convolution; None for ImageNet's.
     cache
@@ -134,37 +201,42 @@ def features(
     images = checked_images(images, chosen.size)
     digest, shape = survey(images, chosen.size)
     batch = min(chosen.batch or _fast_batch(shape), len(images))
-    shapes = artefacts.VGG16.content.shapes.values() if weights is None else map(np.shape, weights)
-    (channels,) = list(shapes)[2 * sum(vgg16.layers_until(layer)) - 1]  # the last bias
+    run = Network(chosen, weights, shape, batch)
 
     def produce(start: int) -> Iterator[np.ndarray]:
-        build = {"keras": vgg16.keras_network, "openvino": vgg16.openvino_network}[chosen.backend]
-        network = build(
-            artefacts.vgg16_convolutions() if weights is None else weights,
-            layer=layer,
-            pooling=pooling,
-            shape=(batch, *shape),
-            precision=chosen.precision,
-        )
-        shown = {"desc": "VGG16 features", "unit": "image", "disable": not progress}
-        with tqdm(total=len(images), initial=start, **shown) as bar:
+        bar = {"desc": "VGG16 features", "unit": "image", "disable": not progress}
+        with tqdm(total=len(images), initial=start, **bar) as shown:
             for first in range(start, len(images), _BLOCK):
-                rows = images[first : first + _BLOCK]
-                out = np.empty((len(rows), channels), np.float32)
-                network(_batches(rows, chosen, batch, bar), out)
-                yield out
+                yield run(images[first : first + _BLOCK], shown.update)
 
     if cache is False:
         return np.concatenate(list(produce(0)))
-    # Batch and threads leave the numbers as they are, up to rounding; backend and device do not.
-    origin = {k: v for k, v in chosen.as_dict().items() if k not in ("batch", "threads")}
     return CachedRows(
         folder=artefacts.cache_folder() / "features" if cache is None else Path(cache),
-        identity={"what": "VGG16 features", **origin, "size": list(shape), "images": digest},
-        shape=(len(images), channels),
+        identity={
+            "what": "VGG16 features",
+            **chosen.origin(),
+            "size": list(shape),
+            "images": digest,
+        },
+        shape=(len(images), run.channels),
         dtype=np.dtype(np.float32),
         block=_BLOCK,
     ).get(produce)
+
+
+def network(
+    *,
+    size: tuple[int, int] = (32, 32),
+    preprocessing: str = "raw",
+    weights: Sequence[np.ndarray] | None = None,
+) -> Network:
+    """Return what computes features of pictures that come bit by bit; options as in `features`.
+
+    It keeps none: `alutils.base.row_cache.KeyedRows` does so by the pictures' content.
+    """
+    chosen = plan(size=size, preprocessing=preprocessing, weights=weights)
+    return Network(chosen, weights, chosen.size, chosen.batch)
 
 
 def plan(
@@ -201,7 +273,7 @@ def plan(
         vgg16.check_weights(weights)
         weights_sha256 = sha256_of_arrays(*weights)
     return FeaturePlan(
-        **_runtime(backend, precision),
+        **_runtime(backend, precision, weights, weights_sha256),
         batch=batch or (_fast_batch(size) if size else None),
         weights_sha256=weights_sha256,
         preprocessing=preprocessing,
@@ -211,8 +283,11 @@ def plan(
     )
 
 
-def _runtime(backend: str, precision: str) -> dict[str, Any]:
-    """Settle ``auto``: backend, device, precision and threads."""
+def _runtime(
+    backend: str, precision: str, weights: Sequence[np.ndarray] | None, weights_sha256: str
+) -> dict[str, Any]:
+    """Settle ``auto``: backend, device, precision and why, and threads."""
+    why = "as asked for"
     installed = importlib.util.find_spec("openvino") is not None
     if backend == "auto":
         # Keras has no use for bfloat16, so who asks for it gets OpenVINO, beside a GPU too.
@@ -229,6 +304,7 @@ def _runtime(backend: str, precision: str) -> dict[str, Any]:
             "device": "gpu" if vgg16.keras_has_gpu() else "cpu",
             "precision": "float32",
             "threads": vgg16.keras_threads(),
+            "why": why if precision == "float32" else "the only one with Keras",
         }
     if not installed:
         raise ImportError(
@@ -241,21 +317,23 @@ def _runtime(backend: str, precision: str) -> dict[str, Any]:
             "precision='bfloat16': this CPU has no instructions for it (AMX or AVX512-BF16); take "
             "'float32' or 'auto'"
         )
-    if precision == "auto":  # AVX512-BF16 alone is slower than float32: seen at 0.8 of its rate
-        precision = "bfloat16" if "amx" in kernel else "float32"
-    return {"backend": "openvino", "device": "cpu", "precision": precision, "threads": threads}
-
-
-def _batches(images: Images, chosen: FeaturePlan, batch: int, bar: tqdm) -> Iterator[np.ndarray]:
-    """Prepare batches of one shape; the last is filled up with zeros."""
-    for first in range(0, len(images), batch):
-        part = images[first : first + batch]
-        prepared = prepare(part, preprocessing=chosen.preprocessing, size=chosen.size)
-        if len(part) < batch:
-            room = np.zeros((batch - len(part), *prepared.shape[1:]), np.float32)
-            prepared = np.concatenate([prepared, room])
-        yield prepared
-        bar.update(len(part))
+    if precision == "auto" and "bf16" in kernel:
+        decision = decide(
+            kernel,
+            threads,
+            weights_sha256,
+            lambda: artefacts.vgg16_convolutions() if weights is None else weights,
+        )
+        precision, why = decision.precision, str(decision)
+    elif precision == "auto":
+        precision, why = "float32", "this CPU has no instructions for bfloat16"
+    return {
+        "backend": "openvino",
+        "device": "cpu",
+        "precision": precision,
+        "threads": threads,
+        "why": why,
+    }
 
 
 def _fast_batch(size: tuple[int, int]) -> int:

@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from alutils.base import tensorflow
 from alutils.base.files import write_atomically
+from alutils.base.tensorflow import import_tensorflow
 from alutils.data.pixels import Images, checked_images, checked_size, prepare
+from alutils.models.backbones import vgg16
 from alutils.models.dense_head import DenseHead, DenseWeights
 
 ARCHITECTURE = "model_structure.json"  # the report's name
@@ -90,20 +91,16 @@ def build_network(
     """
     if len(weights.w1) != 512:
         raise ValueError(f"the head takes {len(weights.w1)} features: VGG16 gives 512 (block5)")
-    tensorflow.tensorflow()
+    import_tensorflow()
     import keras
 
-    base = keras.applications.VGG16(
-        weights=None, include_top=False, pooling="avg", input_shape=(*size, 3)
-    )
-    base.set_weights(list(vgg_weights))
-    for layer in base.layers:
-        layer.trainable = False
+    base = vgg16.keras_model(vgg_weights, "block5", "avg", size)
     hidden, n_classes = weights.w2.shape
     # The names that a fresh session would give, so that the same model is the same file.
-    x = keras.layers.Flatten(name="flatten")(base.layers[-1].output)
-    x = keras.layers.Dense(hidden, activation="relu", name="dense")(x)
-    x = keras.layers.Dense(n_classes, activation="softmax", name="dense_1")(x)
+    told = {"dtype": "float32"}
+    x = keras.layers.Flatten(name="flatten", data_format="channels_last", **told)(base.output)
+    x = keras.layers.Dense(hidden, activation="relu", name="dense", **told)(x)
+    x = keras.layers.Dense(n_classes, activation="softmax", name="dense_1", **told)(x)
     network = keras.Model(base.input, x, name="functional")
     for layer, values in zip(network.layers[-2:], (weights[:2], weights[2:]), strict=True):
         layer.set_weights(list(values))
@@ -189,7 +186,7 @@ def load_model(folder: Path | str) -> LabellingModel:
                 f"{path} is not the file that was saved (SHA-256 {found[:12]}..., expected "
                 f"{expected[:12]}...): it is damaged or of another model; save the model again"
             )
-    tensorflow.tensorflow()
+    import_tensorflow()
     import keras
 
     network = keras.models.model_from_json((folder / ARCHITECTURE).read_text(encoding="utf-8"))

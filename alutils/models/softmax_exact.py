@@ -2,7 +2,7 @@
 
 Two engines with one interface. :class:`SoftmaxRegression` does the arithmetic that TensorFlow does,
 operation by operation, and so gives the published counts to the digit. ``SparseSoftmax`` (in
-``sparse_softmax``) follows the same procedure many times faster, in its own order of summation.
+``softmax_fast``) follows the same procedure many times faster, in its own order of summation.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from alutils.base import tensorflow
+from alutils.base.tensorflow import import_tensorflow
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Adam's defaults, as in tf.train.AdamOptimizer
 
@@ -44,7 +44,7 @@ class Rows:
     @classmethod
     def of(cls, x: np.ndarray) -> Rows:
         """Return all rows of ``x`` (n, n_features) float32."""
-        tf = tensorflow.tensorflow()
+        tf = import_tensorflow()
         with tf.device("CPU:0"):
             return cls(tf.constant(x, tf.float32), np.arange(len(x)))
 
@@ -87,7 +87,7 @@ class SoftmaxRegression:
         patience: int = 10,
         weights: Weights | None = None,
     ) -> None:
-        tf = tensorflow.tensorflow()
+        tf = import_tensorflow()
         self._tf = tf
         n_features, self.n_classes = x_stop.shape[1], n_classes
         if weights is None:

@@ -16,19 +16,17 @@ import llvmlite.binding
 import numba
 import numpy as np
 
+from alutils.base.compiled import compiled
 from alutils.models.softmax_exact import BETA1, BETA2, EPSILON, Weights
 
-# Sixteen classes are computed side by side: one AVX-512 register or two of AVX2. The inner loops
-# are written out because LLVM turns straight-line code over neighbours into vector instructions
-# (superword-level parallelism), and short inner loops not; and of 512 bits only if it is told to.
+# Sixteen classes are computed side by side: one AVX-512 register or two of AVX2; LLVM makes vector
+# instructions of 512 bits only if it is told to.
 numba.config.SLP_VECTORIZE = 1
 _features = llvmlite.binding.get_host_cpu_features()
 if _features.get("avx512f"):
     numba.config.CPU_FEATURES = f"{_features.flatten()},-prefer-256-bit"
 LANES = 16
-_compile = numba.njit(
-    nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"}, boundscheck=False
-)
+_compile = compiled(error_model="numpy", fastmath={"contract", "nsz"}, boundscheck=False)
 
 
 @dataclass(frozen=True)
@@ -95,6 +93,42 @@ def _pack(start, pixel, value, rows, to, pixel_out, value_out):
             q += np.uint32(1)
 
 
+# Sixteen numbers as a tuple, which the compiler keeps in registers. Written out because LLVM
+# turns straight-line code over neighbours into vector instructions (superword-level parallelism),
+# and short inner loops not.
+@_compile
+def _lanes(x, i):
+    """Return row ``i`` of ``x`` (n, 16)."""
+    return (
+        x[i, 0], x[i, 1], x[i, 2], x[i, 3], x[i, 4], x[i, 5], x[i, 6], x[i, 7],
+        x[i, 8], x[i, 9], x[i, 10], x[i, 11], x[i, 12], x[i, 13], x[i, 14], x[i, 15],
+    )  # fmt: skip
+
+
+@_compile
+def _plus(a, v, b):
+    """Return ``a + v * b`` for sixteen numbers each and one ``v``."""
+    return (
+        a[0] + v * b[0], a[1] + v * b[1], a[2] + v * b[2], a[3] + v * b[3],
+        a[4] + v * b[4], a[5] + v * b[5], a[6] + v * b[6], a[7] + v * b[7],
+        a[8] + v * b[8], a[9] + v * b[9], a[10] + v * b[10], a[11] + v * b[11],
+        a[12] + v * b[12], a[13] + v * b[13], a[14] + v * b[14], a[15] + v * b[15],
+    )  # fmt: skip
+
+
+@_compile
+def _put(x, i, a):
+    """Write sixteen numbers to row ``i`` of ``x`` (n, 16)."""
+    (
+        x[i, 0], x[i, 1], x[i, 2], x[i, 3], x[i, 4], x[i, 5], x[i, 6], x[i, 7],
+        x[i, 8], x[i, 9], x[i, 10], x[i, 11], x[i, 12], x[i, 13], x[i, 14], x[i, 15],
+    ) = a  # fmt: skip
+
+
+_ONE = np.float32(1)
+_ZEROS = np.zeros((1, LANES), np.float32)
+
+
 @_compile
 def _logits(start, pixel, value, rows, w, b, out):
     """Write ``x @ w + b`` to ``out`` (n, 16) for the images in ``rows``; ``w`` (features, 16).
@@ -103,113 +137,16 @@ def _logits(start, pixel, value, rows, w, b, out):
     """
     for i in range(len(rows)):
         first, last = start[rows[i]], start[rows[i] + np.uint32(1)]
-        a0 = b[0]
-        a1 = b[1]
-        a2 = b[2]
-        a3 = b[3]
-        a4 = b[4]
-        a5 = b[5]
-        a6 = b[6]
-        a7 = b[7]
-        a8 = b[8]
-        a9 = b[9]
-        a10 = b[10]
-        a11 = b[11]
-        a12 = b[12]
-        a13 = b[13]
-        a14 = b[14]
-        a15 = b[15]
-        e0 = np.float32(0)
-        e1 = np.float32(0)
-        e2 = np.float32(0)
-        e3 = np.float32(0)
-        e4 = np.float32(0)
-        e5 = np.float32(0)
-        e6 = np.float32(0)
-        e7 = np.float32(0)
-        e8 = np.float32(0)
-        e9 = np.float32(0)
-        e10 = np.float32(0)
-        e11 = np.float32(0)
-        e12 = np.float32(0)
-        e13 = np.float32(0)
-        e14 = np.float32(0)
-        e15 = np.float32(0)
+        one, other = _lanes(b, 0), _lanes(_ZEROS, 0)
         half = first + (last - first) // np.uint32(2)
         q = half
         for p in range(first, half):
-            v = value[p]
-            j = pixel[p]
-            u = value[q]
-            k = pixel[q]
+            one = _plus(one, value[p], _lanes(w, pixel[p]))
+            other = _plus(other, value[q], _lanes(w, pixel[q]))
             q += np.uint32(1)
-            a0 += v * w[j, 0]
-            a1 += v * w[j, 1]
-            a2 += v * w[j, 2]
-            a3 += v * w[j, 3]
-            a4 += v * w[j, 4]
-            a5 += v * w[j, 5]
-            a6 += v * w[j, 6]
-            a7 += v * w[j, 7]
-            a8 += v * w[j, 8]
-            a9 += v * w[j, 9]
-            a10 += v * w[j, 10]
-            a11 += v * w[j, 11]
-            a12 += v * w[j, 12]
-            a13 += v * w[j, 13]
-            a14 += v * w[j, 14]
-            a15 += v * w[j, 15]
-            e0 += u * w[k, 0]
-            e1 += u * w[k, 1]
-            e2 += u * w[k, 2]
-            e3 += u * w[k, 3]
-            e4 += u * w[k, 4]
-            e5 += u * w[k, 5]
-            e6 += u * w[k, 6]
-            e7 += u * w[k, 7]
-            e8 += u * w[k, 8]
-            e9 += u * w[k, 9]
-            e10 += u * w[k, 10]
-            e11 += u * w[k, 11]
-            e12 += u * w[k, 12]
-            e13 += u * w[k, 13]
-            e14 += u * w[k, 14]
-            e15 += u * w[k, 15]
         if q < last:  # an odd one
-            u = value[q]
-            k = pixel[q]
-            e0 += u * w[k, 0]
-            e1 += u * w[k, 1]
-            e2 += u * w[k, 2]
-            e3 += u * w[k, 3]
-            e4 += u * w[k, 4]
-            e5 += u * w[k, 5]
-            e6 += u * w[k, 6]
-            e7 += u * w[k, 7]
-            e8 += u * w[k, 8]
-            e9 += u * w[k, 9]
-            e10 += u * w[k, 10]
-            e11 += u * w[k, 11]
-            e12 += u * w[k, 12]
-            e13 += u * w[k, 13]
-            e14 += u * w[k, 14]
-            e15 += u * w[k, 15]
-        out[i, 0] = a0 + e0
-        out[i, 1] = a1 + e1
-        out[i, 2] = a2 + e2
-        out[i, 3] = a3 + e3
-        out[i, 4] = a4 + e4
-        out[i, 5] = a5 + e5
-        out[i, 6] = a6 + e6
-        out[i, 7] = a7 + e7
-        out[i, 8] = a8 + e8
-        out[i, 9] = a9 + e9
-        out[i, 10] = a10 + e10
-        out[i, 11] = a11 + e11
-        out[i, 12] = a12 + e12
-        out[i, 13] = a13 + e13
-        out[i, 14] = a14 + e14
-        out[i, 15] = a15 + e15
+            other = _plus(other, value[q], _lanes(w, pixel[q]))
+        _put(out, i, _plus(one, _ONE, other))
 
 
 @_compile
@@ -217,57 +154,10 @@ def _gradient(start, pixel, value, rows, g, out):
     """Write ``x.T @ g`` to ``out`` (features, 16) for ``g`` (n, 16)."""
     out[:] = 0
     for i in range(len(rows)):
-        g0 = g[i, 0]
-        g1 = g[i, 1]
-        g2 = g[i, 2]
-        g3 = g[i, 3]
-        g4 = g[i, 4]
-        g5 = g[i, 5]
-        g6 = g[i, 6]
-        g7 = g[i, 7]
-        g8 = g[i, 8]
-        g9 = g[i, 9]
-        g10 = g[i, 10]
-        g11 = g[i, 11]
-        g12 = g[i, 12]
-        g13 = g[i, 13]
-        g14 = g[i, 14]
-        g15 = g[i, 15]
+        lanes = _lanes(g, i)
         for p in range(start[rows[i]], start[rows[i] + np.uint32(1)]):
-            v = value[p]
             j = pixel[p]
-            d0 = out[j, 0] + v * g0
-            d1 = out[j, 1] + v * g1
-            d2 = out[j, 2] + v * g2
-            d3 = out[j, 3] + v * g3
-            d4 = out[j, 4] + v * g4
-            d5 = out[j, 5] + v * g5
-            d6 = out[j, 6] + v * g6
-            d7 = out[j, 7] + v * g7
-            d8 = out[j, 8] + v * g8
-            d9 = out[j, 9] + v * g9
-            d10 = out[j, 10] + v * g10
-            d11 = out[j, 11] + v * g11
-            d12 = out[j, 12] + v * g12
-            d13 = out[j, 13] + v * g13
-            d14 = out[j, 14] + v * g14
-            d15 = out[j, 15] + v * g15
-            out[j, 0] = d0
-            out[j, 1] = d1
-            out[j, 2] = d2
-            out[j, 3] = d3
-            out[j, 4] = d4
-            out[j, 5] = d5
-            out[j, 6] = d6
-            out[j, 7] = d7
-            out[j, 8] = d8
-            out[j, 9] = d9
-            out[j, 10] = d10
-            out[j, 11] = d11
-            out[j, 12] = d12
-            out[j, 13] = d13
-            out[j, 14] = d14
-            out[j, 15] = d15
+            _put(out, j, _plus(_lanes(out, j), value[p], lanes))
 
 
 # 2**(n - 150) for n = 0 ... 150, as float32: what is under the smallest float32 is zero.
@@ -350,7 +240,7 @@ def _fit(images, rows, y, stop_images, stop_rows, y_stop, learning_rate, patienc
     best, left, steps = -1, patience, -1
     while left > 0:
         if steps >= 0:
-            _logits(start, pixel, value, rows, w, b[0], z)
+            _logits(start, pixel, value, rows, w, b, z)
             _softmax(z)
             _less_truth(z, y, share)
             _gradient(start, pixel, value, rows, z, gradient_w)
@@ -364,7 +254,7 @@ def _fit(images, rows, y, stop_images, stop_rows, y_stop, learning_rate, patienc
             powers[0] *= BETA1
             powers[1] *= BETA2
         steps += 1
-        _logits(stop_start, stop_pixel, stop_value, stop_rows, w, b[0], z_stop)
+        _logits(stop_start, stop_pixel, stop_value, stop_rows, w, b, z_stop)
         now = _count_right(z_stop, y_stop)
         if now > best:
             best, left = now, patience
@@ -461,7 +351,7 @@ class SparseSoftmax:
     def predict_proba(self, x: SparseImages) -> np.ndarray:
         """Return (n_samples, n_classes) float32 probabilities."""
         z, (w, b) = self._logits_of(len(x)), self._state[:2]
-        _logits(x.start, x.pixel, x.value, x.rows, w, b[0], z)
+        _logits(x.start, x.pixel, x.value, x.rows, w, b, z)
         _softmax(z)
         return z[:, : self.n_classes].copy()
 

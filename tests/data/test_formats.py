@@ -400,14 +400,13 @@ def folder(tmp_path) -> Path:
 
 
 NOISE = np.random.default_rng(0).integers(0, 256, (6, 8), dtype=np.uint8)
-DEEP = np.random.default_rng(0).integers(0, 65536, (6, 8), dtype=np.uint16)
 LARGE = np.random.default_rng(0).integers(0, 256, (90, 90), dtype=np.uint8)
 
 BAD_FILES = {  # content of dog/4.png, the reason, what the message says
-    "text": (b"hello", "not an image", r"4.png is not a PNG or JPEG file .* b'hello'"),
+    "text": (b"hello", "not a picture", "4.png is not a picture: expected a PNG"),
     "empty": (b"", "empty file", "4.png is an empty file"),
-    "signature only": (encoded(NOISE)[:8], "not an image", "not a PNG or JPEG"),
-    "gif": (pillow("L", 3, "GIF"), "not an image", "begins with b'GIF8"),
+    "signature only": (encoded(NOISE)[:8], "damaged", "its end is missing"),
+    "document": (b"%PDF-1.4", "not a picture", "4.png is a PDF document"),
     "half a PNG": (encoded(LARGE)[:4000], "damaged", "4.png is cut or damaged"),
     "PNG without its end": (encoded(NOISE)[:-12], "damaged", "its end is missing"),
     "half a JPEG": (encoded(LARGE, ".jpg")[:3000], "damaged", "4.png is cut or damaged"),
@@ -421,10 +420,17 @@ BAD_FILES = {  # content of dog/4.png, the reason, what the message says
         "other size",
         r"4.png is 5×8 pixels .* 29 others are 6×8; resize all with size=\(6, 8\)",
     ),
-    "16 bit": (encoded(DEEP), "16 bit", "16 bits a channel, expected 8; .*sixteen_bit='scale'"),
-    "transparent": (pillow("RGBA", (9, 9, 9, 80)), "transparent", "not known what is behind"),
-    "transparent palette": (pillow("P", 0, transparency=0), "transparent", "transparent pixels"),
-    "bomb": (pillow("L", 0), "too large", "more than 40 pixels"),
+    "animation": (
+        pillow("L", 3, "GIF", save_all=True, append_images=[Image.new("L", (8, 6), 9)]),
+        "several frames",
+        "has several frames: expected one picture",
+    ),
+    "nothing to be seen": (
+        pillow("P", 0, transparency=0),
+        "wholly transparent",
+        "expected something to be seen",
+    ),
+    "bomb": (pillow("L", 0), "too large", "expected at most 40 in all"),
 }
 
 
@@ -432,7 +438,7 @@ BAD_FILES = {  # content of dog/4.png, the reason, what the message says
 def test_a_bad_file_is_named_or_skipped_and_counted(folder, case, monkeypatch, caplog):
     content, reason, message = BAD_FILES[case]
     if case == "bomb":
-        monkeypatch.setattr("alutils.data.folders.MOST_PIXELS", 40)
+        monkeypatch.setattr("alutils.data.pictures.MOST_PIXELS", 40)
         for file in folder.rglob("*.png"):
             write(file, encoded(np.full((5, 8), int(file.stem), np.uint8)))
     write(folder / "dog" / "4.png", content)
@@ -494,7 +500,7 @@ def test_a_class_left_with_one_good_image_is_bad_too(folder):
     write(folder / "fox" / "1.png", b"hello")
     report = Skips()
     assert read_folder(folder, "skip", report=report).classes == ("cat", "dog", "eel")
-    assert report.reasons == {"not an image": 1, "class of one image": 1}
+    assert report.reasons == {"not a picture": 1, "class of one image": 1}
 
 
 def test_expected_classes_give_the_labels_and_a_missing_one_is_bad(folder):
@@ -517,7 +523,6 @@ def test_expected_classes_give_the_labels_and_a_missing_one_is_bad(folder):
         ({"colour": "blue"}, "colour='blue': expected one of 'auto', 'grey', 'rgb'"),
         ({"size": 28}, "size=28: expected a height and a width"),
         ({"size": (28, 0)}, r"size=\(28, 0\)"),
-        ({"sixteen_bit": "cut"}, "sixteen_bit='cut'"),
         ({"on_bad": "ignore"}, "on_bad='ignore'"),
     ],
 )
@@ -570,14 +575,32 @@ def test_whatever_is_grey_is_read_as_grey(folder, content, value):
 
 
 @pytest.mark.parametrize("shape", [(6, 8), (6, 8, 3)])
-def test_16_bits_are_scaled_where_the_user_says_so(tmp_path, shape):
+def test_16_bits_are_scaled_to_8_and_it_is_said(tmp_path, shape, caplog):
     deep = np.random.default_rng(0).integers(0, 65536, (2, *shape), dtype=np.uint16)
     deep[0].flat[:2] = 0, 65535
     (tmp_path / "x").mkdir()
     for i, image in enumerate(deep):
         write(tmp_path / "x" / f"{i}.png", encoded(image if image.ndim == 2 else image[..., ::-1]))
-    images = read_folder(tmp_path, sixteen_bit="scale").images
+    images = read_folder(tmp_path).images
     assert np.array_equal(images, np.round(deep / 257).astype(np.uint8))
+    assert "16 bit scaled to 8 in 2 of 2 files" in caplog.text
+
+
+def test_what_is_drawn_on_nothing_gets_a_ground_and_it_is_said(folder, caplog):
+    values = np.zeros((6, 8, 2), np.uint8)
+    values[2:4, 2:4] = 200, 255  # light strokes
+    file = io.BytesIO()
+    Image.fromarray(values).save(file, "PNG")
+    write(folder / "dog" / "4.png", file.getvalue())
+    assert np.array_equal(read_folder(folder).images[14], values[..., 0])
+    assert "transparent parts made black in 1 of 30 files" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF", "WEBP"])
+def test_all_kinds_that_the_labelling_tool_reads_are_read(folder, kind):
+    options = {"lossless": True} if kind == "WEBP" else {}
+    write(folder / "dog" / "4.png", pillow("L", 7, kind, **options))
+    assert (read_folder(folder, colour="grey").images[14] == 7).all()
 
 
 def test_sizes_are_made_alike_where_the_user_says_so(folder):
@@ -591,8 +614,8 @@ def test_a_photograph_is_turned_as_the_camera_was_held(tmp_path):
     (tmp_path / "x").mkdir()
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by a quarter
-    for i in range(2):
-        write(tmp_path / "x" / f"{i}.jpg", pillow("RGB", (9, 9, 9), "JPEG", exif=exif))
+    for kind in ("JPEG", "PNG"):
+        write(tmp_path / "x" / f"{kind}.jpg", pillow("RGB", (9, 9, 9), kind, exif=exif))
     assert read_folder(tmp_path).images.shape == (2, 8, 6, 3)
 
 

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from alutils.base import tensorflow
+from alutils.base.tensorflow import import_tensorflow
 from alutils.models import dense_head
 from alutils.models import saved as saved_models
 from alutils.models.dense_head import DenseHead
@@ -26,7 +26,7 @@ def blobs(n, n_features=512, n_classes=26, seed=0):
 
 @pytest.fixture(scope="module")
 def keras():
-    tensorflow.tensorflow()
+    import_tensorflow()
     import keras
 
     return keras

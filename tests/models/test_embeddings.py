@@ -1,5 +1,6 @@
 """Features against an independent network, pixels against Pillow, the cache against damage."""
 
+import importlib.metadata
 import importlib.util
 import json
 import logging
@@ -13,9 +14,10 @@ from PIL import Image
 
 from alutils.base import artefacts
 from alutils.data.pixels import prepare
-from alutils.models import embeddings
+from alutils.models import embeddings, precision
 from alutils.models.backbones import vgg16
 from alutils.models.embeddings import features, plan
+from alutils.models.precision import Decision
 
 WIDTHS = [4, 4, 6, 6, 8, 8, 8, 10, 10, 10, 12, 12, 12]
 needs_openvino = pytest.mark.skipif(
@@ -194,6 +196,7 @@ def machine(monkeypatch):
         )
         monkeypatch.setattr(vgg16, "openvino_cpu", lambda: (kernel, 8))
         monkeypatch.setattr(vgg16, "keras_has_gpu", lambda: gpu)
+        monkeypatch.setattr(embeddings, "decide", lambda *_: Decision("bfloat16", 1.97, 0.0046))
 
     return pretend
 
@@ -202,7 +205,7 @@ def machine(monkeypatch):
     ("kernel", "gpu", "asked", "expected"),
     [
         ("brgconv_avx512_amx_bf16", False, {}, ("openvino", "cpu", "bfloat16")),
-        ("brgconv_avx512_bf16", False, {}, ("openvino", "cpu", "float32")),
+        ("brgconv_avx512_bf16", False, {}, ("openvino", "cpu", "bfloat16")),
         ("jit_avx2_f32", False, {}, ("openvino", "cpu", "float32")),
         (None, False, {}, ("keras", "cpu", "float32")),
         ("brgconv_avx512_amx_bf16", True, {}, ("keras", "gpu", "float32")),
@@ -216,6 +219,71 @@ def test_the_backend_and_precision_suit_the_machine(machine, kernel, gpu, asked,
     machine(kernel, gpu)
     chosen = plan(**asked)
     assert (chosen.backend, chosen.device, chosen.precision) == expected
+    assert str(chosen).startswith(f"{chosen.backend}, {chosen.precision} (")
+
+
+# --- the precision that pays ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def measured(monkeypatch, tmp_path):
+    """Pretend that a measurement gave this; return how often it was made."""
+    calls = []
+
+    def pretend(speedup: float, error: float = 0.004) -> list:
+        monkeypatch.setenv("ALUTILS_CACHE", str(tmp_path))
+        monkeypatch.setattr(importlib.metadata, "version", lambda name: "1.0")
+        monkeypatch.setattr(
+            precision, "_measure", lambda w, threads: calls.append(1) or (speedup, error)
+        )
+        return calls
+
+    return pretend
+
+
+@pytest.mark.parametrize(
+    ("speedup", "error", "expected"),
+    [(1.97, 0.0046, "bfloat16"), (1.19, 0.004, "float32"), (0.8, 0.004, "float32"),
+     (3.0, 0.05, "float32"), (1.2, 0.02, "bfloat16"), (2.0, np.nan, "float32")],
+)  # fmt: skip
+def test_bfloat16_is_taken_where_it_is_clearly_faster_and_close(measured, speedup, error, expected):
+    measured(speedup, error)
+    assert precision.decide("bf16", 2, "abc", list).precision == expected
+
+
+def test_a_machine_decides_once_and_then_always_the_same(measured, tmp_path):
+    calls = measured(1.97)
+    first = precision.decide("bf16", 2, "abc", list)
+    measured(0.5)
+    assert precision.decide("bf16", 1, "abc", list) == first and len(calls) == 1
+    (path,) = tmp_path.glob("features/precision-*.json")
+    told = json.loads(path.read_text())
+    assert (told["precision"], told["speedup"], told["weights_sha256"]) == ("bfloat16", 1.97, "abc")
+    assert "1.97 times the speed of float32" in str(first) and "0.0040" in str(first)
+    # Other weights, or another processor, are another question.
+    assert precision.decide("bf16", 2, "other", list).precision == "float32"
+    assert precision.decide("other bf16", 2, "abc", list).precision == "float32"
+    # What somebody wrote into the file counts; a damaged one is measured again.
+    path.write_text(json.dumps(told | {"precision": "float32"}))
+    assert precision.decide("bf16", 2, "abc", list).precision == "float32"
+    for damaged in ('{"precision', json.dumps(told | {"precision": "int8"}), "{}"):
+        path.write_text(damaged)
+        assert precision.decide("bf16", 2, "abc", list) == Decision("float32", 0.5, 0.004)
+
+
+def test_a_decision_that_cannot_be_kept_is_said_and_used(measured, tmp_path, caplog):
+    measured(2.0)
+    (tmp_path / "features").write_text("a file in the folder's place")
+    assert precision.decide("bf16", 2, "abc", list).precision == "bfloat16"
+    assert "cannot be kept" in caplog.text
+
+
+@needs_openvino
+def test_the_measurement_is_of_both_precisions_and_quick():
+    if "bf16" not in vgg16.openvino_cpu()[0]:
+        pytest.skip("this CPU has no bf16 instructions")
+    speedup, error = precision._measure(random_weights([16, 16, 32, 32, *9 * [64]]), 2)
+    assert speedup > 0 and 0 < error < 0.01
 
 
 def test_the_plan_can_go_into_a_manifest(weights):
@@ -321,6 +389,7 @@ def network(monkeypatch) -> Counted:
     monkeypatch.setattr(vgg16, "keras_network", counted)
     monkeypatch.setattr(vgg16, "openvino_network", counted)
     monkeypatch.setattr(vgg16, "keras_has_gpu", lambda: False)
+    monkeypatch.setattr(embeddings, "decide", lambda *_: Decision("float32", 1.0, 0.004))
     monkeypatch.setattr(embeddings, "_BLOCK", 4)
     return counted
 
@@ -366,7 +435,8 @@ def test_everything_that_changes_the_numbers_has_its_own_file(compute, network, 
     images += [list(letters), letters.reshape(11, 14, 56)]
     options = [
         {"preprocessing": "vgg"}, {"size": (33, 32)}, {"layer": "block4"}, {"pooling": "max"},
-        {"backend": "openvino"}, {"precision": "bfloat16", "backend": "openvino"},
+        {"backend": "openvino", "precision": "float32"},
+        {"backend": "openvino", "precision": "bfloat16"},
         {"weights": other_weights},
     ]  # fmt: skip
     asked = [(array, {}) for array in images] + [(letters, extra) for extra in options]
@@ -546,7 +616,8 @@ MEMORY = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from alutils import embeddings, vgg16
+from alutils.models import embeddings
+from alutils.models.backbones import vgg16
 sys.path.insert(0, sys.argv[1])
 from test_embeddings import Counted, WIDTHS, random_weights
 vgg16.keras_network, vgg16.keras_has_gpu = Counted(), lambda: False

@@ -622,3 +622,13 @@ def test_a_closed_pipe_is_no_error(finished):
     command = f"{compare} '{finished[0]}' | true"
     done = subprocess.run(command, shell=True, capture_output=True, text=True)
     assert done.stderr == ""
+
+
+def test_a_keras_of_another_backend_is_said_at_the_start(monkeypatch):
+    class Torch:
+        class config:  # noqa: N801 - as the module is called
+            backend = staticmethod(lambda: "torch")
+
+    monkeypatch.setitem(sys.modules, "keras", Torch)
+    with pytest.raises(ParameterError, match="KERAS_BACKEND=torch: .* expected tensorflow"):
+        runs.start("az")

@@ -7,10 +7,10 @@ copied.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from alutils.active.strategies import uncertainty
+from alutils.base.compiled import compiled
 
 _SAME = 1e-6  # squared distances this far under the squared norms are float32's rounding
 
@@ -120,12 +120,7 @@ def k_center_greedy(
     return all_centers[len(centers) :]
 
 
-_compile = numba.njit(
-    nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}
-)
-
-
-@_compile
+@compiled(error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
 def _k_center(x, centers, n_centers, candidates, bound, seen, keys):
     """Fill ``centers`` from ``n_centers`` on; equal distances go by the higher of ``keys``."""
     while n_centers < len(centers):

@@ -6,8 +6,9 @@ numbers.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from alutils.base.compiled import compiled
 
 SUM_TOLERANCE = 1e-3
 """How far a row of probabilities may be from summing to one: far above float32's rounding."""
@@ -47,10 +48,7 @@ def checked(probabilities: np.ndarray, name: str = "probabilities") -> np.ndarra
     return p
 
 
-_compile = numba.njit(nogil=True, cache=True, error_model="numpy")
-
-
-@_compile
+@compiled(error_model="numpy")
 def _wrong_rows(p):
     """Return which rows are no probabilities, (n_samples,) bool; NaN fails every comparison."""
     wrong = np.empty(p.shape[0], np.bool_)
@@ -92,7 +90,7 @@ def _two_highest(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return first, second
 
 
-@_compile
+@compiled(error_model="numpy")
 def _rows(p, first, second):
     """Fill ``first`` and ``second``; return how many rows are no probabilities."""
     n_wrong = 0

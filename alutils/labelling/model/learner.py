@@ -18,10 +18,10 @@ from scipy.special import log_softmax, softmax
 
 from alutils.base.files import atomic_file
 from alutils.base.manifest import digest
-from alutils.labelling.model.features import Extractor, Vgg16Features
+from alutils.labelling.model.features import Extractor
 from alutils.labelling.store.records import LabellingError
+from alutils.models import embeddings, saved
 from alutils.models import out_of_fold as folds
-from alutils.models import saved
 from alutils.models.dense_head import DenseWeights
 
 STEPS = 200  # of L-BFGS; more change predictions of few pictures
@@ -254,7 +254,9 @@ def bring(folder: Path | str) -> tuple[Head, Extractor]:
             f"{folder}: the network has {len(weights)} weights, expected 30 (VGG16 and two dense "
             "layers); save it with alutils.models.saved.save_model"
         )
-    extractor = Vgg16Features(model.size, model.preprocessing, weights[:26])
+    extractor = embeddings.network(
+        size=model.size, preprocessing=model.preprocessing, weights=weights[:26]
+    )
     return Head(model.classes, tuple(weights[26:]), model.sha256, 0), extractor
 
 

@@ -19,10 +19,11 @@ from threadpoolctl import threadpool_limits
 
 from alutils.labelling.model import learner
 from alutils.labelling.model.auditing import LEVEL, TARGET, Auditor
-from alutils.labelling.model.features import Extractor, FeatureCache, Vgg16Features
+from alutils.labelling.model.features import Extractor, FeatureCache
 from alutils.labelling.model.learner import Head
 from alutils.labelling.store.records import LabellingError, Model
 from alutils.labelling.store.store import Store
+from alutils.models import embeddings
 
 log = logging.getLogger(__name__)
 RETRAIN_AFTER, PAUSE_S = 20, 5.0
@@ -212,7 +213,7 @@ class LabellingLoop:
                 self._take_classes(self._brought)
             except LabellingError as error:
                 self._brought, self._refusal = None, f"The model cannot be used: {error}"
-        extractor = extractor or Vgg16Features()
+        extractor = extractor or embeddings.network()
         self._cache = FeatureCache(self.store.files.model, extractor)
         self._head, present = self._brought, self.store.models.present()
         if present is not None and present.path:

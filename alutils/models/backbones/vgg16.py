@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from alutils.base.tensorflow import import_tensorflow
+
 CONVOLUTIONS = {"block1": 2, "block2": 2, "block3": 3, "block4": 3, "block5": 3}  # each ends pooled
 Network = Callable[[Iterable[np.ndarray], np.ndarray], None]
 
@@ -48,7 +50,7 @@ def keras_has_gpu() -> bool:
     """Whether TensorFlow sees a GPU; imports it, and only where there is an NVIDIA driver."""
     if not Path("/proc/driver/nvidia/version").exists():
         return False
-    return bool(_tensorflow().config.list_physical_devices("GPU"))
+    return bool(import_tensorflow().config.list_physical_devices("GPU"))
 
 
 def keras_threads() -> int:
@@ -58,28 +60,28 @@ def keras_threads() -> int:
     return os.cpu_count() or 1
 
 
-def _tensorflow():
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # has to be there before the import
-    import tensorflow
-
-    return tensorflow
-
-
 def keras_model(weights: Sequence[np.ndarray], layer: str, pooling: str, size: tuple[int, int]):
-    """Build the base as a Keras model: (n, height, width, 3) in, (n, channels) out."""
-    _tensorflow()
+    """Build the base as a Keras model: (n, height, width, 3) in, (n, channels) out.
+
+    Layers are called as in `keras.applications`. They say their number type and the order of their
+    dimensions, which Keras else takes from the user's settings.
+    """
+    import_tensorflow()
     import keras
 
+    told = {"dtype": "float32", "data_format": "channels_last", "trainable": False}
     kernels = iter(weights[0::2])
-    image = keras.Input((*size, 3))
+    image = keras.Input((*size, 3), dtype="float32")
     x = image
-    for count in layers_until(layer):
-        for _ in range(count):
-            width = next(kernels).shape[3]
-            x = keras.layers.Conv2D(width, 3, padding="same", activation="relu")(x)
-        x = keras.layers.MaxPooling2D()(x)
+    for block, count in enumerate(layers_until(layer), 1):
+        for i in range(1, count + 1):
+            width, name = next(kernels).shape[3], f"block{block}_conv{i}"
+            x = keras.layers.Conv2D(
+                width, 3, padding="same", activation="relu", name=name, **told
+            )(x)  # fmt: skip
+        x = keras.layers.MaxPooling2D(name=f"block{block}_pool", strides=2, **told)(x)
     pools = {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}
-    model = keras.Model(image, pools[pooling]()(x), name=f"vgg16_{layer}", trainable=False)
+    model = keras.Model(image, pools[pooling](**told)(x), name=f"vgg16_{layer}")
     model.set_weights(list(weights[: 2 * sum(layers_until(layer))]))
     return model
 

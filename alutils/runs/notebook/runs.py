@@ -27,6 +27,7 @@ import pandas as pd
 
 from alutils.base import files, manifest
 from alutils.base.errors import nearest
+from alutils.base.tensorflow import settle_keras
 from alutils.runs.notebook import folders
 from alutils.runs.notebook.parameters import check, code_of, from_namespace, read_parameters
 from alutils.stats import tables
@@ -257,8 +258,10 @@ def start(experiment: str, namespace: dict[str, Any] | None = None) -> Run:
     Raises
     ------
     ParameterError
-        See `alutils.runs.notebook.parameters.from_namespace`.
+        See `alutils.runs.notebook.parameters.from_namespace` and
+        `alutils.base.tensorflow.settle_keras`.
     """
+    settle_keras()
     root = files.repository_root()
     notebook = notebook_path(experiment, root)
     parameters = read_parameters(notebook)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pools import moving_clouds
 
 from alutils.active.loops.synthesis import (
     ReadBy,
@@ -14,7 +15,6 @@ from alutils.active.loops.synthesis import (
     unreadable,
 )
 from alutils.active.oracles import ABSTAINED
-from alutils.data import drift
 
 
 class Centres:
@@ -37,7 +37,7 @@ class Centres:
 
 
 def clouds(n=200, n_classes=3, seed=0, spread=0.3):
-    return drift.moving_clouds(np.zeros(n), n_classes, np.random.default_rng(seed), spread)
+    return moving_clouds(np.zeros(n), n_classes, np.random.default_rng(seed), spread)
 
 
 def fitted(n_classes=3, seed=0, n=40):
