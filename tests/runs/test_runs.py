@@ -36,8 +36,10 @@ end: str = "well" # what happens [one of: well, error, kill, unfinished]"""
 
 # Each part appends a line to WITNESS when it is computed; part HOLD lasts until it is killed.
 CELLS = [
-    "import os, time\nimport numpy as np\nimport pandas as pd\nfrom alutils import runs",
-    'run = runs.start("mnist", globals())\nprint(run, flag, rate)',
+    "import os, time\nimport numpy as np\nimport pandas as pd\nfrom alutils import runs\n"
+    "from alutils.stats.tables import Vocabulary",
+    """run = runs.start("mnist", globals(), Vocabulary(protocols=("noise",)))
+print(run, flag, rate)""",
     """def part(i):
     with open(os.environ["WITNESS"], "a") as file:
         print(i, file=file)
