@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from alutils.stats.tables import Vocabulary
+from alutils.stats.tables import NO_NAMES, Vocabulary
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,7 +39,7 @@ class Experiment:
     name: str
     settings: type
     run: Callable[[Any], pd.DataFrame | Sequence[Mapping[str, Any]]]
-    vocabulary: Vocabulary = field(default_factory=Vocabulary)
+    vocabulary: Vocabulary = NO_NAMES
     prepare: Callable[..., dict[str, Any]] | None = None
     summarise: Callable[[pd.DataFrame, pd.DataFrame], dict[str, pd.DataFrame]] | None = None
     figures: Callable[[pd.DataFrame], dict[str, tuple[Figure, str, str]]] | None = None

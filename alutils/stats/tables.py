@@ -40,13 +40,16 @@ class Vocabulary:
     metrics: tuple[str, ...] = ()
 
 
+NO_NAMES = Vocabulary()
+
+
 class TableError(ValueError):
     """A table that is not in the long format, or a file that is no table."""
 
 
 def tidy(
     rows: pd.DataFrame | Sequence[Mapping[str, Any]],
-    vocabulary: Vocabulary = Vocabulary(),
+    vocabulary: Vocabulary = NO_NAMES,
     **defaults: Any,
 ) -> pd.DataFrame:
     """Check rows in the long format and put them in its columns and types.

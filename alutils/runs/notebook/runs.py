@@ -70,7 +70,7 @@ class Run:
     _state: dict[str, Any]  # what `describe` found: the manifest's beginning
     _ordered: bool  # whether `headless.execute` runs the notebook, and writes the manifest
     _lock: int | None = None
-    vocabulary: tables.Vocabulary = field(default_factory=tables.Vocabulary)
+    vocabulary: tables.Vocabulary = tables.NO_NAMES
     _tables: list[pd.DataFrame] = field(default_factory=list)
     _notes: dict[str, Any] = field(default_factory=dict)
     _began: float = field(default_factory=time.perf_counter)
@@ -255,7 +255,7 @@ class Figure:
 def start(
     experiment: str,
     namespace: dict[str, Any] | None = None,
-    vocabulary: tables.Vocabulary = tables.Vocabulary(),
+    vocabulary: tables.Vocabulary = tables.NO_NAMES,
 ) -> Run:
     """Start the run of a notebook, from within it.
 
