@@ -40,6 +40,16 @@ FIXED = {"fixed 0.6": 0.6, "fixed 0.9": 0.9}
 WHOLE = ("whole pool", "whole pool, weighted")
 
 
+def rows_and_scores(settings: fewest_labels.Settings) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows of `fewest_labels.run` and, of the same training, all its `scores`."""
+    both = [
+        (fewest_labels.measured(settings, trained), scores(trained))
+        for trained in fewest_labels.trainings(settings)
+    ]
+    rows, said = (pd.concat(frames, ignore_index=True) for frames in zip(*both, strict=True))
+    return rows, said
+
+
 def scores(trained: fewest_labels.Trained) -> pd.DataFrame:
     """Return what a model says of every waiting item, in the order in which they waited.
 
