@@ -7,26 +7,35 @@ time to kill them; TOY_FAILS=1 makes some cells fail.
 
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from alutils.base.errors import ParameterError
+from alutils.experiments.base import Experiment
 
 
-def check(*, shape: str, size: int, rate: float, data: str, seed: int) -> None:
-    if shape not in ("round", "square", "deadly", "leaving"):
-        raise ParameterError("shape", shape, "expected round or square")
+@dataclass(frozen=True)
+class Settings:
+    shape: str = "round"
+    size: int = 8
+    rate: float = 0.5
+    data: str = "toy"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.shape not in ("round", "square", "deadly", "leaving"):
+            raise ParameterError("shape", self.shape, "expected round or square")
 
 
-def prepare(*, data: str = "toy", **others: object) -> dict[str, str]:
+def prepare(data: str) -> dict[str, str]:
     _note("PREPARED", f"{os.getpid()} {data}")
     return {"images": f"made up: {data}"}
 
 
-def run(
-    *, shape: str = "round", size: int = 8, rate: float = 0.5, data: str = "toy", seed: int = 0
-) -> list[dict]:
+def run(settings: Settings) -> list[dict]:
+    seed, shape = settings.seed, settings.shape
     number = _note("WITNESS", f"{os.getpid()} {seed} {shape}")
     while number > _let_through():
         time.sleep(0.01)
@@ -36,12 +45,14 @@ def run(
         os.kill(os.getpid(), 9)
     if shape == "leaving":
         raise SystemExit("leaves")
-    rng = np.random.default_rng([seed, size])
+    rng = np.random.default_rng([seed, settings.size])
     a = rng.standard_normal((200, 200))
-    values = (a @ a).sum(axis=0)[:size] * rate  # depends on the order of summation
+    values = (a @ a).sum(axis=0)[
+        : settings.size
+    ] * settings.rate  # depends on the order of summation
     return [
-        dict(protocol="better", arm=f"{shape} {data}", round=i, n_human=10 * i, split="test",
-             metric="accuracy", value=value if i else np.nan, n_eval=100)
+        dict(protocol="better", arm=f"{shape} {settings.data}", round=i, n_human=10 * i,
+             split="test", metric="accuracy", value=value if i else np.nan, n_eval=100)
         for i, value in enumerate(values)
     ]  # fmt: skip
 
@@ -62,3 +73,6 @@ def _let_through() -> float:
         return int(Path(os.environ["HOLD"]).read_text())
     except (KeyError, FileNotFoundError):
         return np.inf
+
+
+EXPERIMENT = Experiment("toy", Settings, run, prepare=prepare)

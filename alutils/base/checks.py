@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
-from alutils.base.errors import ParameterError
+from alutils.base.errors import ParameterError, nearest
 
 
 def _is_number(value: object) -> bool:
@@ -27,9 +27,14 @@ def check_open_fraction(name: str, value: object) -> None:
         )
 
 
-def check_count(name: str, value: object) -> None:
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 0:
-        raise ParameterError(name, value, "expected a whole number, 0 or more")
+def check_count(name: str, value: object, least: int = 0) -> None:
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
+        raise ParameterError(name, value, f"expected a whole number, {least} or more")
+
+
+def check_known(name: str, value: object, known: Iterable[str]) -> None:
+    if value not in known:
+        raise ParameterError(name, value, nearest(str(value), known))
 
 
 def check_keys(name: str, values: Mapping[str, Any], kind: type) -> None:

@@ -11,7 +11,7 @@ for a single proportion or count of right answers; another single number has non
 ``differs``         it does not
 ``no interval``     one number that is no proportion: nothing to judge by
 ``other data``      the run's parameters are not the ones under which the value was published
-``no parameters``   a table without a manifest beside it: no telling
+``no parameters``   a table without a manifest beside it: it cannot be judged
 ``not published``   there is no such published value
 ==================  ==========================================================================
 
@@ -20,7 +20,7 @@ that is no exact claim says so, as in ``differs (rendered)``.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
@@ -30,6 +30,7 @@ import pandas as pd
 
 from alutils.base import manifest
 from alutils.stats import tables
+from alutils.stats.intervals import LEVEL, t_interval
 from alutils.stats.tables import TableError
 
 GROUP = ("experiment", "protocol", "arm", "split", "metric")
@@ -40,7 +41,6 @@ COMPARED = (
 )  # fmt: skip
 PROPORTIONS = ("accuracy", "share_unsure", "share_human", "auto_coverage", "auto_precision")
 COUNTS = ("n_right", "auto_wrong", "n_moved", "labels_to_reach")
-LEVEL = 0.95
 NOTE = (
     "95% intervals: Student's t over n seeds; Wilson's for a single proportion. "
     "Difference: ours - published. Seeds share their data set: the interval of their mean is for "
@@ -75,8 +75,8 @@ def compare(
 
     Returns
     -------
-    frame with the columns `COMPARED`, one row for each run, group and, with `curves`, round; the
-    published order first
+    frame with the columns `COMPARED`, one row for each run, group and, with `curves`, round; in
+    the published order of arms and the common one of protocols and metrics, others behind by name
 
     Raises
     ------
@@ -168,17 +168,6 @@ def wilson(share: float, n: float) -> tuple[float, float]:
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     return max(0.0, centre - half), min(1.0, centre + half)
-
-
-def t_interval(values: Sequence[float]) -> tuple[float, float]:
-    """95% interval of the mean of two or more independent values (Student 1908)."""
-    from scipy.special import stdtrit  # here: half of the command's time, and not always needed
-
-    n = len(values)
-    mean = math.fsum(values) / n
-    variance = math.fsum((value - mean) ** 2 for value in values) / (n - 1)
-    half = float(stdtrit(n - 1, (1 + LEVEL) / 2)) * math.sqrt(variance / n)
-    return mean - half, mean + half
 
 
 def _summaries(table: pd.DataFrame, curves: bool) -> list[dict[str, Any]]:

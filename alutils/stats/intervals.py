@@ -1,7 +1,9 @@
-"""What a set of results says: paired differences, percentiles, curves with bands."""
+"""What a set of results says: means over seeds, paired differences, percentiles, bands."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +13,54 @@ from alutils.base.checks import check_open_fraction
 from alutils.base.errors import ParameterError
 
 LEVEL = 0.95
+
+
+def t_interval(
+    values: Sequence[float] | np.ndarray, test_to_train: float = 0.0
+) -> tuple[float, float]:
+    """Interval at ``LEVEL`` of the mean of independent values; NaN for fewer than two.
+
+    Parameters
+    ----------
+    values : (n,) float, without NaN
+    test_to_train : as in `paired`, for seeds that split one data set anew
+
+    Source: Student (1908); Nadeau and Bengio (2003) for re-splits.
+    """
+    from scipy.special import stdtrit  # here: half of the command's time, and not always needed
+
+    n = len(values)
+    if n < 2:
+        return math.nan, math.nan
+    mean = math.fsum(values) / n
+    variance = math.fsum((value - mean) ** 2 for value in values) / (n - 1)
+    error = math.sqrt(variance / n + variance * test_to_train)
+    half = float(stdtrit(n - 1, (1 + LEVEL) / 2)) * error
+    return mean - half, mean + half
+
+
+def over_seeds(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Summarise what was measured with several seeds.
+
+    Parameters
+    ----------
+    table : ``by``, ``seed`` and ``value``, a row a seed; NaN where a seed has no value
+    by : columns that are the same for all seeds
+
+    Returns
+    -------
+    DataFrame in the order of the table: ``by``; seeds (that have a value), of (all); mean, the
+    interval low, high of `t_interval`, least and most
+    """
+    records = []
+    for key, rows in table.groupby(list(by), sort=False):
+        values = rows.sort_values("seed")["value"].dropna().to_numpy(float)
+        mean, least, most = (
+            (values.mean(), values.min(), values.max()) if len(values) else (np.nan,) * 3
+        )
+        records.append((*key, len(values), len(rows), mean, *t_interval(values), least, most))
+    columns = [*by, "seeds", "of", "mean", "low", "high", "least", "most"]
+    return pd.DataFrame(records, columns=columns)
 
 
 @dataclass(frozen=True)
@@ -105,11 +155,11 @@ def paired(ours: np.ndarray, base: np.ndarray, test_to_train: float = 0.0) -> Pa
         same = float(difference[0] == 0)
         return Paired(mean, mean, mean, same, same, n, test_to_train)
     error = float(difference.std(ddof=1)) * np.sqrt(1 / n + test_to_train)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * error
+    low, high = t_interval(difference, test_to_train)
     return Paired(
         mean=mean,
-        low=mean - half,
-        high=mean + half,
+        low=low,
+        high=high,
         p=float(2 * stats.t.sf(abs(mean) / error, n - 1)),
         # Ranks have no such correction: re-splits leave the test without a meaning.
         p_signed_rank=np.nan if test_to_train else float(stats.wilcoxon(difference).pvalue),

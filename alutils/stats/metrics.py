@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+CLASSIFICATION = (
+    "accuracy", "balanced_accuracy", "precision_macro", "recall_macro", "f1_macro", "mcc",
+)  # fmt: skip
+"""What `classification_metrics` measures."""
+
 
 def confusion(y_true: np.ndarray, y_pred: np.ndarray, n_classes: int) -> np.ndarray:
     """Count how often each class was taken for each other.
@@ -67,8 +72,8 @@ def classification_metrics(
 
     Returns
     -------
-    dict with accuracy, balanced_accuracy, precision_macro, recall_macro, f1_macro (each 0 to 1) and
-    mcc, Matthews' correlation coefficient (-1 to 1; 0 where truth or prediction is one class only)
+    dict with the keys `CLASSIFICATION`, each 0 to 1, but for Matthews' correlation coefficient, mcc
+    (-1 to 1; 0 where truth or prediction is one class only)
 
     Raises
     ------
@@ -84,14 +89,15 @@ def classification_metrics(
     recall = _ratio(right, true)
     covariance = right.sum() * n - true @ predicted
     spread = np.sqrt((n**2 - true @ true) * (n**2 - predicted @ predicted))
-    return {
-        "accuracy": float(right.sum() / n),
-        "balanced_accuracy": float(recall[true > 0].mean()),
-        "precision_macro": float(_ratio(right, predicted)[occurs].mean()),
-        "recall_macro": float(recall[occurs].mean()),
-        "f1_macro": float(_ratio(2 * right, true + predicted)[occurs].mean()),
-        "mcc": float(covariance / spread) if spread else 0.0,
-    }
+    values = (
+        right.sum() / n,
+        recall[true > 0].mean(),
+        _ratio(right, predicted)[occurs].mean(),
+        recall[occurs].mean(),
+        _ratio(2 * right, true + predicted)[occurs].mean(),
+        covariance / spread if spread else 0.0,
+    )
+    return dict(zip(CLASSIFICATION, map(float, values), strict=True))
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pandas as pd
 
 from alutils.base.errors import nearest
 from alutils.base.files import write_atomically
+from alutils.stats.metrics import CLASSIFICATION
 
 COLUMNS = (
     "run_id", "experiment", "protocol", "arm", "seed", "round",
@@ -20,40 +22,42 @@ INTEGERS = ("seed", "round", "n_human", "n_auto", "n_eval")
 # One value each; a later record of the same key replaces the earlier one.
 KEY = ("experiment", "protocol", "arm", "seed", "round", "split", "metric")
 
-PROTOCOLS = (
-    "published", "sound", "better",
-    "noise", "draws",  # replicates of the published one: numerical noise; other draws of the data
-    "as_logged", "as_stated",  # the report's, by what its log and what its text say
-    "mnist_pixels", "mnist_vgg16", "letters_vgg16",  # settings of the strategies
-    "article", "mnist", "letters",  # settings of the label costs
-)  # fmt: skip
+PROTOCOLS = ("published", "sound", "better")
+"""The three layers of truth, which every experiment may have."""
 SPLITS = ("test", "test_all", "validation", "pool", "audit")
 METRICS = (
-    "n_right", "accuracy", "balanced_accuracy", "precision_macro", "recall_macro", "f1_macro",
-    "mcc", "share_unsure", "share_human", "auto_coverage", "auto_precision", "auto_wrong",
-    "n_moved", "labels_to_reach", "wall_s",
-    "n_wrong",
-    "labels_to_certify", "labels_audit", "wrong_left", "labels_expected", "accept_chance",
-    "labels_to_certify_uniform", "labels_audit_uniform", "wrong_left_uniform",
-    "labels_expected_uniform", "accept_chance_uniform",
-    # `alutils.experiments.label_costs.noisy_humans`: wrong human labels, the search for them,
-    # audits at targets in per cent
-    "wrong_labels_first", "wrong_labels", "n_suspects", "n_suspects_wrong", "suspects_precision",
-    "suspects_recall", "human_answers", "certified_99", "auto_coverage_99", "broken_99",
-    "untrue_99", "certified_98", "auto_coverage_98", "broken_98", "untrue_98",
+    "n_right", *CLASSIFICATION, "share_unsure", "share_human", "auto_coverage", "auto_precision",
+    "auto_wrong", "n_moved", "labels_to_reach", "wall_s",
 )  # fmt: skip
+"""What every experiment may measure."""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Names in the rows of one experiment, besides `PROTOCOLS` and `METRICS`."""
+
+    protocols: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+
+
+NO_NAMES = Vocabulary()
 
 
 class TableError(ValueError):
     """A table that is not in the long format, or a file that is no table."""
 
 
-def tidy(rows: pd.DataFrame | Sequence[Mapping[str, Any]], **defaults: Any) -> pd.DataFrame:
+def tidy(
+    rows: pd.DataFrame | Sequence[Mapping[str, Any]],
+    vocabulary: Vocabulary = NO_NAMES,
+    **defaults: Any,
+) -> pd.DataFrame:
     """Check rows in the long format and put them in its columns and types.
 
     Parameters
     ----------
     rows : with the columns `COLUMNS`, or fewer where `defaults` has the rest
+    vocabulary : the experiment's own names
     defaults : values of columns that the rows lack
 
     Returns
@@ -63,8 +67,8 @@ def tidy(rows: pd.DataFrame | Sequence[Mapping[str, Any]], **defaults: Any) -> p
     Raises
     ------
     TableError
-        A column missing or unknown, a name that is not in the lists above, a count that is no
-        integer, an infinite value, a key twice.
+        A column missing or unknown, a name that is not in the lists above nor in the vocabulary, a
+        count that is no integer, an infinite value, a key twice.
     """
     table = pd.DataFrame(rows).reset_index(drop=True)
     for column in table.columns:
@@ -74,7 +78,9 @@ def tidy(rows: pd.DataFrame | Sequence[Mapping[str, Any]], **defaults: Any) -> p
     missing = [column for column in COLUMNS if column not in table.columns]
     if missing:
         raise TableError(f"{', '.join(missing)}: column missing from the rows of a results table")
-    for column, known in (("protocol", PROTOCOLS), ("split", SPLITS), ("metric", METRICS)):
+    names = {"protocol": PROTOCOLS + vocabulary.protocols, "split": SPLITS}
+    names["metric"] = METRICS + vocabulary.metrics
+    for column, known in names.items():
         for name in table[column].unique():
             if name not in known:
                 raise TableError(f"{column}={name}: no such {column}; {nearest(str(name), known)}")

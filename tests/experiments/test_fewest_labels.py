@@ -8,8 +8,8 @@ import pytest
 
 from alutils.base.errors import ParameterError
 from alutils.data import loading, mnist
-from alutils.experiments.label_costs import fewest_labels, results
-from alutils.experiments.label_costs.fewest_labels import ARMS, check, run
+from alutils.experiments.label_costs import fewest_labels, images, results
+from alutils.experiments.label_costs.fewest_labels import ARMS, OF_AN_AUDIT, VOCABULARY, Settings
 from alutils.guarantee.audit import CERTIFIED, run_audit
 from alutils.guarantee.plans import plan_audit
 from alutils.guarantee.pool import allowed_errors
@@ -23,9 +23,10 @@ TINY = {
 
 KINDS = {"random": ("",), "active_unlabelled": ("", "_uniform")}
 """Of audits: a weighted one comes with a uniform one to compare it with."""
-OF_AN_AUDIT = (
-    "labels_to_certify", "labels_audit", "wrong_left", "labels_expected", "accept_chance",
-)  # fmt: skip
+
+
+def run(**parameters):
+    return fewest_labels.run(Settings(**parameters))
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +52,7 @@ def value(table, metric, number):
 
 def test_rows_are_of_the_long_table_and_every_round_is_there(rows):
     for arm, table in rows.items():
-        tidy = tables.tidy(table, run_id="x", experiment="fewest_labels")
+        tidy = tables.tidy(table, VOCABULARY, run_id="x", experiment="fewest_labels")
         assert set(tidy["arm"]) == {arm}
         assert sorted(tidy["round"].unique()) == [0, 1, 2]
         assert list(tidy.groupby("round")["n_human"].first()) == [60, 120, 180]
@@ -121,11 +122,11 @@ def test_one_more_training_on_the_whole_budget_comes_last():
 
 
 def test_test_letters_are_a_fifth_and_none_of_the_pool():
-    data = fewest_labels.source("letters", seed=3)
+    data = images.source("letters", seed=3)
     assert (len(data.labels), len(data.test_labels)) == (800, 200)
     pool = {image.tobytes() for image in data.images}
     assert not pool & {image.tobytes() for image in data.test_images}
-    other = fewest_labels.source("letters", seed=4)
+    other = images.source("letters", seed=4)
     assert not np.array_equal(data.test_images, other.test_images)
 
 
@@ -153,7 +154,7 @@ def test_test_letters_are_a_fifth_and_none_of_the_pool():
 )
 def test_values_that_cannot_be_used_are_refused_before_any_work(change, message):
     with pytest.raises((ParameterError, ValueError), match=message):
-        check(**(TINY | change))
+        Settings(**(TINY | change))
 
 
 def made_up(protocol="mnist", n_eval=60_000):

@@ -9,7 +9,7 @@ from alutils.active.oracles import Costly, Noisy, Perfect
 from alutils.base import files
 from alutils.base.errors import ParameterError
 from alutils.data import mnist
-from alutils.experiments.label_costs import noisy_humans
+from alutils.experiments.label_costs import noisy_humans, noisy_results
 from alutils.experiments.label_costs.noisy_humans import ARMS, MEASURED, TARGETS, Model
 from alutils.guarantee.thresholds import THRESHOLDS, certify
 from alutils.runs.sweeps import grids
@@ -19,6 +19,10 @@ TINY = {
     "n_pool": 300, "batch": 30, "budget": 60, "steps": 20, "folds": 2, "fold_steps": 20,
     "final_steps": 20, "n_audit": 100, "audits": 20,
 }  # fmt: skip
+
+
+def run(**parameters):
+    return noisy_humans.run(noisy_humans.Settings(**parameters))
 
 
 class Script:
@@ -180,7 +184,7 @@ def few_digits():
 @pytest.fixture(scope="module")
 def cells(few_digits):
     """Return the rows of a tiny cell of each arm, people wrong very often."""
-    return {arm: noisy_humans.run(arm=arm, seed=1, wrong=0.2, **TINY) for arm in ARMS}
+    return {arm: run(arm=arm, seed=1, wrong=0.2, **TINY) for arm in ARMS}
 
 
 def of(rows):
@@ -189,7 +193,7 @@ def of(rows):
 
 def test_cells_are_rows_of_the_long_table(cells):
     for arm, rows in cells.items():
-        table = tables.tidy(rows, run_id="a", experiment="noisy_humans")
+        table = tables.tidy(rows, noisy_humans.VOCABULARY, run_id="a", experiment="noisy_humans")
         assert set(table["arm"]) == {arm} and set(table["seed"]) == {1}
         searched = {metric for metric in MEASURED if "suspects" in metric}
         assert set(table["metric"]) == set(MEASURED) - (set() if arm == "asked_again" else searched)
@@ -199,9 +203,9 @@ def test_cells_are_rows_of_the_long_table(cells):
 
 
 def test_a_seed_gives_the_same_cell_and_another_seed_another_one(cells):
-    again = noisy_humans.run(arm="asked_again", seed=1, wrong=0.2, **TINY)
+    again = run(arm="asked_again", seed=1, wrong=0.2, **TINY)
     pd.testing.assert_frame_equal(again, cells["asked_again"])
-    other = noisy_humans.run(arm="asked_again", seed=2, wrong=0.2, **TINY)
+    other = run(arm="asked_again", seed=2, wrong=0.2, **TINY)
     assert not of(other).equals(of(again))
 
 
@@ -242,7 +246,7 @@ def test_only_suspects_are_asked_again_and_their_third_answers_are_trained_on(
 
     monkeypatch.setattr(noisy_humans, "find_label_errors", found)
     monkeypatch.setattr(noisy_humans, "ConvNet", Network)
-    cell = noisy_humans.run(arm="asked_again", seed=1, wrong=1.0, **TINY)
+    cell = run(arm="asked_again", seed=1, wrong=1.0, **TINY)
     rows = of(cell)
     assert rows["wrong_labels_first"] == 60 and rows["n_suspects"] == 10
     assert rows["suspects_precision"] == 1 and rows["suspects_recall"] == 10 / 60
@@ -275,7 +279,7 @@ def test_only_suspects_are_asked_again_and_their_third_answers_are_trained_on(
 def test_a_cell_that_cannot_be_is_refused_at_once(bad, message, monkeypatch):
     monkeypatch.setattr(noisy_humans, "digits", lambda: pytest.fail("work was begun"))
     with pytest.raises((ParameterError, ValueError), match=message):
-        noisy_humans.run(**bad)
+        run(**bad)
 
 
 # --- the sweep and what it says -------------------------------------------------------------------
@@ -315,7 +319,7 @@ COVERAGE = {
 def test_the_summary_holds_means_and_student_intervals():
     table = swept(COVERAGE)
     timings = table[["run_id"]].drop_duplicates().assign(wall_s=[10.0, 20.0, 30.0] * 4)
-    published = noisy_humans.publish(table, timings)["summary"]
+    published = noisy_results.publish(table, timings)["summary"]
     told = published.set_index(["arm", "metric"])
     row = told.loc["asked_again", "auto_coverage_99"]
     half = stats.t.ppf(0.975, 2) * np.std([0.8, 0.7, 0.9], ddof=1) / np.sqrt(3)
@@ -329,14 +333,14 @@ def test_the_summary_holds_means_and_student_intervals():
 def test_one_seed_has_no_interval_and_undefined_values_are_not_counted():
     table = swept(COVERAGE, n_seeds=2)
     table.loc[(table["metric"] == "suspects_recall") & (table["seed"] == 0), "value"] = np.nan
-    row = noisy_humans.summary(table).set_index(["arm", "metric"]).loc["wrong", "suspects_recall"]
+    row = noisy_results.summary(table).set_index(["arm", "metric"]).loc["wrong", "suspects_recall"]
     assert (
         row["seeds"] == 1 and row["mean"] == 0.01 and np.isnan(row[["low", "high"]].tolist()).all()
     )
 
 
 def test_the_finding_follows_the_table():
-    figure, alt, finding = noisy_humans.figures(swept(COVERAGE))["guarantee"]
+    figure, alt, finding = noisy_results.figures(swept(COVERAGE))["guarantee"]
     for text in (
         "92.0%",
         "5.0% wrong",
@@ -348,7 +352,9 @@ def test_the_finding_follows_the_table():
     assert "1,900" in finding and len(alt) > 50
     assert "18 of 24 promises" in finding  # all but those of the first arm, where all is 0
     assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == list(ARMS.values())
-    other, _, said = noisy_humans.figures(swept(COVERAGE | {"asked_again": [0.4] * 3}))["guarantee"]
+    other, _, said = noisy_results.figures(swept(COVERAGE | {"asked_again": [0.4] * 3}))[
+        "guarantee"
+    ]
     assert "40.0%" in said and "80.0%" not in said
     dots = [[c.lines[0].get_xdata()[2] for c in f.axes[0].containers] for f in (figure, other)]
     assert dots[0][0] == pytest.approx(80) and dots[1][0] == pytest.approx(40)
@@ -357,4 +363,4 @@ def test_the_finding_follows_the_table():
 def test_a_sweep_that_lacks_an_arm_has_no_figure():
     table = swept(COVERAGE)
     with pytest.raises(ValueError, match="wrong: no rows"):
-        noisy_humans.figures(table[table["arm"] != "wrong"])
+        noisy_results.figures(table[table["arm"] != "wrong"])

@@ -167,6 +167,10 @@ def test_tables_that_cannot_be_compared_are_refused(rows, message):
 # --- the curves themselves ------------------------------------------------------------------------
 
 
+def run(**parameters):
+    return curves.run(curves.Settings(**parameters))
+
+
 @pytest.fixture
 def few_digits(digits, monkeypatch):
     """Let the curves draw from the article's digits: no download."""
@@ -181,15 +185,15 @@ def few_digits(digits, monkeypatch):
 
 def test_a_curve_starts_alike_for_every_strategy_and_repeats_itself(few_digits):
     options = {"batch": 20, "budget": 60, "n_pool": 300, "seed": 3}
-    margin = curves.run(strategy="margin", **options)
+    margin = run(strategy="margin", **options)
     assert margin["n_human"].tolist() == [20, 40, 60]
     assert set(margin["protocol"]) == {"mnist_pixels"} and set(margin["n_eval"]) == {200}
-    pd.testing.assert_frame_equal(margin, curves.run(strategy="margin", **options))
-    chance = curves.run(strategy="random", **options)
+    pd.testing.assert_frame_equal(margin, run(strategy="margin", **options))
+    chance = run(strategy="random", **options)
     assert chance["value"][0] == margin["value"][0]
     assert not np.array_equal(chance["value"], margin["value"])
     assert not np.array_equal(
-        margin["value"], curves.run(strategy="margin", **options | {"seed": 4})["value"]
+        margin["value"], run(strategy="margin", **options | {"seed": 4})["value"]
     )
 
 
@@ -208,7 +212,7 @@ def test_test_items_are_never_in_the_pool_where_there_are_none_of_their_own(
         few_digits.x, few_digits.labels, 10, np.arange(800), np.empty(0, int), "mnist"
     )
     monkeypatch.setattr(curves, "source", lambda *_: own)
-    rows = curves.run(strategy="random", batch=10, budget=20, n_pool=4000)
+    rows = run(strategy="random", batch=10, budget=20, n_pool=4000)
     assert set(rows["n_eval"]) == {240} and len(seen[0]) == 560
 
 
@@ -227,12 +231,12 @@ def test_test_items_are_never_in_the_pool_where_there_are_none_of_their_own(
 def test_a_curve_that_cannot_be_is_refused_at_once(bad, message, monkeypatch):
     monkeypatch.setattr(curves, "source", lambda *_: pytest.fail("work was begun"))
     with pytest.raises((ParameterError, ValueError), match=message):
-        curves.run(**bad)
+        run(**bad)
 
 
 def test_a_pool_smaller_than_the_budget_is_told(few_digits):
     with pytest.raises(ValueError, match="budget=700: the pool holds 600"):
-        curves.run(budget=700, batch=50)
+        run(budget=700, batch=50)
 
 
 # --- publishing -----------------------------------------------------------------------------------
@@ -246,7 +250,6 @@ def swept(tmp_path, few_digits, monkeypatch):
         "fixed": {"batch": 10, "budget": 30, "n_pool": 200},
         "grid": {"strategy": ["random", "margin"], "setting": ["mnist_pixels"]},
     }  # fmt: skip
-    monkeypatch.setattr(curves, "prepare", lambda *, setting, letters: {"images": "mnist"})
     done = sweep.run(grids.parse(content), jobs=1, folder=tmp_path / "sweep")
     assert not done.failures
     (tmp_path / "results").mkdir()

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from alutils.active.labels import Source
@@ -137,10 +138,12 @@ def test_what_cannot_be_simulated_is_refused(model, options, said):
 def test_scores_are_those_of_the_runs():
     options = {"setting": "article", "seed": 3, "first": 30, "batch": 30, "budget": 60}
     options |= {"members": 1, "steps": 6, "n_pool": 400}
+    options |= {"audit": 0, "most": 200, "target": 0.9, "by_hand": 0}
     for arm in ("random", "active"):
-        rows = fewest_labels.run(arm=arm, audit=0, most=200, target=0.9, by_hand=0, **options)
+        settings = fewest_labels.Settings(arm=arm, **options)
+        rows, found = trust.rows_and_scores(settings)
+        pd.testing.assert_frame_equal(rows, fewest_labels.run(settings))
         wrong = rows[rows["metric"] == "n_wrong"].set_index("n_human")["value"]
-        found = trust.scores(arm=arm, **options)
         by_round = found.groupby("n_human")["right"]
         assert (by_round.size() == [370, 340]).all()
         assert (by_round.size() - by_round.sum()).to_dict() == wrong.to_dict()

@@ -10,6 +10,10 @@ from alutils.models import embeddings
 from alutils.stats import tables
 
 
+def run(**parameters):
+    return vgg16_blocks.run(vgg16_blocks.Settings(**parameters))
+
+
 @pytest.fixture(autouse=True)
 def digits(monkeypatch):
     """Put 500 of the article's digits in the place of letters, and pixels in that of features."""
@@ -27,18 +31,18 @@ def digits(monkeypatch):
 
 
 def test_a_cell_is_one_accuracy_on_a_fifth_held_out(digits):
-    rows = vgg16_blocks.run(block="block3", n_labels=300, seed=2)
+    rows = run(block="block3", n_labels=300, seed=2)
     assert digits == [("block3", "float32")]
-    tidy = tables.tidy(rows, run_id="x", experiment="vgg16_blocks")
+    tidy = tables.tidy(rows, vgg16_blocks.VOCABULARY, run_id="x", experiment="vgg16_blocks")
     assert tidy[["arm", "n_human", "n_eval"]].to_numpy().tolist() == [["block3", 300, 100]]
     assert 0.6 < tidy["value"].iloc[0] <= 1
-    again = vgg16_blocks.run(block="block3", n_labels=300, seed=2)
+    again = run(block="block3", n_labels=300, seed=2)
     assert again["value"].iloc[0] == rows["value"].iloc[0]
 
 
 def test_all_blocks_meet_the_same_letters_on_a_seed_and_more_labels_help():
     few, same, more = (
-        vgg16_blocks.run(block=block, n_labels=n, seed=1)["value"].iloc[0]
+        run(block=block, n_labels=n, seed=1)["value"].iloc[0]
         for block, n in (("block1", 20), ("block2", 20), ("block1", 400))
     )
     assert few == same < more
@@ -55,4 +59,4 @@ def test_all_blocks_meet_the_same_letters_on_a_seed_and_more_labels_help():
 )
 def test_values_that_cannot_be_used_are_named(change, message):
     with pytest.raises(ParameterError, match=message):
-        vgg16_blocks.run(**change)
+        run(**change)

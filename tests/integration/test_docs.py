@@ -147,7 +147,8 @@ def finished(tmp_path, monkeypatch):
             "n_eval": 2,
         }  # fmt: skip
         rows = [row | {"protocol": protocol} for protocol in ("published", "noise")]
-        (run / "metrics.csv").write_text(tables.as_csv(tables.tidy(pd.DataFrame(rows))))
+        long = tables.tidy(pd.DataFrame(rows), tables.Vocabulary(protocols=("noise",)))
+        (run / "metrics.csv").write_text(tables.as_csv(long))
         for name in run_tables:
             (run / "tables" / f"{name}.csv").write_text("a\n1\n")
             (run / "figures" / f"{name}.png").write_bytes(b"png")

@@ -1,5 +1,6 @@
 """Sweeps in results/: what is kept of them, and what their experiment makes of them."""
 
+import importlib
 import textwrap
 
 import numpy as np
@@ -9,6 +10,8 @@ from scipy import stats
 
 from alutils.__main__ import main
 from alutils.base import manifest
+from alutils.experiments.base import Experiment
+from alutils.experiments.registry import EXPERIMENTS
 from alutils.runs.notebook import runs
 from alutils.runs.publish import from_sweeps
 from alutils.runs.sweeps import grids
@@ -16,10 +19,19 @@ from alutils.runs.sweeps import sweep as sweeps
 from alutils.stats import tables
 
 RUN = """
+    from dataclasses import dataclass
+
     PROTOCOL = "better"
 
-    def run(*, way: str = "a", size: int = 1, seed: int = 0) -> list:
+    @dataclass(frozen=True)
+    class Settings:
+        way: str = "a"
+        size: int = 1
+        seed: int = 0
+
+    def run(settings):
         # Two arms a cell, two rounds with the same human labels; a tenth has no exact float.
+        way, size, seed = settings.way, settings.size, settings.seed
         return [
             dict(protocol=PROTOCOL, arm=f"{way}{copy}", round=i, n_human=10 * (i // 2 + 1),
                  split="test", metric="accuracy", n_eval=100,
@@ -51,10 +63,17 @@ def made_up(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "results").mkdir()
 
-    def make(*parts, experiment="made_up"):
-        module = f"{experiment}_{tmp_path.name}"  # modules and their hashes are kept by name
-        (tmp_path / f"{module}.py").write_text("".join(map(textwrap.dedent, parts)))
-        monkeypatch.setitem(grids.IN_PROCESS, experiment, module)
+    def make(*parts, experiment="made_up", shows=None):
+        name = f"{experiment}_{tmp_path.name}"  # modules and their hashes are kept by name
+        (tmp_path / f"{name}.py").write_text("".join(map(textwrap.dedent, parts)))
+        module = importlib.reload(importlib.import_module(name))
+        if hasattr(module, "run"):
+            shows = shows or module
+            summarise, figures = getattr(shows, "publish", None), getattr(shows, "figures", None)
+            made = Experiment(
+                experiment, module.Settings, module.run, summarise=summarise, figures=figures
+            )
+            monkeypatch.setitem(EXPERIMENTS, experiment, made)
         return module
 
     return make
@@ -145,14 +164,17 @@ def test_an_experiments_own_tables_and_figures_are_published(made_up, sweep, tmp
 
 
 def test_what_another_module_publishes_does_not_make_cells_due_again(made_up, sweep, tmp_path):
-    made_up(HOOKS, experiment="shows")
-    module = made_up(RUN, f'\nPUBLISHED_BY = "shows_{tmp_path.name}"\n')
+    shows = made_up(HOOKS, experiment="shows")
+    module = made_up(RUN, shows=shows)
     folder = sweep()
     assert "few_thirds.csv" in names(from_sweeps.publish(folder))
-    code = grids.code(module)
+    code = manifest.read_json(folder / "manifest.json")["code"]
     grids.code.cache_clear()
-    (tmp_path / f"shows_{tmp_path.name}.py").write_text("# other colours\n")
-    assert grids.code(module) == code == manifest.read_json(folder / "manifest.json")["code"]
+    (tmp_path / f"{shows.__name__}.py").write_text("# other colours\n")
+    assert grids.code(module.__name__) == code
+    grids.code.cache_clear()
+    (tmp_path / f"{module.__name__}.py").write_text("# other rows\n")
+    assert grids.code(module.__name__) != code
 
 
 def test_what_is_published_no_more_goes_and_what_is_anothers_stays(made_up, sweep, tmp_path):

@@ -36,8 +36,10 @@ end: str = "well" # what happens [one of: well, error, kill, unfinished]"""
 
 # Each part appends a line to WITNESS when it is computed; part HOLD lasts until it is killed.
 CELLS = [
-    "import os, time\nimport numpy as np\nimport pandas as pd\nfrom alutils import runs",
-    'run = runs.start("mnist", globals())\nprint(run, flag, rate)',
+    "import os, time\nimport numpy as np\nimport pandas as pd\nfrom alutils import runs\n"
+    "from alutils.stats.tables import Vocabulary",
+    """run = runs.start("mnist", globals(), Vocabulary(protocols=("noise",)))
+print(run, flag, rate)""",
     """def part(i):
     with open(os.environ["WITNESS"], "a") as file:
         print(i, file=file)
@@ -626,9 +628,9 @@ def test_a_closed_pipe_is_no_error(finished):
 
 def test_a_keras_of_another_backend_is_said_at_the_start(monkeypatch):
     class Torch:
-        class config:  # noqa: N801 - as the module is called
+        class config:
             backend = staticmethod(lambda: "torch")
 
     monkeypatch.setitem(sys.modules, "keras", Torch)
-    with pytest.raises(ParameterError, match="KERAS_BACKEND=torch: .* expected tensorflow"):
+    with pytest.raises(ParameterError, match=r"KERAS_BACKEND=torch: .* expected tensorflow"):
         runs.start("az")

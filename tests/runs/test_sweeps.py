@@ -1,6 +1,7 @@
 """Sweeps: the same table whoever computes it, and whatever is killed on the way."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ import yaml
 
 from alutils.base import files as paths
 from alutils.base import manifest
+from alutils.experiments.registry import EXPERIMENTS
 from alutils.runs.notebook import runs
 from alutils.runs.sweeps import cells, grids, sweep, workers
 from alutils.stats import tables
@@ -30,23 +32,24 @@ GRID = {
 TESTS = Path(__file__).parents[1]
 COMMAND = """if __name__ == "__main__":
     import sys
-    from alutils import grids
+    import toy_sweep
     from alutils.__main__ import main
-    grids.IN_PROCESS["toy"] = "toy_sweep"
+    from alutils.experiments.registry import EXPERIMENTS
+    EXPERIMENTS["toy"] = toy_sweep.EXPERIMENT
     sys.exit(main(["sweep", *sys.argv[1:]]))
 """
 
 
 @pytest.fixture(autouse=True)
 def _toy(monkeypatch):
-    monkeypatch.setitem(grids.IN_PROCESS, "toy", "toy_sweep")
+    monkeypatch.setitem(EXPERIMENTS, "toy", toy_sweep.EXPERIMENT)
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     """Return the table of all 40 cells, computed one after the other in this process."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(grids.IN_PROCESS, "toy", "toy_sweep")
+        patch.setitem(EXPERIMENTS, "toy", toy_sweep.EXPERIMENT)
         folder = tmp_path_factory.mktemp("serial")
         done = sweep.run(grids.parse(GRID), jobs=1, folder=folder)
     assert (done.n_cells, done.n_run, done.failures) == (40, 40, ())
@@ -253,18 +256,43 @@ def test_a_cells_manifest_says_what_ran(place):
 
 def test_the_code_hash_covers_what_is_imported_and_nothing_else(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
-    texts = ["def run(): pass", "from alutils import folders\ndef run(): pass"]
+    texts = ["def run(): pass", "from alutils.runs.notebook import folders\ndef run(): pass"]
     texts += ["def run():\n    from alutils.runs.notebook.folders import claim", texts[1] + "\n"]
     for i, text in enumerate(texts):
         (tmp_path / f"hashed_{i}.py").write_text(text)
     hashes = [grids.code(f"hashed_{i}") for i in range(4)]
     assert len(set(hashes)) == 4
+    for i in (1, 2):
+        covered = read_by(monkeypatch, f"hashed_{i}")
+        assert "alutils.runs.notebook.folders" in covered
+        assert "alutils.base.manifest" in covered  # which folders imports
+        assert "alutils.stats.tables" in covered  # which writes every cell
+        assert "alutils.models.embeddings" not in covered
+        assert not any(name == "alutils.runs" for name in covered)  # its names stand for all of it
+
+
+def read_by(monkeypatch, module):
+    """Return the names of the modules that the code hash of a module covers."""
     read = []
-    monkeypatch.setattr(manifest, "digest", lambda *parts: read.extend(parts[::2]) or "")
-    grids.code.__wrapped__("hashed_2")
-    assert "alutils.runs.notebook.folders" in read
-    assert "alutils.base.manifest" in read  # which folders imports
-    assert "alutils.models.embeddings" not in read
+    with monkeypatch.context() as patch:
+        patch.setattr(manifest, "digest", lambda *parts: read.extend(parts[::2]) or "")
+        grids.code.__wrapped__(module)
+    return set(read)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_cells_are_due_again_by_what_results_depend_on_and_not_by_what_draws_them(
+    name, monkeypatch
+):
+    experiment = EXPERIMENTS[name]
+    covered = read_by(monkeypatch, experiment.run.__module__)
+    assert {experiment.settings.__module__, "alutils.stats.tables"} <= covered
+    assert any(module.startswith("alutils.models.") for module in covered)
+    assert not any(module.startswith(("alutils.plots", "alutils.runs")) for module in covered)
+    for says in (experiment.summarise, experiment.figures):
+        assert says is None or says.__module__ not in covered
+    network = "alutils.models.convnet"
+    assert (network in covered) == (name in ("fewest_labels", "noisy_humans"))
 
 
 def test_data_are_prepared_once_each_before_the_cells(place, monkeypatch, tmp_path):
@@ -361,7 +389,7 @@ LOST = """
 import sys, time
 from distributed.comm.core import CommClosedError
 from distributed.comm.tcp import TCP
-from alutils import workers
+from alutils.runs.sweeps import workers
 
 async def write(self, *arguments, **options):
     raise CommClosedError()
@@ -453,13 +481,15 @@ def test_a_cell_that_kills_its_worker_fails_alone(tmp_path, option):
 
 
 def test_rows_that_are_no_table_fail_their_cell(place, monkeypatch):
+    rows_of_a_toy = toy_sweep.run(toy_sweep.Settings())
     for rows, message in (
         ([], "missing from the rows"),
         ([{"metric": "speed"}], "column missing"),
-        (toy_sweep.run() + toy_sweep.run(), "twice"),
-        ([toy_sweep.run()[1] | {"metric": "wall_s"}], "times differ"),
+        (rows_of_a_toy * 2, "twice"),
+        ([rows_of_a_toy[1] | {"metric": "wall_s"}], "times differ"),
     ):
-        monkeypatch.setattr(toy_sweep, "run", _gives(rows))
+        gives = dataclasses.replace(toy_sweep.EXPERIMENT, run=_gives(rows))
+        monkeypatch.setitem(EXPERIMENTS, "toy", gives)
         done = sweep.run(
             grids.parse(GRID | {"seeds": 1}), jobs=1, folder=place.out, retry_failed=True
         )
@@ -469,11 +499,10 @@ def test_rows_that_are_no_table_fail_their_cell(place, monkeypatch):
 
 
 def _gives(rows):
-    def run(
-        *, shape: str = "round", size: int = 8, rate: float = 0.5, data: str = "toy", seed: int = 0
-    ) -> list[dict]:
+    def run(settings):
         return rows
 
+    run.__module__ = toy_sweep.__name__
     return run
 
 

@@ -14,6 +14,7 @@ from scipy import stats
 from alutils.__main__ import main
 from alutils.stats import compare, tables
 
+NAMES = tables.Vocabulary(protocols=("noise", "as_logged", "as_stated"))
 ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = ROOT / "results" / "published.csv"
 ARTICLE = {"train_start": 0, "test_start": 0, "n_train": 4000, "n_test": 400}
@@ -33,7 +34,7 @@ def rows_of(counts, **changes):
 
 
 def table_of(rows, experiment="mnist", run_id="r"):
-    return tables.tidy(rows, run_id=run_id, experiment=experiment, seed=0, round=0, n_auto=0)
+    return tables.tidy(rows, NAMES, run_id=run_id, experiment=experiment, seed=0, round=0, n_auto=0)
 
 
 def run_of(folder, rows, parameters=ARTICLE, status="complete", provenance="mnist", **kinds):

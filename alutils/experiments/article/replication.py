@@ -23,8 +23,10 @@ from tqdm import tqdm
 from alutils.experiments.article import procedure
 from alutils.models.softmax_exact import Weights
 from alutils.models.softmax_fast import SparseImages, SparseSoftmax
+from alutils.stats.tables import Vocabulary
 
 KINDS = ("noise", "draws", "sound")
+VOCABULARY = Vocabulary(protocols=KINDS)
 BATCH = 32
 """Replicates between two checkpoints."""
 

@@ -8,20 +8,20 @@ truth, which the experiment knows and the procedures do not see, says whether a 
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from alutils.active.labels import Source
 from alutils.active.loops.pool import PoolState, Ranking, View, by_score, check_loop, pool_based
-from alutils.active.oracles import Oracle, Perfect
+from alutils.active.oracles import Perfect
 from alutils.active.strategies import uncertainty
-from alutils.base.checks import check_count, check_fraction, check_open_fraction
-from alutils.base.errors import ParameterError, nearest
-from alutils.data import dataset, loading, mnist, rendering
+from alutils.base.checks import check_count, check_fraction, check_known, check_open_fraction
+from alutils.base.errors import ParameterError
+from alutils.data import rendering
+from alutils.experiments.label_costs.images import SETTINGS, SIZES, Images, source
 from alutils.guarantee import pool as whole_pool
 from alutils.guarantee.audits import draw_audit
 from alutils.guarantee.plans import AuditPlan, plan_audit
@@ -29,12 +29,7 @@ from alutils.guarantee.simulation import simulate_pool
 from alutils.guarantee.thresholds import certify_pool
 from alutils.guarantee.weighted import WeightedPlan
 from alutils.models.convnet import WIDTH, ConvNet
-
-PUBLISHED_BY = "alutils.experiments.label_costs.results"
-
-SETTINGS = ("article", "mnist", "letters")
-"""The article's 4,000 digits, all 60,000, capital letters; tested on MNIST's 10,000 test digits and
-on a fifth of the letters."""
+from alutils.stats.tables import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -59,201 +54,28 @@ ARMS = {
     "active_unlabelled": Arm(margin=True, unlabelled=True),
     "active_rendered": Arm(margin=True, unlabelled=True, rendered=True),
 }
-SIZES = {"article": 4000, "mnist": 60_000}
-"""Items of the pools that are always the same."""
-TEST_SHARE = 0.2
-"""Of letters, which have no test images of their own."""
 N_RENDERED = 10_400
 """Rendered letters to learn from first, as many of each class."""
 REPEATS = 200
-"""Of a weighted audit, which tell what it takes on average."""
+"""A weighted audit is drawn so often, to say what it takes on average."""
 WEIGHTED, AGAIN = 1000, 1001
-"""Of the generators of a round's weighted audit, and of its repeats; the networks' own go by their
+"""Streams of chance of a round's weighted audit and of its repeats. The networks' own go by their
 numbers, and no experiment averages so many."""
 RENDERED_SEED = 1_000_000
 """Not a seed of the rendered data sets that are used in place of real letters."""
+OF_AN_AUDIT = (
+    "labels_to_certify", "labels_audit", "wrong_left", "labels_expected", "accept_chance",
+)  # fmt: skip
+VOCABULARY = Vocabulary(
+    SETTINGS, ("n_wrong", *OF_AN_AUDIT, *(f"{name}_uniform" for name in OF_AN_AUDIT))
+)
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What a cell works on.
+class Settings:
+    """Parameters of a cell; ParameterError or ValueError for what `run` could not do.
 
     Attributes
-    ----------
-    images, labels : (n_pool, height, width) uint8 and (n_pool,) int64, the pool
-    test_images, test_labels : as many as there are
-    n_classes : of the data set
-    provenance : where the images are from
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
-    test_images: np.ndarray
-    test_labels: np.ndarray
-    n_classes: int
-    provenance: str
-
-
-def source(setting: str, seed: int = 0, n_pool: int = 0, letters: str = "rendered") -> Setting:
-    """Return pool and test images of a setting.
-
-    Parameters
-    ----------
-    setting : one of `SETTINGS`
-    seed : of the letters' test part
-    n_pool : items in the pool, the first of it; 0 for all
-    letters : data set of the letters, as `loading.load` takes it
-    """
-    if setting == "letters":
-        data = loading.load(letters)
-        order = np.random.default_rng([seed, 9]).permutation(len(data))
-        n_test = round(TEST_SHARE * len(data))
-        pool, test = data.take(order[n_test:]), data.take(order[:n_test])
-    else:
-        pool, test = _digits()
-        if setting == "article":
-            pool = mnist.mnist_article()[0]
-    n_pool = n_pool or len(pool)
-    return Setting(
-        np.ascontiguousarray(pool.images[:n_pool]), pool.labels[:n_pool],
-        np.ascontiguousarray(test.images), test.labels, len(pool.classes), pool.provenance,
-    )  # fmt: skip
-
-
-@functools.cache  # always the same bytes
-def _digits() -> tuple[dataset.Dataset, dataset.Dataset]:
-    return mnist.mnist()
-
-
-def check(
-    *,
-    setting: str = "mnist",
-    arm: str = "active_unlabelled",
-    seed: int = 0,
-    first: int = 100,
-    batch: int = 100,
-    growth: float = 0.0,
-    budget: int = 600,
-    members: int = 2,
-    steps: int = 2000,
-    last_members: int = 0,
-    last_steps: int = 0,
-    last_views: int = 0,
-    last_width: int = WIDTH,
-    by_hand: int = 100,
-    target: float = 0.99,
-    level: float = 0.95,
-    audit: int = 400,
-    expected_wrong: float = 0.002,
-    most: int = 1500,
-    weighted: bool = False,
-    n_pool: int = 0,
-    letters: str = "rendered",
-) -> None:
-    """Raise ParameterError or ValueError for what `run` could not do; takes no time."""
-    if setting not in SETTINGS:
-        raise ParameterError("setting", setting, nearest(str(setting), SETTINGS))
-    if arm not in ARMS:
-        raise ParameterError("arm", arm, nearest(str(arm), tuple(ARMS)))
-    if ARMS[arm].rendered and setting != "letters":
-        raise ParameterError("arm", arm, f"only letters are rendered, not {setting}")
-    if ARMS[arm].rendered and letters == "rendered":
-        raise ParameterError("arm", arm, "the letters are rendered themselves", "give real ones")
-    if not isinstance(weighted, bool):
-        raise ParameterError("weighted", weighted, "expected true or false")
-    for name, value in (
-        ("seed", seed), ("by_hand", by_hand), ("audit", audit), ("n_pool", n_pool),
-        ("last_members", last_members), ("last_steps", last_steps), ("last_views", last_views),
-    ):  # fmt: skip
-        check_count(name, value)
-    check_fraction("growth", growth)
-    for name, share in (("target", target), ("level", level), ("expected_wrong", expected_wrong)):
-        check_open_fraction(name, share)
-    for name, value in (
-        ("members", members), ("steps", steps), ("most", most), ("last_width", last_width),
-    ):  # fmt: skip
-        if value < 1:
-            raise ParameterError(name, value, "expected 1 or more")
-    n_pool = n_pool or SIZES.get(setting, 0)
-    if n_pool and setting in SIZES and n_pool > SIZES[setting]:
-        raise ParameterError("n_pool", n_pool, f"{setting} has {SIZES[setting]}")
-    check_loop(n_pool or budget, batch, budget, first)
-    if n_pool:
-        _check_rest(n_pool, budget, by_hand, target, level, expected_wrong, most)
-
-
-def _check_rest(
-    n_pool: int,
-    budget: int,
-    by_hand: int,
-    target: float,
-    level: float,
-    expected_wrong: float,
-    most: int,
-) -> None:
-    """Raise ParameterError where nothing would be left, or its audit could not be planned."""
-    if budget >= n_pool:
-        raise ParameterError("budget", budget, f"expected less than the pool's {n_pool} items")
-    left, allowed = n_pool - budget - by_hand, whole_pool.allowed_errors(n_pool, target)
-    if left > 0:
-        held_to = whole_pool.attempt_level(level, 1)
-        plan_audit(left, allowed, level=held_to, rate=expected_wrong, most=min(most, left))
-
-
-def prepare(*, setting: str = "mnist", letters: str = "rendered", **others: Any) -> dict[str, str]:
-    """Download what a setting needs, once, before many runs share it; return its provenance."""
-    return {"images": source(setting, letters=letters).provenance}
-
-
-def network(
-    arm: Arm,
-    data: Setting,
-    *,
-    seed: int,
-    members: int,
-    steps: int,
-    views: int = 0,
-    width: int = WIDTH,
-) -> ConvNet:
-    """Return the untrained network of an arm."""
-    prior = None
-    if arm.rendered:
-        drawn = rendering.rendered_dataset(N_RENDERED, RENDERED_SEED, balanced=True)
-        prior = drawn.images, drawn.labels
-    return ConvNet(
-        data.n_classes, data.images if arm.unlabelled else None, prior,
-        seed=seed, members=members, steps=steps, views=views, width=width,
-    )  # fmt: skip
-
-
-def run(
-    *,
-    setting: str = "mnist",
-    arm: str = "active_unlabelled",
-    seed: int = 0,
-    first: int = 100,
-    batch: int = 100,
-    growth: float = 0.0,
-    budget: int = 600,
-    members: int = 2,
-    steps: int = 2000,
-    last_members: int = 0,
-    last_steps: int = 0,
-    last_views: int = 0,
-    last_width: int = WIDTH,
-    by_hand: int = 100,
-    target: float = 0.99,
-    level: float = 0.95,
-    audit: int = 400,
-    expected_wrong: float = 0.002,
-    most: int = 1500,
-    weighted: bool = False,
-    n_pool: int = 0,
-    letters: str = "rendered",
-) -> pd.DataFrame:
-    """Ask for labels until the budget is spent; look after every round what could be certified.
-
-    Parameters
     ----------
     setting, arm : one of `SETTINGS`, one of `ARMS`
     seed : of the first labels, the network and the audits; of the letters' test part
@@ -265,16 +87,174 @@ def run(
         convolution; no members or steps: none
     by_hand, target, level, expected_wrong, most : of `whole_pool.finish`, tried after every round
         on a copy, each time as if it were the only attempt
-    weighted : whether that audit looks oftener where the model is less sure; a uniform one of the
-        same model is then tried, too
     audit : labels of the audit that certifies a threshold, another after every round
+    weighted : whether the audit of the whole pool looks oftener where the model is less sure; a
+        uniform one of the same model is then tried, too
     n_pool : items in the pool, the first of the setting's; 0 for all
     letters : data set of the letters setting
+    """
+
+    setting: str = "mnist"
+    arm: str = "active_unlabelled"
+    seed: int = 0
+    first: int = 100
+    batch: int = 100
+    growth: float = 0.0
+    budget: int = 600
+    members: int = 2
+    steps: int = 2000
+    last_members: int = 0
+    last_steps: int = 0
+    last_views: int = 0
+    last_width: int = WIDTH
+    by_hand: int = 100
+    target: float = 0.99
+    level: float = 0.95
+    audit: int = 400
+    expected_wrong: float = 0.002
+    most: int = 1500
+    weighted: bool = False
+    n_pool: int = 0
+    letters: str = "rendered"
+
+    def __post_init__(self) -> None:
+        check_known("setting", self.setting, SETTINGS)
+        check_known("arm", self.arm, ARMS)
+        if ARMS[self.arm].rendered and self.setting != "letters":
+            raise ParameterError("arm", self.arm, f"only letters are rendered, not {self.setting}")
+        if ARMS[self.arm].rendered and self.letters == "rendered":
+            raise ParameterError(
+                "arm", self.arm, "the letters are rendered themselves", "give real ones"
+            )
+        if not isinstance(self.weighted, bool):
+            raise ParameterError("weighted", self.weighted, "expected true or false")
+        for name in (
+            "seed", "by_hand", "audit", "n_pool", "last_members", "last_steps", "last_views",
+        ):  # fmt: skip
+            check_count(name, getattr(self, name))
+        check_fraction("growth", self.growth)
+        for name in ("target", "level", "expected_wrong"):
+            check_open_fraction(name, getattr(self, name))
+        for name in ("members", "steps", "most", "last_width"):
+            check_count(name, getattr(self, name), 1)
+        size = SIZES.get(self.setting, 0)
+        if size and self.n_pool > size:
+            raise ParameterError("n_pool", self.n_pool, f"{self.setting} has {size}")
+        if self.n_pool or size:
+            self.check_pool(self.n_pool or size)
+        else:  # how many letters there are is not known yet
+            check_loop(self.budget, self.batch, self.budget, self.first)
+
+    def check_pool(self, n: int) -> None:
+        """Raise where a pool of n items is too small, or its audit could not be planned."""
+        check_loop(n, self.batch, self.budget, self.first)
+        if self.budget >= n:
+            raise ParameterError("budget", self.budget, f"expected less than the pool's {n} items")
+        left, allowed = n - self.budget - self.by_hand, whole_pool.allowed_errors(n, self.target)
+        if left > 0:
+            plan_audit(
+                left, allowed, level=whole_pool.attempt_level(self.level, 1),
+                rate=self.expected_wrong, most=min(self.most, left),
+            )  # fmt: skip
+
+
+def prepare(setting: str, letters: str) -> dict[str, str]:
+    """Download what a setting needs, once, before many runs share it; return its provenance."""
+    return {"images": source(setting, letters=letters).provenance}
+
+
+def network(
+    settings: Settings, data: Images, members: int, steps: int, views: int = 0, width: int = WIDTH
+) -> ConvNet:
+    """Return the untrained network of an arm."""
+    how, prior = ARMS[settings.arm], None
+    if how.rendered:
+        drawn = rendering.rendered_dataset(N_RENDERED, RENDERED_SEED, balanced=True)
+        prior = drawn.images, drawn.labels
+    return ConvNet(
+        data.n_classes, data.images if how.unlabelled else None, prior,
+        seed=settings.seed, members=members, steps=steps, views=views, width=width,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What is there after one training.
+
+    Attributes
+    ----------
+    number : of the round
+    model : trained on the labels of ``state``; the next round trains it on
+    state : of the loop, its pool in the new order
+    waiting : (n_waiting,) int64, the items of the pool in the order before
+    probabilities : (n_waiting, n_classes) float, what the model says of ``waiting``
+    order : (n_waiting,) int64, places of ``waiting`` that make the new order
+    data : pool and test images
+    """
+
+    number: int
+    model: ConvNet
+    state: PoolState
+    waiting: np.ndarray
+    probabilities: np.ndarray
+    order: np.ndarray
+    data: Images
+
+
+def trainings(settings: Settings) -> Iterator[Trained]:
+    """Ask for labels until the budget is spent; yield what is there after every training.
+
+    The last one, after the rounds, is that of the larger network, if there is one.
+    """
+    seed, how = settings.seed, ARMS[settings.arm]
+    data = source(settings.setting, seed, settings.n_pool, settings.letters)
+    n = len(data.labels)
+    settings.check_pool(n)
+    model = network(settings, data, settings.members, settings.steps)
+    state = PoolState.start(n, np.random.default_rng([seed, 0]).permutation(n))
+    seen: tuple[np.ndarray, ...] = ()
+
+    def query(view: View) -> Ranking:
+        nonlocal seen
+        p, waiting = view.probabilities, view.state.pool
+        ranking = by_score(uncertainty.margin)(view) if how.margin else Ranking(np.arange(len(p)))
+        seen = waiting, p, ranking.order
+        ask = max(settings.batch, int(settings.growth * view.state.book.n_human))
+        return replace(ranking, ask=ask)
+
+    for done in pool_based(
+        data.images, Perfect(data.labels), model, query, state, batch=settings.batch,
+        budget=settings.budget, first=settings.first,
+    ):  # fmt: skip
+        yield Trained(done.number, model, state, *seen, data)
+    if settings.last_members and settings.last_steps:
+        best = network(
+            settings, data, settings.last_members, settings.last_steps, settings.last_views,
+            settings.last_width,
+        )  # fmt: skip
+        best.fit(data.images[state.book.order], state.book.labels)
+        p = best.predict_proba(data.images[state.pool])
+        yield Trained(done.number + 1, best, state, state.pool, p, np.arange(len(p)), data)
+
+
+def run(settings: Settings) -> pd.DataFrame:
+    """Ask for labels until the budget is spent; look after every round what could be certified.
+
+    Returns
+    -------
+    rows of the long results table, see `measured`
+    """
+    rows = [measured(settings, trained) for trained in trainings(settings)]
+    return pd.concat(rows, ignore_index=True)
+
+
+def measured(settings: Settings, trained: Trained) -> pd.DataFrame:
+    """Measure a training; nothing of it is changed.
 
     Returns
     -------
     rows of the long results table; ``n_human`` counts the labels trained on, ``n_auto`` what the
-    model labels above the certified threshold. Metrics, after each round:
+    model labels above the certified threshold. Metrics:
 
     accuracy (test)
     n_wrong (pool) : of the model's labels for all that is not labelled
@@ -289,53 +269,34 @@ def run(
     accept_chance (pool) : the share of those audits that certify
     labels_to_certify_uniform, ... (pool) : the same five by a uniform audit, where ``weighted``
     """
-    check(**locals())  # nothing else is bound yet
-    how, data = ARMS[arm], source(setting, seed, n_pool, letters)
+    seed, number, data = settings.seed, trained.number, trained.data
+    p = trained.probabilities[trained.order]  # beside the pool in its new order
+    rng = _audit_chance(seed, number)
+    values, n_auto = _above_threshold(settings, trained, p, rng)
+    again = np.random.default_rng([seed, AGAIN, number])
+    tries = {"": rng}
+    if settings.weighted:
+        tries = {"": np.random.default_rng([seed, WEIGHTED, number]), "_uniform": rng}
+    for kind, chance in tries.items():
+        weighted = settings.weighted and not kind
+        found = _whole_pool(settings, trained, p, chance, again, weighted=weighted)
+        values |= {name + kind: value for name, value in found.items()}
     n = len(data.labels)
-    check_loop(n, batch, budget, first)
-    _check_rest(n, budget, by_hand, target, level, expected_wrong, most)
-    oracle = Perfect(data.labels)
-    classifier = network(how, data, seed=seed, members=members, steps=steps)
-    state = PoolState.start(n, np.random.default_rng([seed, 0]).permutation(n))
-    seen: dict[str, np.ndarray] = {}
-
-    def query(view: View) -> Ranking:
-        p = view.probabilities
-        ranking = by_score(uncertainty.margin)(view) if how.margin else Ranking(np.arange(len(p)))
-        seen["p"] = p[ranking.order]  # beside the pool in its new order
-        return replace(ranking, ask=max(batch, int(growth * view.state.book.n_human)))
-
-    def look(number: int, model: ConvNet) -> list[dict[str, Any]]:
-        rows = _after(
-            state, seen["p"], data, oracle, _audit_chance(seed, number),
-            np.random.default_rng([seed, WEIGHTED, number]) if weighted else None,
-            np.random.default_rng([seed, AGAIN, number]),
-            by_hand=by_hand, target=target, level=level, audit=audit,
-            expected_wrong=expected_wrong, most=most,
-        )  # fmt: skip
-        right = model.predict(data.test_images) == data.test_labels
-        rows.append(
-            {
-                "split": "test", "metric": "accuracy", "value": right.mean(), "n_auto": 0,
-                "n_eval": len(right),
-            }
-        )  # fmt: skip
-        return [row | {"round": number, "n_human": state.book.n_human} for row in rows]
-
-    rows = []
-    for done in pool_based(
-        data.images, oracle, classifier, query, state, batch=batch, budget=budget, first=first
-    ):
-        rows += look(done.number, classifier)
-    if last_members and last_steps:
-        best = network(
-            how, data, seed=seed, members=last_members, steps=last_steps, views=last_views,
-            width=last_width,
-        )  # fmt: skip
-        best.fit(data.images[state.book.order], state.book.labels)
-        seen["p"] = best.predict_proba(data.images[state.pool])
-        rows += look(done.number + 1, best)
-    return pd.DataFrame(rows).assign(protocol=setting, arm=arm, seed=seed)
+    rows = [
+        {"split": "pool", "metric": metric, "value": float(value), "n_auto": n_auto, "n_eval": n}
+        for metric, value in values.items()
+    ]
+    right = trained.model.predict(data.test_images) == data.test_labels
+    rows.append(
+        {
+            "split": "test", "metric": "accuracy", "value": right.mean(), "n_auto": 0,
+            "n_eval": len(right),
+        }
+    )  # fmt: skip
+    return pd.DataFrame(rows).assign(
+        round=number, n_human=trained.state.book.n_human, protocol=settings.setting,
+        arm=settings.arm, seed=seed,
+    )  # fmt: skip
 
 
 def _audit_chance(seed: int, number: int) -> np.random.Generator:
@@ -357,54 +318,57 @@ def _expected(
     return float(told.labels.mean()), float((~told.refused).mean())
 
 
-def _after(
-    state: PoolState,
+def _above_threshold(
+    settings: Settings, trained: Trained, probabilities: np.ndarray, rng: np.random.Generator
+) -> tuple[dict[str, float], int]:
+    """Return what is right of the model's labels, certified above a threshold; how many these are.
+
+    ``probabilities`` : (n_waiting, n_classes), beside the pool of the state
+    """
+    confidence, predicted = probabilities.max(axis=1), probabilities.argmax(axis=1)
+    right = predicted == trained.data.labels[trained.state.pool]
+    values = {"n_wrong": float((~right).sum())}
+    if not settings.audit or len(right) <= settings.audit:
+        return values, 0
+    drawn = draw_audit(len(right), settings.audit, rng)
+    certificate = certify_pool(
+        confidence, drawn, right[drawn], target=settings.target, level=settings.level
+    )
+    chosen = certificate.covers(confidence)
+    chosen[drawn] = False
+    n_auto = int(chosen.sum())
+    values["auto_coverage"] = n_auto / len(trained.data.labels)
+    values["auto_precision"] = right[chosen].mean() if n_auto else np.nan
+    return values, n_auto
+
+
+def _whole_pool(
+    settings: Settings,
+    trained: Trained,
     probabilities: np.ndarray,
-    data: Setting,
-    oracle: Oracle,
     rng: np.random.Generator,
-    weighted: np.random.Generator | None,
     again: np.random.Generator,
     *,
-    by_hand: int,
-    target: float,
-    level: float,
-    audit: int,
-    expected_wrong: float,
-    most: int,
-) -> list[dict[str, Any]]:
-    """Return the rows about the pool after a round; ``state`` stays as it is."""
-    truth, n = data.labels, len(data.labels)
-    confidence, predicted = probabilities.max(axis=1), probabilities.argmax(axis=1)
-    right = predicted == truth[state.pool]
-    values: dict[str, float] = {"n_wrong": float((~right).sum())}
-    n_auto = 0
-    if audit and len(state.pool) > audit:
-        drawn = draw_audit(len(state.pool), audit, rng)
-        certificate = certify_pool(confidence, drawn, right[drawn], target=target, level=level)
-        chosen = certificate.covers(confidence)
-        chosen[drawn] = False
-        n_auto = int(chosen.sum())
-        values["auto_coverage"] = n_auto / n
-        values["auto_precision"] = right[chosen].mean() if n_auto else np.nan
-    tries = {"": rng} if weighted is None else {"": weighted, "_uniform": rng}
-    for name, chance in tries.items():
-        tried = state.copy()
-        terms = whole_pool.Terms(
-            target, level, min(by_hand, len(state.pool)), expected_wrong, most, chance is weighted
-        )
-        done = whole_pool.finish(tried, probabilities, oracle, chance, terms)
-        book = tried.book
-        wrong = (book.label != truth)[book.source == Source.AUTO].sum()
-        values["labels_audit" + name] = len(done.audited)
-        values["labels_to_certify" + name] = book.n_human if done.certified else np.nan
-        values["wrong_left" + name] = wrong if done.certified else np.nan
-        asked = book.n_human - len(done.audited)
-        audited = ~np.isin(state.pool, done.by_hand)
-        labels, accepted = _expected(done.plan, ~right[audited], again)
-        values["labels_expected" + name] = asked + labels
-        values["accept_chance" + name] = accepted
-    return [
-        {"split": "pool", "metric": metric, "value": float(value), "n_auto": n_auto, "n_eval": n}
-        for metric, value in values.items()
-    ]
+    weighted: bool,
+) -> dict[str, float]:
+    """Return what it takes to label the whole pool with a certificate: `OF_AN_AUDIT`."""
+    truth, tried = trained.data.labels, trained.state.copy()
+    right = probabilities.argmax(axis=1) == truth[tried.pool]
+    terms = whole_pool.Terms(
+        settings.target, settings.level, min(settings.by_hand, len(right)),
+        settings.expected_wrong, settings.most, weighted,
+    )  # fmt: skip
+    done = whole_pool.finish(tried, probabilities, Perfect(truth), rng, terms)
+    book = tried.book
+    wrong = (book.label != truth)[book.source == Source.AUTO].sum()
+    asked = book.n_human - len(done.audited)
+    audited = ~np.isin(trained.state.pool, done.by_hand)
+    labels, accepted = _expected(done.plan, ~right[audited], again)
+    values = (
+        book.n_human if done.certified else np.nan,
+        len(done.audited),
+        wrong if done.certified else np.nan,
+        asked + labels,
+        accepted,
+    )
+    return dict(zip(OF_AN_AUDIT, values, strict=True))

@@ -20,18 +20,17 @@ model thinks; wrong as the model is, they would hide its errors (``benchmarks/gu
 from __future__ import annotations
 
 import functools
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from alutils.active.loops.pool import PoolState, by_score, check_loop, pool_based
-from alutils.active.oracles import Costly, Noisy, Oracle, Perfect, check_count, check_share
+from alutils.active.oracles import Costly, Noisy, Oracle, Perfect
 from alutils.active.strategies import uncertainty
-from alutils.base.errors import ParameterError, nearest
+from alutils.base.checks import check_count, check_fraction, check_known
+from alutils.base.errors import ParameterError
 from alutils.data import mnist
 from alutils.data.dataset import Dataset
 from alutils.guarantee import simulation
@@ -41,10 +40,7 @@ from alutils.guarantee.simulation import Audits, Truth
 from alutils.guarantee.thresholds import THRESHOLDS
 from alutils.models.convnet import ConvNet
 from alutils.models.out_of_fold import dealt, out_of_fold
-from alutils.stats import intervals
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from alutils.stats.tables import Vocabulary
 
 ARMS = {
     "right": "nobody is ever wrong",
@@ -74,29 +70,58 @@ MEASURED = {
     "untrue_98": "share of the listed thresholds at which 98% is untrue",
 }
 """The metrics, and what tables call them."""
+VOCABULARY = Vocabulary(metrics=tuple(MEASURED))
 
 
-def check(
-    *, arm: str, seed: int, wrong: float, n_pool: int, batch: int, budget: int, steps: int,
-    folds: int, fold_steps: int, final_steps: int, n_audit: int, audits: int,
-) -> None:  # fmt: skip
-    """Raise ParameterError or ValueError for what `run` could not do; takes no time."""
-    if arm not in ARMS:
-        raise ParameterError("arm", arm, nearest(str(arm), ARMS))
-    if seed < 0:
-        raise ParameterError("seed", seed, "expected 0 or more")
-    check_share("wrong", wrong)
-    if not 1 <= n_pool <= N_TRAIN:
-        raise ParameterError("n_pool", n_pool, f"expected 1 to {N_TRAIN}")
-    check_loop(n_pool, batch, budget)
-    counts = {"steps": steps, "fold_steps": fold_steps, "final_steps": final_steps}
-    for name, value in (counts | {"audits": audits}).items():
-        check_count(name, value)
-    if not 2 <= folds <= budget:
-        raise ParameterError("folds", folds, f"expected from 2 to the budget of {budget} labels")
-    left = n_pool - budget
-    if not 1 <= n_audit <= left:
-        raise ParameterError("n_audit", n_audit, f"expected 1 to the {left} that training leaves")
+@dataclass(frozen=True)
+class Settings:
+    """Parameters of a cell; ParameterError or ValueError for what `run` could not do.
+
+    Attributes
+    ----------
+    arm : one of ``ARMS``
+    seed : of the first labels, the answers, the networks and the audits
+    wrong : share of human answers that are wrong, any other class as likely as another; 0 for the
+        arm ``right``, whatever this says
+    n_pool : training digits in the pool, the first ones
+    batch, budget : labels a round and in all, asked for by margin from the second round on
+    steps : of the rounds' networks, which learn from labelled images only
+    folds, fold_steps : of the networks that look for suspects
+    final_steps : of the last network, which learns from the unlabelled pool, too
+    n_audit, audits : digits an audit, drawn from what training left of the pool, and how many
+    """
+
+    arm: str = "asked_again"
+    seed: int = 0
+    wrong: float = 0.05
+    n_pool: int = 20_000
+    batch: int = 100
+    budget: int = 600
+    steps: int = 600
+    folds: int = 5
+    fold_steps: int = 600
+    final_steps: int = 1500
+    n_audit: int = 1000
+    audits: int = 1000
+
+    def __post_init__(self) -> None:
+        check_known("arm", self.arm, ARMS)
+        check_count("seed", self.seed)
+        check_fraction("wrong", self.wrong)
+        if not 1 <= self.n_pool <= N_TRAIN:
+            raise ParameterError("n_pool", self.n_pool, f"expected 1 to {N_TRAIN}")
+        check_loop(self.n_pool, self.batch, self.budget)
+        for name in ("steps", "fold_steps", "final_steps", "audits"):
+            check_count(name, getattr(self, name), 1)
+        if not 2 <= self.folds <= self.budget:
+            raise ParameterError(
+                "folds", self.folds, f"expected from 2 to the budget of {self.budget} labels"
+            )
+        left = self.n_pool - self.budget
+        if not 1 <= self.n_audit <= left:
+            raise ParameterError(
+                "n_audit", self.n_audit, f"expected 1 to the {left} that training leaves"
+            )
 
 
 def prepare() -> dict[str, str]:
@@ -110,44 +135,22 @@ def digits() -> tuple[Dataset, Dataset]:
     return mnist.mnist()
 
 
-def run(
-    *, arm: str = "asked_again", seed: int = 0, wrong: float = 0.05, n_pool: int = 20_000,
-    batch: int = 100, budget: int = 600, steps: int = 600, folds: int = 5, fold_steps: int = 600,
-    final_steps: int = 1500, n_audit: int = 1000, audits: int = 1000,
-) -> pd.DataFrame:  # fmt: skip
+def run(settings: Settings) -> pd.DataFrame:
     """Ask for labels, train, simulate audits; measure labels, model and guarantee.
-
-    Parameters
-    ----------
-    arm : one of ``ARMS``
-    seed : of the first labels, the answers, the networks and the audits
-    wrong : share of human answers that are wrong, any other class as likely as another; 0 for the
-        arm ``right``, whatever this says
-    n_pool : training digits in the pool, the first ones
-    batch, budget : labels a round and in all, asked for by margin from the second round on
-    steps : of the rounds' networks, which learn from labelled images only
-    folds, fold_steps : of the networks that look for suspects
-    final_steps : of the last network, which learns from the unlabelled pool, too
-    n_audit, audits : digits an audit, drawn from what training left of the pool, and how many
 
     Returns
     -------
     rows of the long results table: ``MEASURED``, what is about suspects for ``asked_again`` alone.
     ``n_human``: answers that the training labels took. A certified promise is broken where less
     than the target of what is left of the pool is truly right at or above the threshold.
-
-    Raises ParameterError or ValueError as `check` does.
     """
-    check(
-        arm=arm, seed=seed, wrong=wrong, n_pool=n_pool, batch=batch, budget=budget, steps=steps,
-        folds=folds, fold_steps=fold_steps, final_steps=final_steps, n_audit=n_audit, audits=audits,
-    )  # fmt: skip
+    arm, seed, audits = settings.arm, settings.seed, settings.audits
     train, test = digits()
-    images, truth = train.images[:n_pool], train.labels[:n_pool]
+    images, truth = train.images[: settings.n_pool], train.labels[: settings.n_pool]
     n_classes = len(train.classes)
     rngs = [np.random.default_rng([seed, stream]) for stream in range(5)]
     rng_order, rng_answers, rng_folds, rng_audits, rng_audit_answers = rngs
-    rate = 0.0 if arm == "right" else wrong
+    rate = 0.0 if arm == "right" else settings.wrong
 
     oracle, audited = (
         Costly(Noisy.at_rate(Perfect(truth), rate, n_classes, rng), 1.0)
@@ -160,15 +163,18 @@ def run(
         return settled(said, items, oracle) if arm == "asked_everyone_twice" else said
 
     state = PoolState.start(len(truth), rng_order.permutation(len(truth)))
-    network, query = ConvNet(n_classes, seed=seed, steps=steps), by_score(uncertainty.margin)
-    for _ in pool_based(images, ask, network, query, state, batch=batch, budget=budget):
+    network = ConvNet(n_classes, seed=seed, steps=settings.steps)
+    for _ in pool_based(
+        images, ask, network, by_score(uncertainty.margin), state, batch=settings.batch,
+        budget=settings.budget,
+    ):  # fmt: skip
         pass  # the labels are in the state's book
     items, labels = state.book.order, state.book.labels
     values: dict[str, float] = {}
     if arm == "asked_again":
         p = out_of_fold(
-            lambda: ConvNet(n_classes, seed=seed, steps=fold_steps), images[items], labels,
-            dealt(labels, folds, rng_folds), n_classes=n_classes,
+            lambda: ConvNet(n_classes, seed=seed, steps=settings.fold_steps), images[items], labels,
+            dealt(labels, settings.folds, rng_folds), n_classes=n_classes,
         )  # fmt: skip
         suspects = find_label_errors(labels, p).suspects
         values |= search_quality(suspects, labels != truth[items])
@@ -178,11 +184,12 @@ def run(
     values["wrong_labels"] = np.count_nonzero(labels != truth[items])
     n_human = oracle.n_asked
 
-    final = ConvNet(n_classes, images, seed=seed, steps=final_steps).fit(images[items], labels)
+    final = ConvNet(n_classes, images, seed=seed, steps=settings.final_steps)
+    final.fit(images[items], labels)
     rest = np.delete(np.arange(len(truth)), items)
     p = final.predict_proba(images[rest])
     model = Model(check_confidences("confidence", p.max(axis=1)), p.argmax(axis=1), truth[rest])
-    drawn = simulate(model, lambda i: audited(rest[i]), arm, rng_audits, n_audit, audits)
+    drawn = simulate(model, lambda i: audited(rest[i]), arm, rng_audits, settings.n_audit, audits)
     guarantee = guarantees(model, drawn)
     values["human_answers"] = n_human + audited.n_asked / audits
     accuracy = {"accuracy": np.mean(final.predict(test.images) == test.labels)}
@@ -295,101 +302,3 @@ def guarantees(
         values[f"broken_{name}"] = found.broken.mean()
         values[f"untrue_{name}"] = np.mean(right < target)
     return values
-
-
-def publish(table: pd.DataFrame, timings: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Return `summary` of a sweep's rows and its timings; see `runs.publish.from_sweeps`."""
-    arms = table[["run_id", "arm", "seed"]].drop_duplicates()
-    took = timings[["run_id", "wall_s"]].merge(arms, on="run_id", validate="one_to_one")
-    seconds = took.rename(columns={"wall_s": "value"}).assign(metric="wall_s")
-    return {"summary": summary(pd.concat([table, seconds]))}
-
-
-def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean over seeds of everything measured, arm by arm.
-
-    Parameters
-    ----------
-    table : columns arm, seed, metric, value; one row for each arm, seed and metric
-
-    Returns
-    -------
-    DataFrame: arm, about (what people do), measured, metric, seeds (that have a value), mean, and
-    its 95% interval low, high (Student's t over seeds; NaN for less than two)
-    """
-    names = MEASURED | {"wall_s": "seconds a cell"}
-    records = []
-    for arm, metric in itertools.product(ARMS, names):
-        rows = table[(table["arm"] == arm) & (table["metric"] == metric)].sort_values("seed")
-        if rows.empty:
-            continue
-        values = rows["value"].dropna().to_numpy(float)
-        mean, low, high = rows["value"].mean(), np.nan, np.nan
-        if len(values) > 1:
-            from_zero = intervals.paired(values, np.zeros(len(values)))
-            low, high = from_zero.low, from_zero.high
-        records.append((arm, ARMS[arm], names[metric], metric, len(values), mean, low, high))
-    columns = ["arm", "about", "measured", "metric", "seeds", "mean", "low", "high"]
-    return pd.DataFrame(records, columns=columns)
-
-
-def figures(table: pd.DataFrame) -> dict[str, tuple[Figure, str, str]]:
-    """Return a sweep's figure, text alternative and finding; ValueError if it lacks an arm."""
-    told = summary(table).set_index(["metric", "arm"])
-    missing = [arm for arm in ARMS if ("auto_coverage_99", arm) not in told.index]
-    if missing:
-        raise ValueError(f"{', '.join(missing)}: no rows of this arm; sweep all of {list(ARMS)}")
-    alt = (
-        "For each way to deal with wrong human labels, as dots with intervals for two targets: the "
-        "share of digits labelled automatically under a certificate, and the share of audits whose "
-        "certificate is untrue, with a line at the share allowed."
-    )
-    return {"guarantee": (_figure(told), alt, _finding(told, table))}
-
-
-def _finding(told: pd.DataFrame, table: pd.DataFrame) -> str:
-    mean = told["mean"]
-    cover, answers = mean["auto_coverage_99"], mean["human_answers"]
-    n_labels = table.loc[table["metric"] == "wrong_labels_first", "n_eval"].iloc[0]
-    share = mean["wrong_labels_first", "wrong"] / n_labels
-    broken = table.loc[table["metric"].str.startswith("broken_"), "value"].max()
-    could = table.loc[table["metric"].str.startswith("untrue_"), "value"] > 0
-    return (
-        f"Certified at 99%, a model of right labels labels {cover['right']:.1%} of the "
-        f"digits by itself (mean over audits); with {share:.1%} wrong labels {cover['wrong']:.1%}; "
-        f"with the doubtful asked again {cover['asked_again']:.1%}, for "
-        f"{answers['asked_again']:,.0f} human answers instead of {answers['wrong']:,.0f}; with "
-        f"everyone asked twice {cover['asked_everyone_twice']:.1%}, for "
-        f"{answers['asked_everyone_twice']:,.0f}. Of one model's audits at most {broken:.1%} break "
-        f"a promise ({1 - LEVEL:.0%} allowed; {could.sum()} of {len(could)} promises could break)."
-    )
-
-
-def _figure(told: pd.DataFrame) -> Any:
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    from alutils.plots.curves import STYLE
-
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8.5, 3.2), layout="constrained")
-        panels = figure.subplots(1, 2, sharey=True)
-    places = np.arange(len(ARMS))
-    for panel, metric in zip(panels, ("auto_coverage", "broken"), strict=True):
-        for number, target in enumerate(TARGETS):
-            rows = told.loc[f"{metric}_{100 * target:g}"].reindex(list(ARMS))
-            around = rows[["low", "high"]].sub(rows["mean"], axis=0).abs().fillna(0).T
-            panel.errorbar(
-                100 * rows["mean"], places + 0.24 * (number - 0.5), xerr=100 * around.to_numpy(),
-                fmt="os^D"[number], color=f"C{number}", capsize=4, linestyle="none",
-                label=f"promised {target:.0%}",
-            )  # fmt: skip
-    panels[0].set(
-        xlabel="digits labelled automatically, certified (%)", xlim=(-3, 103),
-        yticks=places, ylim=(len(ARMS) - 0.5, -0.5),
-    )  # fmt: skip
-    panels[0].set_yticklabels(list(ARMS.values()))
-    panels[1].axvline(100 * (1 - LEVEL), color="black", linestyle="--", label="allowed")
-    panels[1].set(xlabel="audits with a broken promise (%)")
-    figure.legend(*panels[1].get_legend_handles_labels(), loc="outside upper center", ncols=3)
-    return figure

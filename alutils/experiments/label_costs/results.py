@@ -1,12 +1,8 @@
-"""What the sweeps of label costs (`fewest_labels`) say: tables over seeds, and the figures.
-
-`publish` and `figures` make what `alutils.runs.publish.from_sweeps` puts into results/.
-"""
+"""What the sweeps of label costs (`fewest_labels`) say: tables over seeds, and the figures."""
 
 from __future__ import annotations
 
 import matplotlib as mpl
-import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
@@ -18,6 +14,7 @@ from alutils.experiments.strategies.results import labels_to_reach
 from alutils.guarantee.pool import allowed_errors
 from alutils.plots.curves import STYLE
 from alutils.stats import compare, tables
+from alutils.stats.intervals import over_seeds
 
 TARGETS = {"mnist": 0.99, "article": 0.99, "letters": 0.98}
 """Shares of right labels that the grids in notebooks/sweeps certify, at a level of 95%."""
@@ -59,8 +56,8 @@ def summary(table: pd.DataFrame, timings: pd.DataFrame | None = None) -> pd.Data
 
     Returns
     -------
-    DataFrame: protocol, arm, metric; seeds (that have a value) of all; mean, low, high (95% t
-    interval), worst and best. Beside the metrics of `fewest_labels.run`: ``n_human`` trained on,
+    DataFrame: protocol, arm, metric, and the columns of `over_seeds`. Beside the metrics of
+    `fewest_labels.run`: ``n_human`` trained on,
     ``certified`` and ``broken`` (shares of the seeds: the whole pool certified; certified though
     more was wrong than promised), ``saved_by_weighting`` (labels that a uniform audit of the same
     model takes more, where both accept), ``labels_to_reach`` of the published accuracy, where
@@ -95,16 +92,7 @@ def summary(table: pd.DataFrame, timings: pd.DataFrame | None = None) -> pd.Data
         took = timings[["run_id", "wall_s"]].merge(cells, on="run_id", validate="one_to_one")
         parts.append(took.rename(columns={"wall_s": "value"}).assign(metric="wall_s"))
     values = pd.concat([part[["protocol", "arm", "seed", "metric", "value"]] for part in parts])
-    records = []
-    for key, rows in values.groupby(["protocol", "arm", "metric"], sort=False):
-        known = rows["value"].dropna().to_numpy()
-        low, high = compare.t_interval(list(known)) if len(known) > 1 else (np.nan, np.nan)
-        mean, least, most = (
-            (known.mean(), known.min(), known.max()) if len(known) else (np.nan,) * 3
-        )
-        records.append((*key, len(known), len(rows), mean, low, high, least, most))
-    columns = ["protocol", "arm", "metric", "seeds", "of", "mean", "low", "high", "least", "most"]
-    return pd.DataFrame(records, columns=columns)
+    return over_seeds(values, ["protocol", "arm", "metric"])
 
 
 def _last(table: pd.DataFrame) -> pd.DataFrame:

@@ -13,8 +13,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from alutils.active.loops.pool import PoolState, Ranking, View, by_score, pool_based
-from alutils.active.oracles import Perfect
 from alutils.active.strategies import uncertainty
 from alutils.base.checks import check_count
 from alutils.base.errors import ParameterError, nearest
@@ -38,59 +36,34 @@ FIXED = {"fixed 0.6": 0.6, "fixed 0.9": 0.9}
 WHOLE = ("whole pool", "whole pool, weighted")
 
 
-def scores(
-    *,
-    setting: str,
-    arm: str,
-    seed: int,
-    first: int,
-    batch: int,
-    budget: int,
-    members: int,
-    steps: int,
-    n_pool: int = 0,
-    letters: str = "rendered",
-) -> pd.DataFrame:
-    """Train as `fewest_labels.run` does, and keep what the model says of every waiting item.
+def rows_and_scores(settings: fewest_labels.Settings) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows of `fewest_labels.run` and, of the same training, all its `scores`."""
+    both = [
+        (fewest_labels.measured(settings, trained), scores(trained))
+        for trained in fewest_labels.trainings(settings)
+    ]
+    rows, said = (pd.concat(frames, ignore_index=True) for frames in zip(*both, strict=True))
+    return rows, said
 
-    Parameters
-    ----------
-    setting, arm, seed, first, batch, budget, members, steps, n_pool, letters
-        as in `fewest_labels.run`: the same rounds, with the same labels and networks
+
+def scores(trained: fewest_labels.Trained) -> pd.DataFrame:
+    """Return what a model says of every waiting item, in the order in which they waited.
 
     Returns
     -------
-    a row for each item that waits after each round: n_human (labels trained on), confidence
-    (highest probability), margin (`uncertainty.margin`; higher is less sure), right (1 where the
-    likeliest class is the true one, else 0)
+    a row an item: n_human (labels trained on), confidence (highest probability), margin
+    (`uncertainty.margin`; higher is less sure), right (1 where the likeliest class is the true
+    one, else 0)
     """
-    how = fewest_labels.ARMS[arm]
-    data = fewest_labels.source(setting, seed, n_pool, letters)
-    n = len(data.labels)
-    network = fewest_labels.network(how, data, seed=seed, members=members, steps=steps)
-    state = PoolState.start(n, np.random.default_rng([seed, 0]).permutation(n))
-    frames = []
-
-    def query(view: View) -> Ranking:
-        p = view.probabilities
-        frames.append(
-            pd.DataFrame(
-                {
-                    "n_human": view.state.book.n_human,
-                    "confidence": p.max(axis=1).astype(float),
-                    "margin": uncertainty.margin(p).astype(float),
-                    "right": (p.argmax(axis=1) == data.labels[view.state.pool]).astype(int),
-                }
-            )
-        )
-        return by_score(uncertainty.margin)(view) if how.margin else Ranking(np.arange(len(p)))
-
-    for _ in pool_based(
-        data.images, Perfect(data.labels), network, query, state, batch=batch, budget=budget,
-        first=first,
-    ):  # fmt: skip
-        pass
-    return pd.concat(frames, ignore_index=True)
+    p = trained.probabilities
+    return pd.DataFrame(
+        {
+            "n_human": trained.state.book.n_human,
+            "confidence": p.max(axis=1).astype(float),
+            "margin": uncertainty.margin(p).astype(float),
+            "right": (p.argmax(axis=1) == trained.data.labels[trained.waiting]).astype(int),
+        }
+    )
 
 
 def simulate(

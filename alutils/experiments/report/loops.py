@@ -16,14 +16,11 @@ from alutils.active.labels import LabelBook, Source
 from alutils.active.loops.pool import PoolState, Ranking, View, pool_based
 from alutils.experiments.report.splits import Split, split
 from alutils.models.dense_head import DenseHead
-from alutils.stats.metrics import classification_metrics
+from alutils.stats.metrics import CLASSIFICATION, classification_metrics
 
 THRESHOLD = 0.6  # confidence under which a prediction counts as unsure
 STOP_SHARE = 0.10  # of unsure ones, at which the loop ends
 LOOPS = ("as_published", "as_intended", "random", "random_as_published")
-MEASURES = (
-    "accuracy", "balanced_accuracy", "precision_macro", "recall_macro", "f1_macro", "mcc",
-)  # fmt: skip
 LABELS_APART = 0.1  # of the larger number of labels: further apart, two loops are not compared
 
 
@@ -132,38 +129,29 @@ def run_loop(
     def query(view: View) -> Ranking:
         """Say what to label next, and note what was seen."""
         number, probabilities, pool = len(records), view.probabilities, view.state.pool
-        low = probabilities.max(axis=1) < threshold
+        confidence = probabilities.max(axis=1)
+        low = confidence < threshold
         wrongly = moved_as_published(low)
         share, counted = float(low.mean()), len(wrongly) / len(low)
         stops = (counted if loop.endswith("as_published") else share) <= stop_share
         if by_chance:
-            last = number >= len(counts)
-            n = 0 if last else counts[number]
+            n = 0 if number >= len(counts) else counts[number]
             chosen = rng.choice(len(pool), n, replace=False)
+        elif (stops and number >= min_rounds) or number >= max_rounds:
+            chosen = np.empty(0, np.int64)
         else:
             chosen = wrongly if loop == "as_published" else np.flatnonzero(low)
-            last = (stops and number >= min_rounds) or number >= max_rounds
-        if last:
-            chosen = chosen[:0]
-        elif len(chosen) == len(pool):
-            chosen = np.delete(chosen, probabilities.max(axis=1).argmax())
+        if len(chosen) == len(pool):
+            chosen = np.delete(chosen, confidence.argmax())
         test = head.predict_proba(features[tested]) if len(tested) else probabilities[:0]
-        records.append(
-            {
-                "arm": loop,
-                "round": number,
-                "n_human": view.state.book.n_human,
-                "n_pool": len(pool),
-                "n_moved": len(chosen),
-                "moved_unsure": float(low[chosen].mean()) if len(chosen) else np.nan,
-                "share_unsure": share,
-                "share_counted": counted,
-                "stops": bool(stops),
-                **_measured("pool", labels[pool], probabilities),
-                "n_test": len(tested),
-                **_measured("test", labels[tested], test),
-            }
-        )
+        seen = {
+            "arm": loop, "round": number, "n_human": view.state.book.n_human,
+            "n_pool": len(pool), "n_moved": len(chosen),
+            "moved_unsure": float(low[chosen].mean()) if len(chosen) else np.nan,
+            "share_unsure": share, "share_counted": counted, "stops": bool(stops),
+        }  # fmt: skip
+        seen |= _measured("pool", labels[pool], probabilities) | {"n_test": len(tested)}
+        records.append(seen | _measured("test", labels[tested], test))
         rest = np.delete(np.arange(len(pool)), chosen)
         return Ranking(np.concatenate([chosen, rest]), ask=len(chosen))
 
@@ -180,7 +168,7 @@ def run_loop(
 
 def _measured(split_name: str, labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
     if not len(labels):
-        return {f"{split_name}_{name}": np.nan for name in MEASURES}
+        return {f"{split_name}_{name}": np.nan for name in CLASSIFICATION}
     values = classification_metrics(labels, probabilities.argmax(axis=1), probabilities.shape[1])
     return {f"{split_name}_{name}": value for name, value in values.items()}
 
@@ -283,9 +271,10 @@ def metrics(rounds: pd.DataFrame, setting: str) -> pd.DataFrame:
         counted = row["share_counted" if row["arm"] == "as_published" else "share_unsure"]
         long.append({**pool, "metric": "share_unsure", "value": counted})
         long.append({**pool, "metric": "n_moved", "value": row["n_moved"]})
-        long += [{**pool, "metric": name, "value": row[f"pool_{name}"]} for name in MEASURES]
-        if row["n_test"]:
-            long += [{**test, "metric": name, "value": row[f"test_{name}"]} for name in MEASURES]
+        for name in CLASSIFICATION:
+            long.append({**pool, "metric": name, "value": row[f"pool_{name}"]})
+            if row["n_test"]:
+                long.append({**test, "metric": name, "value": row[f"test_{name}"]})
     return pd.DataFrame(long)
 
 

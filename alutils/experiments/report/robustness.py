@@ -17,12 +17,9 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from alutils.experiments.report.exploration import Classifier
-from alutils.stats.metrics import classification_metrics
+from alutils.stats.metrics import CLASSIFICATION, classification_metrics
 
 THRESHOLDS = (0.6, 0.9)  # confidence from which a prediction becomes a label; the report's is 0.6
-CLASSIFICATION = (
-    "accuracy", "balanced_accuracy", "precision_macro", "recall_macro", "f1_macro", "mcc",
-)  # fmt: skip
 Features = Callable[[np.ndarray], np.ndarray]
 
 

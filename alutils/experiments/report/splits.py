@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from alutils.stats.tables import Vocabulary
+
 TEST_SHARE = 0.30
 
 
@@ -24,6 +26,7 @@ SETTINGS = {
     # What the text says: 784 of each class of the 70% that are no test letters, 10% to start.
     "as_stated": Sizes(per_class=784, n_start=2038, from_training_part=True),
 }
+VOCABULARY = Vocabulary(protocols=tuple(SETTINGS))
 
 
 @dataclass(frozen=True)

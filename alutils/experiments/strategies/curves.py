@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,21 +17,59 @@ from alutils.active.loops import members
 from alutils.active.loops.pool import PoolState, by_strategy, check_loop, pool_based
 from alutils.active.oracles import Perfect
 from alutils.active.strategies import registry
-from alutils.base.errors import ParameterError, nearest
+from alutils.base.checks import check_count, check_known
+from alutils.base.errors import ParameterError
 from alutils.data import loading, mnist
 from alutils.data.dataset import as_float
-from alutils.models import embeddings, estimator
+from alutils.experiments.strategies import features
+from alutils.models import estimator
+from alutils.stats.tables import Vocabulary
 
-PUBLISHED_BY = "alutils.experiments.strategies.results"
-"""The module that tells what a sweep says: see `alutils.runs.publish.from_sweeps`."""
 SETTINGS = ("mnist_pixels", "mnist_vgg16", "letters_vgg16")
 """Softmax regression on pixels of MNIST, on VGG16 features of MNIST, on VGG16 features of letters.
 """
+VOCABULARY = Vocabulary(protocols=SETTINGS)
 DRAWN_FROM = 12_000
 """The first so many training and half as many test digits: the draws of all seeds share these, so
 that their VGG16 features are computed once."""
 N_MEMBERS = 5
-"""Of a committee, each trained on a bootstrap of the labels."""
+"""A committee has so many members, each trained on a bootstrap of the labels."""
+TEST_SHARE = 0.3
+"""The share of a data set without test images of its own that tests, as in the report."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Parameters of a cell; ParameterError or ValueError for what `run` could not do.
+
+    Attributes
+    ----------
+    setting : one of ``SETTINGS``
+    strategy : one of `registry.STRATEGIES`
+    seed : of the pool, the first labels (``batch`` of them, at random, the same for every strategy)
+        and the strategy's own chance
+    batch, budget : labels a round and in all
+    n_pool : items in the pool, at most; fewer where the data set holds fewer
+    letters : data set of the letters setting, as `loading.load` takes it
+    """
+
+    setting: str = "mnist_pixels"
+    strategy: str = "margin"
+    seed: int = 0
+    batch: int = 50
+    budget: int = 750
+    n_pool: int = 4000
+    letters: str = "rendered"
+
+    def __post_init__(self) -> None:
+        check_known("setting", self.setting, SETTINGS)
+        registry.get(self.strategy)
+        check_count("seed", self.seed)
+        if not 1 <= self.n_pool <= DRAWN_FROM:
+            raise ParameterError("n_pool", self.n_pool, f"expected 1 to {DRAWN_FROM}")
+        check_loop(self.n_pool, self.batch, self.budget)
+        if not self.letters:
+            raise ParameterError("letters", self.letters, "expected a data set, such as rendered")
 
 
 @dataclass(frozen=True)
@@ -57,36 +94,7 @@ class Source:
     provenance: str
 
 
-TEST_SHARE = 0.3
-"""The share of a data set without test images of its own that tests, as in the report."""
-
-
-def check(
-    *,
-    setting: str = "mnist_pixels",
-    strategy: str = "margin",
-    seed: int = 0,
-    batch: int = 50,
-    budget: int = 750,
-    n_pool: int = 4000,
-    letters: str = "rendered",
-) -> None:
-    """Raise ParameterError or ValueError for what `run` could not do; takes no time."""
-    if setting not in SETTINGS:
-        raise ParameterError("setting", setting, nearest(str(setting), SETTINGS))
-    registry.get(strategy)
-    if seed < 0:
-        raise ParameterError("seed", seed, "expected 0 or more")
-    if not 1 <= n_pool <= DRAWN_FROM:
-        raise ParameterError("n_pool", n_pool, f"expected 1 to {DRAWN_FROM}")
-    check_loop(n_pool, batch, budget)
-    if not letters:
-        raise ParameterError("letters", letters, "expected a data set, such as rendered")
-
-
-def prepare(
-    *, setting: str = "mnist_pixels", letters: str = "rendered", **others: Any
-) -> dict[str, str]:
+def prepare(setting: str, letters: str) -> dict[str, str]:
     """Download and compute what a setting needs, once, before many runs share it.
 
     Returns
@@ -108,7 +116,7 @@ def source(setting: str, letters: str = "rendered") -> Source:
         return _digits(setting)
     data = loading.load(letters)
     everything, none = np.arange(len(data.labels)), np.empty(0, np.int64)
-    x = _features(data.images)
+    x = features.vgg16(data.images)
     return Source(x, data.labels, len(data.classes), everything, none, data.provenance)
 
 
@@ -118,34 +126,15 @@ def _digits(setting: str) -> Source:
     n_test = DRAWN_FROM // 2
     images = np.concatenate([train.images[:DRAWN_FROM], test.images[:n_test]])
     labels = np.concatenate([train.labels[:DRAWN_FROM], test.labels[:n_test]])
-    x = as_float(images) if setting == "mnist_pixels" else _features(images)
+    x = as_float(images) if setting == "mnist_pixels" else features.vgg16(images)
     items = np.arange(len(labels))
     return Source(
         x, labels, len(train.classes), items[:DRAWN_FROM], items[DRAWN_FROM:], train.provenance
     )
 
 
-def run(
-    *,
-    setting: str = "mnist_pixels",
-    strategy: str = "margin",
-    seed: int = 0,
-    batch: int = 50,
-    budget: int = 750,
-    n_pool: int = 4000,
-    letters: str = "rendered",
-) -> pd.DataFrame:
+def run(settings: Settings) -> pd.DataFrame:
     """Run one strategy until its budget is spent; measure the test accuracy after every round.
-
-    Parameters
-    ----------
-    setting : one of ``SETTINGS``
-    strategy : one of `registry.STRATEGIES`
-    seed : of the pool, the first labels (``batch`` of them, at random, the same for every strategy)
-        and the strategy's own chance
-    batch, budget : labels a round and in all
-    n_pool : items in the pool, at most; fewer where the data set holds fewer
-    letters : data set of the letters setting
 
     Returns
     -------
@@ -154,22 +143,19 @@ def run(
 
     Raises
     ------
-    ParameterError, ValueError
-        as `check`, and for a pool smaller than the budget
+    ValueError
+        for a pool smaller than the budget
     """
-    check(
-        setting=setting, strategy=strategy, seed=seed, batch=batch, budget=budget, n_pool=n_pool,
-        letters=letters,
-    )  # fmt: skip
-    origin = source(setting, letters)
+    seed, strategy = settings.seed, settings.strategy
+    origin = source(settings.setting, settings.letters)
     rng = np.random.default_rng([seed, 0])
     order = rng.permutation(origin.train)
     test = origin.test
     if not len(test):
         n_test = round(TEST_SHARE * len(order))
         test, order = order[:n_test], order[n_test:]
-    pool = order[:n_pool]
-    x, x_test = scaled(origin.x[pool], origin.x[test])
+    pool = order[: settings.n_pool]
+    x, x_test = features.scaled(origin.x[pool], origin.x[test])
     labels = origin.labels[pool]
     # Density goes by angles at the origin, which are about nothing once the mean is taken away.
     plain = np.asarray(origin.x[pool]) if strategy == "density_weighted" else None
@@ -184,31 +170,11 @@ def run(
     rows = []
     for done in pool_based(
         x, Perfect(labels), classifier, query, PoolState.start(len(pool)),
-        batch=batch, budget=budget,
+        batch=settings.batch, budget=settings.budget,
     ):  # fmt: skip
         right = classifier.predict(x_test) == origin.labels[test]
         rows.append({"round": done.number, "n_human": done.n_human, "value": right.mean()})
     return pd.DataFrame(rows).assign(
-        protocol=setting, arm=strategy, seed=seed, n_auto=0, split="test", metric="accuracy",
-        n_eval=len(test),
+        protocol=settings.setting, arm=strategy, seed=seed, n_auto=0, split="test",
+        metric="accuracy", n_eval=len(test),
     )  # fmt: skip
-
-
-def _features(images: np.ndarray) -> np.ndarray:
-    """VGG16 features in float32, also where bfloat16 is faster: the same curves on any machine."""
-    return embeddings.features(images, precision="float32")
-
-
-def scaled(x_pool: np.ndarray, x_test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return both, float32, on a scale on which softmax regression's penalty fits.
-
-    Less the pool's mean, divided by the pool's root mean square norm over 8: pixels of digits stay
-    about as long as they are, VGG16's features, which are hundreds, come to the same length.
-    """
-    x = np.concatenate([x_pool, x_test]).astype(np.float32)
-    of_pool = x[: len(x_pool)]
-    x -= of_pool.mean(axis=0)
-    norm = np.sqrt(np.mean(np.einsum("nd,nd->n", of_pool, of_pool)))
-    if norm:
-        x *= np.float32(8 / norm)
-    return of_pool, x[len(x_pool) :]

@@ -1,8 +1,4 @@
-"""What learning curves of many strategies and seeds say: areas, labels needed, wins, costs.
-
-`publish` and `figures` make what `alutils.runs.publish.from_sweeps` puts into results/ of a sweep
-of `alutils.experiments.strategies.curves`.
-"""
+"""What learning curves of many strategies and seeds say: areas, labels needed, wins, costs."""
 
 from __future__ import annotations
 
@@ -13,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from alutils.experiments.strategies.curves import TEST_SHARE
-from alutils.stats.intervals import holm, paired
+from alutils.stats.intervals import holm, paired, t_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,7 +18,7 @@ TARGETS = (0.85, 0.90, 0.95)
 BASELINE = "random"
 TEST_TO_TRAIN = dict.fromkeys(("letters_vgg16", "letters", "digits"), TEST_SHARE / (1 - TEST_SHARE))
 """Protocols whose seeds split one data set anew, to test items over others, for
-`evaluation.paired`: the letters of `alutils.experiments.strategies.curves`, both data sets of
+`intervals.paired`: the letters of `alutils.experiments.strategies.curves`, both data sets of
 notebook 04. The MNIST settings are not among them: their pools are drawn, their test images stay
 the same, and so their intervals are for these test images and do not hold the chance that drew
 those.
@@ -165,7 +161,7 @@ def summary(
     table : as for `areas`, at least two seeds, with the strategy ``random``
     seconds : (protocol, arm) to the mean time of a curve
     targets : accuracies
-    test_to_train : protocol to what `evaluation.paired` is told of its seeds; 0 where it is not
+    test_to_train : protocol to what `intervals.paired` is told of its seeds; 0 where it is not
         there: intervals are then for the test images at hand, and do not hold their sampling
 
     Returns
@@ -230,18 +226,17 @@ def mean_curves(
     """Return each strategy's mean curve: protocol, arm, n_human, mean, low, high, seeds.
 
     ``low`` and ``high``: 95% interval of the mean (Student's t over seeds, with the correction of
-    `evaluation.paired` where ``test_to_train`` names the protocol).
+    `intervals.paired` where ``test_to_train`` names the protocol).
     """
-    from scipy import stats
-
-    grouped = _curves(table).groupby(["protocol", "arm", "n_human"], sort=False)["value"]
-    out = grouped.agg(["mean", "sem", "count"]).reset_index()
-    half = stats.t.ppf(0.975, np.maximum(out["count"] - 1, 1)) * out["sem"].fillna(0)
-    half *= np.sqrt(1 + out["count"] * out["protocol"].map(test_to_train).fillna(0.0))
-    out["low"], out["high"] = out["mean"] - half, out["mean"] + half
-    return out.rename(columns={"count": "seeds"})[
-        ["protocol", "arm", "n_human", "mean", "low", "high", "seeds"]
-    ]
+    records = []
+    for key, rows in _curves(table).groupby(["protocol", "arm", "n_human"], sort=False):
+        values = rows["value"].to_numpy()
+        mean = low = high = values.mean()
+        if len(values) > 1:  # one seed is drawn as a line without a band
+            low, high = t_interval(values, test_to_train.get(key[0], 0.0))
+        records.append((*key, mean, low, high, len(values)))
+    columns = ["protocol", "arm", "n_human", "mean", "low", "high", "seeds"]
+    return pd.DataFrame(records, columns=columns)
 
 
 def no_better_than_random(summary: pd.DataFrame) -> dict[str, list[str]]:

@@ -6,50 +6,54 @@ features of the last block, which know most of ImageNet's objects and least of s
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
-from alutils.base.checks import check_count
-from alutils.base.errors import ParameterError, nearest
+from alutils.base.checks import check_count, check_known
+from alutils.base.errors import ParameterError
 from alutils.data import loading
-from alutils.experiments.label_costs.fewest_labels import TEST_SHARE
-from alutils.experiments.strategies import curves
-from alutils.models import embeddings, estimator
+from alutils.experiments.held_out import held_out
+from alutils.experiments.strategies import features
+from alutils.models import estimator
+from alutils.stats.tables import Vocabulary
 
 BLOCKS = ("block1", "block2", "block3", "block4", "block5")
+VOCABULARY = Vocabulary(protocols=("letters",))
 
 
-def check(
-    *, block: str = "block5", n_labels: int = 400, seed: int = 0, letters: str = "rendered"
-) -> None:
-    """Raise ParameterError for what `run` could not do; takes no time."""
-    if block not in BLOCKS:
-        raise ParameterError("block", block, nearest(str(block), BLOCKS))
-    check_count("seed", seed)
-    if n_labels < 1:
-        raise ParameterError("n_labels", n_labels, "expected 1 or more")
+@dataclass(frozen=True)
+class Settings:
+    """Parameters of a cell; ParameterError for what `run` could not do.
 
-
-def prepare(*, block: str = "block5", letters: str = "rendered", **others: Any) -> dict[str, str]:
-    """Compute a block's features, once, before many runs share them; return the provenance."""
-    data = loading.load(letters)
-    _features(data.images, block)
-    return {"images": data.provenance}
-
-
-def run(
-    *, block: str = "block5", n_labels: int = 400, seed: int = 0, letters: str = "rendered"
-) -> pd.DataFrame:
-    """Train on random labels, test on a fifth that is held out.
-
-    Parameters
+    Attributes
     ----------
     block : one of `BLOCKS`; its maps are averaged over the image
     n_labels : labels to train on
     seed : of the test part and the labels
     letters : data set, as `loading.load` takes it
+    """
+
+    block: str = "block5"
+    n_labels: int = 400
+    seed: int = 0
+    letters: str = "rendered"
+
+    def __post_init__(self) -> None:
+        check_known("block", self.block, BLOCKS)
+        check_count("seed", self.seed)
+        check_count("n_labels", self.n_labels, 1)
+
+
+def prepare(block: str, letters: str) -> dict[str, str]:
+    """Compute a block's features, once, before many runs share them; return the provenance."""
+    data = loading.load(letters)
+    features.vgg16(data.images, block)
+    return {"images": data.provenance}
+
+
+def run(settings: Settings) -> pd.DataFrame:
+    """Train on random labels, test on a fifth that is held out.
 
     Returns
     -------
@@ -58,27 +62,22 @@ def run(
     Raises
     ------
     ParameterError
-        as `check`, and for more labels than there are
+        for more labels than there are
     """
-    check(block=block, n_labels=n_labels, seed=seed)
-    data = loading.load(letters)
-    order = np.random.default_rng([seed, 9]).permutation(len(data))
-    n_test = round(TEST_SHARE * len(data))
-    test, train = order[:n_test], order[n_test:][:n_labels]
-    if len(train) < n_labels:
-        raise ParameterError("n_labels", n_labels, f"expected at most {len(order) - n_test}")
-    x = _features(data.images, block)
-    x_train, x_test = curves.scaled(x[train], x[test])
+    n_labels = settings.n_labels
+    data = loading.load(settings.letters)
+    test, rest = held_out(len(data), settings.seed)
+    if len(rest) < n_labels:
+        raise ParameterError("n_labels", n_labels, f"expected at most {len(rest)}")
+    train = rest[:n_labels]
+    x = features.vgg16(data.images, settings.block)
+    x_train, x_test = features.scaled(x[train], x[test])
     classifier = estimator.Estimator(len(data.classes)).fit(x_train, data.labels[train])
     right = classifier.predict(x_test) == data.labels[test]
     return pd.DataFrame(
         [{
-            "protocol": "letters", "arm": block, "seed": seed, "round": 0, "n_human": n_labels,
-            "n_auto": 0, "split": "test", "metric": "accuracy", "value": right.mean(),
-            "n_eval": n_test,
+            "protocol": "letters", "arm": settings.block, "seed": settings.seed, "round": 0,
+            "n_human": n_labels, "n_auto": 0, "split": "test", "metric": "accuracy",
+            "value": right.mean(), "n_eval": len(test),
         }]
     )  # fmt: skip
-
-
-def _features(images: np.ndarray, block: str) -> np.ndarray:
-    return embeddings.features(images, layer=block, precision="float32")

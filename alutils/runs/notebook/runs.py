@@ -2,6 +2,8 @@
 
 Inside a notebook::
 
+    from alutils import runs
+
     run = runs.start("mnist", globals())   # checked parameters, a folder
     run.record(rows)                       # rows of the results table
     run.finish()                           # writes metrics.csv
@@ -57,6 +59,7 @@ class Run:
     folder : of this run; its name is the id, with ``-2`` and so on when it was run again
     parameters : every parameter as used
     code : hash of the notebook's code and the package
+    vocabulary : the experiment's own names of protocols and metrics
     """
 
     experiment: str
@@ -68,6 +71,7 @@ class Run:
     _state: dict[str, Any]  # what `describe` found: the manifest's beginning
     _ordered: bool  # whether `headless.execute` runs the notebook, and writes the manifest
     _lock: int | None = None
+    vocabulary: tables.Vocabulary = tables.NO_NAMES
     _tables: list[pd.DataFrame] = field(default_factory=list)
     _notes: dict[str, Any] = field(default_factory=dict)
     _began: float = field(default_factory=time.perf_counter)
@@ -88,8 +92,7 @@ class Run:
         Parameters
         ----------
         rows : in the long format of `alutils.stats.tables.COLUMNS`. ``run_id`` and ``experiment``
-        are
-            filled in; ``seed`` defaults to the parameter of that name (or 0), ``round`` and
+            are filled in; ``seed`` defaults to the parameter of that name (or 0), ``round`` and
             ``n_auto`` to 0. Recording a key again (a cell run twice) replaces its row.
 
         Returns
@@ -105,6 +108,7 @@ class Run:
         frame = pd.DataFrame(rows).drop(columns=["run_id", "experiment"], errors="ignore")
         frame = tables.tidy(
             frame,
+            self.vocabulary,
             run_id=self.id,
             experiment=self.experiment,
             seed=self.parameters.get("seed", 0),
@@ -182,15 +186,24 @@ class Run:
         -------
         the frame, with the same values and types bit for bit, computed or read back
         """
-        if not re.fullmatch(r"[\w-]+", name):
-            raise ValueError(f"name={name}: a part's name is letters, digits, _ and - only")
-        path = self.parts / f"{name}-{manifest.digest(json.dumps(key))[:12]}.csv"
-        frame = tables.read_part(path, key)
-        if frame is not None:
-            self._note("parts_reused", self._notes.get("parts_reused", 0) + 1)
-            return frame
-        tables.write_part(path, key, compute())
-        return tables.read_part(path, key)
+        return self.checkpoints((name,), key, lambda: (compute(),))[0]
+
+    def checkpoints(
+        self, names: Sequence[str], key: Any, compute: Callable[[], Sequence[pd.DataFrame]]
+    ) -> list[pd.DataFrame]:
+        """Return several frames of one computation as `checkpoint` does, a part for each name."""
+        for name in names:
+            if not re.fullmatch(r"[\w-]+", name):
+                raise ValueError(f"name={name}: a part's name is letters, digits, _ and - only")
+        ending = manifest.digest(json.dumps(key))[:12]
+        paths = [self.parts / f"{name}-{ending}.csv" for name in names]
+        frames = [tables.read_part(path, key) for path in paths]
+        if all(frame is not None for frame in frames):
+            self._note("parts_reused", self._notes.get("parts_reused", 0) + len(frames))
+            return frames
+        for path, frame in zip(paths, compute(), strict=True):
+            tables.write_part(path, key, frame)
+        return [tables.read_part(path, key) for path in paths]
 
     def add_input(self, name: str, sha256: str, provenance: str) -> None:
         """Note data or weights in the manifest: SHA-256 of the content, and where it is from."""
@@ -240,7 +253,11 @@ class Figure:
         display(Markdown(f"*{self.finding}*"))
 
 
-def start(experiment: str, namespace: dict[str, Any] | None = None) -> Run:
+def start(
+    experiment: str,
+    namespace: dict[str, Any] | None = None,
+    vocabulary: tables.Vocabulary = tables.NO_NAMES,
+) -> Run:
     """Start the run of a notebook, from within it.
 
     Parameters
@@ -249,6 +266,7 @@ def start(experiment: str, namespace: dict[str, Any] | None = None) -> Run:
     namespace : the notebook's ``globals()``. Its parameters are checked and converted *in place*,
         so that ``flag``, which papermill set to the text "false", is False from here on. None takes
         the defaults.
+    vocabulary : names of protocols and metrics in its rows, besides those of all experiments
 
     Returns
     -------
@@ -290,7 +308,7 @@ def start(experiment: str, namespace: dict[str, Any] | None = None) -> Run:
             folder, lock = folders.claim(runs_folder(root), state["run_id"], own=True)
             folders.clear(folder)
     identity = state["profile"], state["run_id"], folder, values, state["code"]
-    return Run(experiment, *identity, state, ordered, lock)
+    return Run(experiment, *identity, state, ordered, lock, vocabulary)
 
 
 def describe(

@@ -1,0 +1,4 @@
+"""From finished runs and sweeps to the tables and figures in results/ and those of the README.
+
+Nobody writes either by hand: ``python -m alutils reference`` makes them anew.
+"""

@@ -4,19 +4,13 @@ A name is what has a manifest, ``<name>.manifest.json``; its tables are ``<name>
 ``<name>_*.csv``, its figures ``figures/<name>_*.png``, whose texts are in ``figures/figures.json``.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from alutils.base import manifest
-from alutils.base.files import repository_root
+from alutils.base.files import repository_root, write_atomically
 from alutils.runs.notebook import runs
-
-
-def results_folder() -> Path:
-    """Return results/, with its folder of figures."""
-    results = repository_root() / "results"
-    (results / "figures").mkdir(parents=True, exist_ok=True)
-    return results
 
 
 def check_name(name: str, experiment: str) -> None:
@@ -29,23 +23,41 @@ def check_name(name: str, experiment: str) -> None:
         )
 
 
-def finish(name: str, written: Iterable[Path], texts: Mapping[str, Mapping[str, str]]) -> None:
-    """Remove what was published under a name before and is no more, and tell the new figures.
+def publish(
+    name: str,
+    contents: Mapping[str, str | bytes],
+    manifests: Mapping[str, Mapping[str, Any]],
+    texts: Mapping[str, Mapping[str, str]],
+) -> list[Path]:
+    """Write all that is published under a name; remove what was before and is no more.
 
     Parameters
     ----------
     name : of the results
-    written : all files that are of this name now
+    contents : of tables and figures, by path in results/
+    manifests : by what stands before ``.manifest.json``
     texts : of each figure (without the name): ``alt``, ``finding``
+
+    Returns
+    -------
+    the files written
     """
-    results = results_folder()
+    results = repository_root() / "results"
+    figures = results / "figures"
+    figures.mkdir(parents=True, exist_ok=True)
+    for path, content in contents.items():
+        write_atomically(results / path, content)
+    for stem, about in manifests.items():
+        manifest.write_json(results / f"{stem}.manifest.json", about)
+    written = [results / path for path in contents]
+    written += [results / f"{stem}.manifest.json" for stem in manifests]
     for stale in _of_name(results, name) - set(written):
         stale.unlink()
-    figures = results / "figures"
     known = manifest.read_json(figures / "figures.json")
     kept = {file: text for file, text in known.items() if (figures / f"{file}.png").is_file()}
-    told = kept | {f"{name}_{figure}": dict(text) for figure, text in texts.items()}
-    manifest.write_json(figures / "figures.json", dict(sorted(told.items())))
+    together = kept | {f"{name}_{figure}": dict(text) for figure, text in texts.items()}
+    manifest.write_json(figures / "figures.json", dict(sorted(together.items())))
+    return written
 
 
 def _of_name(results: Path, name: str) -> set[Path]:

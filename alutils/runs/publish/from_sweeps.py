@@ -1,45 +1,30 @@
-"""A finished sweep of an in-process experiment, published in results/ with what it says.
+"""A finished sweep of an experiment, published in results/ with what it says.
 
-The sweep's rows become the long table ``<name>.csv``. What else is made of them, the experiment's
-module says (one of `alutils.runs.sweeps.grids.IN_PROCESS`), with two functions that it may have:
-
-``publish(table: pd.DataFrame, timings: pd.DataFrame) -> dict[str, pd.DataFrame]``
-    tables by what follows the name: ``{"summary": ...}`` becomes ``<name>_summary.csv``, with
-    numbers to six digits
-``figures(table: pd.DataFrame) -> dict[str, tuple[Figure, str, str]]``
-    figures likewise, ``{"gains": (figure, alt, finding)}``, into ``figures/<name>_gains.png`` with
-    the text alternative and the one-line finding in ``figures/figures.json``
-
-``table`` holds the sweep's rows: `alutils.stats.tables.COLUMNS` and a column for each varied
-parameter; ``timings`` a row for each cell: ``run_id`` as in the table, ``cell``, the varied
-parameters, ``seed``, ``wall_s`` (seconds), ``peak_memory_mib``. Without ``publish`` there is
-`summary`, without ``figures`` no figure.
-
-A cell is to be run again when code changes that its module imports. So that a figure's colour does
-not cost hours, a module may leave the two functions to another one: ``PUBLISHED_BY = "alutils.x"``.
+The sweep's rows become the long table ``<name>.csv``. What else is made of them, the experiment
+says: see ``summarise`` and ``figures`` of `alutils.experiments.base.Experiment`.
 """
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from alutils.base import manifest
-from alutils.base.files import atomic_file, write_atomically
+from alutils.experiments.registry import EXPERIMENTS
 from alutils.runs.notebook import runs
 from alutils.runs.publish import files
-from alutils.runs.sweeps import grids, sweep
-from alutils.stats import compare, tables
+from alutils.runs.sweeps import sweep
+from alutils.stats import tables
+from alutils.stats.intervals import over_seeds
 
 
 def publish(folder: Path, name: str | None = None, mended: Sequence[Path] = ()) -> list[Path]:
     """Copy a finished sweep into results/, with the tables and figures that are made of it.
 
     ``<name>.csv`` is the sweep's table, with those of the varied parameters that an arm of a
-    protocol does not tell. What was published under the name before and is not made any more is
+    protocol does not say. What was published under the name before and is not made any more is
     removed.
 
     Parameters
@@ -77,30 +62,26 @@ def publish(folder: Path, name: str | None = None, mended: Sequence[Path] = ()) 
         )
     table, timings = _merged([_read(one, experiment) for one in folders])
     apart = _telling_apart(table)
-    module = _publisher(experiment)
-    if hasattr(module, "publish"):
-        frames = module.publish(table, timings)
-    else:
-        frames = {"summary": summary(table, apart)}
-    figures = module.figures(table) if hasattr(module, "figures") else {}
+    swept = EXPERIMENTS[experiment]
+    frames = (
+        swept.summarise(table, timings) if swept.summarise else {"summary": summary(table, apart)}
+    )
+    figures = swept.figures(table) if swept.figures else {}
 
-    results = files.results_folder()
-    written = [results / f"{name}.csv"]
-    write_atomically(written[0], tables.as_csv(table[[*tables.COLUMNS, *apart]]))
+    contents: dict[str, str | bytes] = {
+        f"{name}.csv": tables.as_csv(table[[*tables.COLUMNS, *apart]])
+    }
     for suffix, frame in frames.items():
-        written.append(results / f"{name}_{suffix}.csv")
         text = frame.to_csv(index=False, lineterminator="\n", float_format="%.6g")
-        write_atomically(written[-1], text)
+        contents[f"{name}_{suffix}.csv"] = text
     texts = {}
     for suffix, (figure, alt, finding) in figures.items():
-        written.append(results / "figures" / f"{name}_{suffix}.png")
-        with atomic_file(written[-1]) as handle:
-            figure.savefig(handle, bbox_inches="tight")
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", bbox_inches="tight")
+        contents[f"figures/{name}_{suffix}.png"] = buffer.getvalue()
         texts[suffix] = {"alt": alt, "finding": finding}
-    written.append(results / f"{name}.manifest.json")
-    manifest.write_json(written[-1], abouts[0] | ({"mended_by": abouts[1:]} if mended else {}))
-    files.finish(name, written, texts)
-    return written
+    whole = abouts[0] | ({"mended_by": abouts[1:]} if mended else {})
+    return files.publish(name, contents, {name: whole}, texts)
 
 
 def summary(table: pd.DataFrame, apart: Sequence[str] = ()) -> pd.DataFrame:
@@ -114,20 +95,14 @@ def summary(table: pd.DataFrame, apart: Sequence[str] = ()) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        protocol, arm, those of ``apart``, split, metric, n_human; seeds (that have a value), mean,
-        and its 95% interval low, high (Student's t over seeds, taken as independent; NaN for less
-        than two). Of several rounds with the same human labels the last one counts.
+        protocol, arm, those of ``apart``, split, metric, n_human, and seeds, mean, low, high of
+        `over_seeds`. Of several rounds with the same human labels the last one counts.
     """
     key = ["protocol", "arm", *apart, "split", "metric", "n_human"]
     rounds = table.sort_values("round", kind="stable")
     last = rounds.drop_duplicates([*key, "seed"], keep="last")
-    records = []
-    for values_of_key, rows in last.groupby(key):
-        values = rows.sort_values("seed")["value"].dropna().tolist()
-        low, high = compare.t_interval(values) if len(values) > 1 else (np.nan, np.nan)
-        mean = np.mean(values) if values else np.nan
-        records.append((*values_of_key, len(values), mean, low, high))
-    return pd.DataFrame(records, columns=[*key, "seeds", "mean", "low", "high"])
+    out = over_seeds(last.sort_values(key, kind="stable"), key)
+    return out[[*key, "seeds", "mean", "low", "high"]]
 
 
 def _about(folder: Path) -> dict[str, Any]:
@@ -135,10 +110,10 @@ def _about(folder: Path) -> dict[str, Any]:
     about = manifest.read_json(folder / sweep.MANIFEST)
     if about.get("status") != "complete" or "sweep" not in about:
         raise runs.RunError(f"{folder.name}: not a finished sweep; only those are published")
-    if about["experiment"] not in grids.IN_PROCESS:
+    if about["experiment"] not in EXPERIMENTS:
         raise runs.RunError(
             f"{folder.name}: {about['experiment']} swept; expected a sweep of "
-            f"{', '.join(grids.IN_PROCESS)}: a notebook's runs are published one by one (--run)"
+            f"{', '.join(EXPERIMENTS)}: a notebook's runs are published one by one (--run)"
         )
     return about
 
@@ -187,9 +162,3 @@ def _telling_apart(table: pd.DataFrame) -> list[str]:
                 "give it in the 'grid' of each, be it with one value"
             )
     return apart
-
-
-def _publisher(experiment: str) -> ModuleType:
-    """Return the module that makes tables and figures of an experiment's sweeps."""
-    module = grids.load(grids.IN_PROCESS[experiment])
-    return grids.load(getattr(module, "PUBLISHED_BY", module.__name__))

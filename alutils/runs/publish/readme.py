@@ -5,6 +5,7 @@ The README holds them between marks, ``<!-- table: NAME -->`` and ``<!-- end -->
 """
 
 import re
+from collections.abc import Iterator
 
 import pandas as pd
 
@@ -237,30 +238,46 @@ def guarantee() -> str:
 
 def reached() -> str:
     """Return what was reached with how many labels, as a Markdown list."""
-    from alutils.experiments.label_costs import results as label_costs
-
     results = repository_root() / "results"
     table = pd.read_csv(results / "label_costs_summary.csv")
     rounds = pd.read_csv(results / "label_costs_rounds.csv")
-    first = rounds.groupby(["protocol", "arm"])["n_human"]
-    lines = []
+    lines = [
+        *_labels_to_reach(table, rounds),
+        *_audits(table),
+        *_expected_audits(table),
+        *_largest_coverage(rounds),
+    ]
+    return "\n".join(line.replace("\n", " ") for line in lines)
 
-    def what(protocol: str, arm: str) -> str:
-        return f"{label_costs.TITLES[protocol]}, {label_costs.ARMS[arm]}"
 
+def _what(protocol: str, arm: str) -> str:
+    from alutils.experiments.label_costs import results as label_costs
+
+    return f"{label_costs.TITLES[protocol]}, {label_costs.ARMS[arm]}"
+
+
+def _labels_to_reach(table: pd.DataFrame, rounds: pd.DataFrame) -> Iterator[str]:
+    from alutils.experiments.label_costs import results as label_costs
+
+    first = rounds.groupby(["protocol", "arm"])["n_human"].min()
     for row in table[table["metric"] == "labels_to_reach"].to_dict("records"):
-        goal = label_costs.published(row["protocol"])
+        protocol, arm = row["protocol"], row["arm"]
         if not row["seeds"]:
-            told = f"not reached in any of {row['of']} seeds"
-        elif row["most"] <= first.min()[(row["protocol"], row["arm"])]:
-            told = f"passed with the first {row['most']:,.0f} labels, in all {row['of']} seeds"
+            how = f"not reached in any of {row['of']} seeds"
+        elif row["most"] <= first[(protocol, arm)]:
+            how = f"passed with the first {row['most']:,.0f} labels, in all {row['of']} seeds"
         else:
-            told = (
+            how = (
                 f"reached with {row['mean']:,.0f} labels ({row['least']:,.0f} to "
                 f"{row['most']:,.0f}; {row['seeds']} of {row['of']} seeds, straight lines between "
                 "rounds)"
             )
-        lines.append(f"- {what(row['protocol'], row['arm'])}: the published {goal:.2%} is {told}.")
+        goal = label_costs.published(protocol)
+        yield f"- {_what(protocol, arm)}: the published {goal:.2%} is {how}."
+
+
+def _audits(table: pd.DataFrame) -> Iterator[str]:
+    """Yield how weighted audits did beside uniform ones of the same models."""
     by = table.set_index(["protocol", "arm", "metric"]).sort_index()
     for row in table[table["metric"] == "labels_to_certify_uniform"].to_dict("records"):
         ours, saved = (
@@ -276,11 +293,16 @@ def reached() -> str:
             if saved["seeds"]
             else ""
         )
-        lines.append(
-            f"- {what(row['protocol'], row['arm'])}: the audit that looks where the model is "
+        yield (
+            f"- {_what(row['protocol'], row['arm'])}: the audit that looks where the model is "
             f"unsure accepts {ours['seeds']:.0f} of "
             f"{ours['of']:.0f} seeds, a uniform one of the same models {row['seeds']:.0f}{more}."
         )
+
+
+def _expected_audits(table: pd.DataFrame) -> Iterator[str]:
+    """Yield what an audit takes on average over many draws."""
+    by = table.set_index(["protocol", "arm", "metric"]).sort_index()
     for row in table[table["metric"] == "labels_expected"].to_dict("records"):
         mine = by.loc[(row["protocol"], row["arm"])]
         uniform = ""
@@ -289,25 +311,27 @@ def reached() -> str:
                 f"; a uniform one takes {mine.loc['labels_expected_uniform', 'mean']:,.0f}, and "
                 f"{mine.loc['accept_chance_uniform', 'mean']:.1%} accept"
             )
-        lines.append(
-            f"- {what(row['protocol'], row['arm'])}: one audit is a matter of luck; over "
+        yield (
+            f"- {_what(row['protocol'], row['arm'])}: one audit is a matter of luck; over "
             f"many draws for each seed's model it takes "
             f"{row['mean']:,.0f} labels in all ({row['least']:,.0f} to {row['most']:,.0f} from "
             f"seed to seed), those of refused ones included, and "
             f"{mine.loc['accept_chance', 'mean']:.1%} of the audits accept{uniform}."
         )
+
+
+def _largest_coverage(rounds: pd.DataFrame) -> Iterator[str]:
+    from alutils.experiments.label_costs import results as label_costs
+
     coverage = rounds[(rounds["metric"] == "auto_coverage") & (rounds["mean"] > 0)]
     for (protocol, arm), rows in coverage.groupby(["protocol", "arm"], sort=False):
         best = rows.loc[rows["mean"].idxmax()]
-        target = label_costs.TARGETS[protocol]
-        n_human = f"{best['n_human']:,.0f}"
-        lines.append(
-            f"- {what(protocol, arm)}: the largest share "
-            f"labelled automatically with a certificate for {target:.0%} is {best['mean']:.1%} of "
-            f"the pool ({best['least']:.1%} to {best['most']:.1%}), after {n_human} labels "
-            "to train on and the audit's."
+        yield (
+            f"- {_what(protocol, arm)}: the largest share "
+            f"labelled automatically with a certificate for {label_costs.TARGETS[protocol]:.0%} is "
+            f"{best['mean']:.1%} of the pool ({best['least']:.1%} to {best['most']:.1%}), after "
+            f"{best['n_human']:,.0f} labels to train on and the audit's."
         )
-    return "\n".join(line.replace("\n", " ") for line in lines)
 
 
 def blocks() -> str:

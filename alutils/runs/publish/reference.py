@@ -90,24 +90,19 @@ def publish(folder: Path, name: str | None = None) -> list[Path]:
     _check_name(name, experiment, compare.is_rendered(about))
     table = tables.read(folder / "metrics.csv")
     replicate = table["protocol"].isin(REPLICATES)
-    results = files.results_folder()
-    written = []
-    for stem, rows in ((name, ~replicate), (f"{name}_replicates", replicate)):
-        if rows.any():
-            write_atomically(results / f"{stem}.csv", tables.as_csv(table[rows]))
-            manifest.write_json(results / f"{stem}.manifest.json", about)
-            written += [results / f"{stem}.csv", results / f"{stem}.manifest.json"]
+    stems = {name: ~replicate, f"{name}_replicates": replicate}
+    stems = {stem: table[rows] for stem, rows in stems.items() if rows.any()}
+    contents: dict[str, str | bytes] = {
+        f"{stem}.csv": tables.as_csv(rows) for stem, rows in stems.items()
+    }
     for source in sorted(folder.glob("tables/*.csv")):
         # A run's own tables bear its experiment's name already, or none.
         own = re.sub(rf"^({experiment}|{experiment.split('_')[0]})_", "", source.name)
-        written.append(results / f"{name}_{own}")
-        write_atomically(written[-1], source.read_bytes())
+        contents[f"{name}_{own}"] = source.read_bytes()
     for source in sorted(folder.glob("figures/*.png")):
-        written.append(results / "figures" / f"{name}_{source.name}")
-        write_atomically(written[-1], source.read_bytes())
+        contents[f"figures/{name}_{source.name}"] = source.read_bytes()
     texts = manifest.read_json(folder / "figures" / "figures.json")
-    files.finish(name, written, texts)
-    return written
+    return files.publish(name, contents, dict.fromkeys(stems, about), texts)
 
 
 def _check_name(name: str, experiment: str, rendered: bool) -> None:

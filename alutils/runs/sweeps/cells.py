@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from alutils.base import files as paths
 from alutils.base import manifest
 from alutils.runs.notebook import folders, headless
 from alutils.runs.sweeps import grids
+from alutils.runs.sweeps.grids import Swept
 from alutils.stats import tables
 
 TRACEBACK_LINES = 12
@@ -40,19 +41,16 @@ class CodeDiffers(RuntimeError):
 
 @dataclass(frozen=True)
 class Order:
-    """What a worker is told.
+    """What a worker is to do.
 
     Attributes
     ----------
-    experiment, module, profile, code : see `alutils.runs.sweeps.grids.Experiment`
+    swept : see `alutils.runs.sweeps.grids.Swept`
     cell, parameters : see `alutils.runs.sweeps.grids.Cell`
     folder : where a notebook's run is kept, so that a killed one goes on; None: nowhere
     """
 
-    experiment: str
-    module: str | None
-    profile: str
-    code: str
+    swept: Swept
     cell: str
     parameters: dict[str, Any]
     folder: str | None
@@ -75,18 +73,19 @@ class Outcome:
 
 
 def compute(order: Order) -> Outcome:
-    """Run one cell on one thread; what it raises is told in the outcome.
+    """Run one cell on one thread; what it raises is described in the outcome.
 
     Raises
     ------
     CodeDiffers
         Before any work: this process has other code than the sweep was started with.
     """
-    here = grids.code(order.module) if order.module else grids.notebook_code(order.experiment)
-    if here != order.code:
+    swept = order.swept
+    here = _code(swept)
+    if here != swept.code:
         raise CodeDiffers(
-            f"the code of {order.experiment} here ({here[:12]}) is not the code that the sweep was "
-            f"started with ({order.code[:12]}): it was edited meanwhile, or a worker has another "
+            f"the code of {swept.name} here ({here[:12]}) is not the code that the sweep was "
+            f"started with ({swept.code[:12]}): it was edited meanwhile, or a worker has another "
             "version; finished cells are kept, give the command again"
         )
     started, began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.perf_counter()
@@ -94,10 +93,10 @@ def compute(order: Order) -> Outcome:
     error = None
     try:
         with one_thread():
-            content = _function(order) if order.module else _notebook(order, files)
+            content = _function(order) if swept.experiment else _notebook(order, files)
         files["metrics.csv"] = content
-    except (Exception, SystemExit) as raised:  # told in the manifest and at the sweep's end
-        error = _told(raised, order)
+    except (Exception, SystemExit) as raised:  # for the manifest and the sweep's end
+        error = _described(raised, order)
     about = {
         "started": started,
         "wall_s": round(time.perf_counter() - began, 4),
@@ -109,14 +108,16 @@ def compute(order: Order) -> Outcome:
 
 def needs(order: Order) -> dict[str, Any]:
     """Return those of a cell's parameters that its experiment's ``prepare`` takes, or none."""
-    prepare = getattr(grids.load(order.module), "prepare", None) if order.module else None
-    named = inspect.signature(prepare).parameters if prepare else ()
+    experiment = order.swept.experiment
+    if experiment is None or experiment.prepare is None:
+        return {}
+    named = inspect.signature(experiment.prepare).parameters
     return {name: value for name, value in order.parameters.items() if name in named}
 
 
-def prepare(module: str, needed: dict[str, Any]) -> Any:
-    """Get ready what all cells that need the same have in common; return what it tells of it."""
-    return grids.load(module).prepare(**needed)
+def prepare(get_ready: Callable[..., Any], needed: dict[str, Any]) -> Any:
+    """Get ready what all cells that need the same have in common; return what is to be said."""
+    return get_ready(**needed)
 
 
 @functools.cache
@@ -125,10 +126,14 @@ def environment() -> dict[str, Any]:
     return {"packages": manifest.packages(), "machine": manifest.machine()}
 
 
-def version(module: str | None, experiment: str) -> dict[str, str]:
+def version(swept: Swept) -> dict[str, str]:
     """Return what must be the same for all workers of a sweep."""
-    here = grids.code(module) if module else grids.notebook_code(experiment)
-    return {"alutils": importlib.metadata.version("alutils"), "code": here}
+    return {"alutils": importlib.metadata.version("alutils"), "code": _code(swept)}
+
+
+def _code(swept: Swept) -> str:
+    """Hash what the results depend on, as it is here and now."""
+    return grids.code_of(swept.experiment) if swept.experiment else grids.notebook_code(swept.name)
 
 
 @contextmanager
@@ -159,15 +164,15 @@ def one_thread() -> Iterator[None]:
 
 def _function(order: Order) -> bytes:
     """Call the experiment's function; return its rows as a results table."""
-    module = grids.load(order.module)
-    values = grids.check(grids.parameters_of(module.run), order.parameters)
-    rows = pd.DataFrame(module.run(**values)).drop(
-        columns=["run_id", "experiment"], errors="ignore"
-    )
+    swept = order.swept
+    experiment = swept.experiment
+    settings = experiment.settings(**grids.check(swept.parameters, order.parameters))
+    rows = pd.DataFrame(experiment.run(settings))
     frame = tables.tidy(
-        rows,
-        run_id=f"{order.experiment}-{order.cell}",
-        experiment=order.experiment,
+        rows.drop(columns=["run_id", "experiment"], errors="ignore"),
+        experiment.vocabulary,
+        run_id=f"{swept.name}-{order.cell}",
+        experiment=swept.name,
         seed=order.parameters["seed"],
         round=0,
         n_auto=0,
@@ -190,12 +195,12 @@ def _notebook(order: Order, files: dict[str, bytes]) -> bytes:
         for folder in place.glob("*"):
             if folders.is_complete(folder):  # of other code, or the cell would not be run
                 shutil.rmtree(folder)
-        run = headless.execute(order.experiment, order.profile, order.parameters, place)
+        run = headless.execute(order.swept.name, order.swept.profile, order.parameters, place)
         return (run / "metrics.csv").read_bytes()
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         try:
-            run = headless.execute(order.experiment, order.profile, order.parameters, place)
+            run = headless.execute(order.swept.name, order.swept.profile, order.parameters, place)
             return (run / "metrics.csv").read_bytes()
         finally:
             for file in place.rglob("*"):
@@ -203,12 +208,12 @@ def _notebook(order: Order, files: dict[str, bytes]) -> bytes:
                     files[f"run/{file.relative_to(place)}"] = file.read_bytes()
 
 
-def _told(raised: BaseException, order: Order) -> dict[str, str]:
+def _described(raised: BaseException, order: Order) -> dict[str, str]:
     lines = "".join(traceback.format_exception(raised)).rstrip().splitlines()
-    told = {
+    error = {
         "name": type(raised).__name__,
         "message": str(raised).strip(),
         "traceback": "\n".join(lines[-TRACEBACK_LINES:]),
     }
     root = paths.repository_root()
-    return manifest.without_paths(told, root, order.parameters.values())
+    return manifest.without_paths(error, root, order.parameters.values())

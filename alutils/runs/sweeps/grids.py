@@ -3,7 +3,7 @@
 .. code-block:: yaml
 
     name: strategies            # names the sweep's folder
-    experiment: curve           # one of `IN_PROCESS`, or a notebook: mnist, az, ...
+    experiment: curve           # one of `EXPERIMENTS`, or a notebook: mnist, az, ...
     fixed: {batch: 50, budget: 750}
     grid: {strategy: [random, margin], n_pool: [1000, 4000]}    # every combination
     seeds: 20                   # 0 to 19, or a list; the parameter `seed`
@@ -15,35 +15,25 @@ one seed.
 
 import ast
 import functools
-import importlib
 import importlib.util
-import inspect
 import itertools
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import yaml
 
 from alutils.base import files, manifest
 from alutils.base.errors import ParameterError, nearest
+from alutils.experiments.base import Experiment
+from alutils.experiments.registry import EXPERIMENTS
 from alutils.runs.notebook import headless, runs
-from alutils.runs.notebook.parameters import Parameter, check, code_of, read_parameters
-
-IN_PROCESS = {
-    "curve": "alutils.experiments.strategies.curves",
-    "fewest_labels": "alutils.experiments.label_costs.fewest_labels",
-    "noisy_humans": "alutils.experiments.label_costs.noisy_humans",
-    "vgg16_blocks": "alutils.experiments.strategies.vgg16_blocks",
-}
-"""Experiments that are functions: name -> module. The module holds ``run(*, name: type = default)``
--> rows of a results table; it may hold ``check(**parameters)``, which raises at once for values
-that cannot be used, and ``prepare``, which takes some of the parameters, gets ready what all cells
-that have these in common need, and returns what manifests are to tell of it, of JSON's types."""
+from alutils.runs.notebook.parameters import Parameter, check, read_parameters
+from alutils.runs.notebook.parameters import code_of as source_of
+from alutils.stats import tables
 
 REQUIRED = ("name", "experiment", "grid", "seeds")
 KEYS = (*REQUIRED, "fixed", "profile")
@@ -54,20 +44,20 @@ class GridError(ValueError):
 
 
 @dataclass(frozen=True)
-class Experiment:
+class Swept:
     """What every cell of a sweep does.
 
     Attributes
     ----------
-    name : one of `IN_PROCESS` or `alutils.runs.notebook.runs.NOTEBOOKS`
-    module : that holds ``run``; None for a notebook
+    name : one of `EXPERIMENTS` or `alutils.runs.notebook.runs.NOTEBOOKS`
+    experiment : None for a notebook
     parameters : with their types and defaults
     profile : whose values stand in for a notebook's defaults
     code : hash of what the results depend on
     """
 
     name: str
-    module: str | None
+    experiment: Experiment | None
     parameters: tuple[Parameter, ...]
     profile: str
     code: str
@@ -88,13 +78,13 @@ class Grid:
     Attributes
     ----------
     name : of the file
-    experiment : what a cell does
+    swept : what a cell does
     varied : names of the parameters of ``grid``
     cells : all different
     """
 
     name: str
-    experiment: Experiment
+    swept: Swept
     varied: tuple[str, ...]
     cells: tuple[Cell, ...]
 
@@ -145,85 +135,84 @@ def parse(content: Any, fixed: Mapping[str, Any] | None = None) -> Grid:
     if not isinstance(content["experiment"], str):
         raise ParameterError("experiment", content["experiment"], "expected a name")
     fixed, grid = _mapping(content, "fixed") | dict(fixed or {}), _mapping(content, "grid")
-    module = IN_PROCESS.get(content["experiment"])
-    if module is not None and "profile" in content:
+    if content["experiment"] in EXPERIMENTS and "profile" in content:
         raise ParameterError("profile", content["profile"], "only notebooks have profiles")
-    experiment = find(content["experiment"], str(content.get("profile", "quick")))
+    swept = find(content["experiment"], str(content.get("profile", "quick")))
     seeds = _seeds(content["seeds"])
-    known = {parameter.name: parameter for parameter in experiment.parameters}
+    known = {parameter.name: parameter for parameter in swept.parameters}
     for key, value in itertools.chain(fixed.items(), grid.items()):
         if key == "seed":
             raise ParameterError("seed", value, "seeds are given by the key 'seeds' alone")
         if key not in known:
-            about = f"{experiment.name} has no such parameter"
+            about = f"{swept.name} has no such parameter"
             raise ParameterError(key, value, about, nearest(key, known))
         if key in fixed and key in grid:
             raise ParameterError(key, value, "in both 'fixed' and 'grid'", "keep one of the two")
     if "seed" not in known:
-        raise GridError(f"{experiment.name}: it has no parameter 'seed', so it cannot be swept")
+        raise GridError(f"{swept.name}: it has no parameter 'seed', so it cannot be swept")
     if not grid:
         raise GridError("grid: it is empty; give at least one parameter with its values")
     lists = [_values(known[key], values) for key, values in grid.items()]
-    base = _profile(experiment) | fixed
+    base = _profile(swept) | fixed
     combinations = itertools.product(*lists, seeds)
     names = (*grid, "seed")
-    cells = [_cell(experiment, base | dict(zip(names, c, strict=True))) for c in combinations]
-    return Grid(name, experiment, tuple(grid), tuple(cells))
+    cells = [_cell(swept, base | dict(zip(names, c, strict=True))) for c in combinations]
+    return Grid(name, swept, tuple(grid), tuple(cells))
 
 
-def find(name: str, profile: str = "quick") -> Experiment:
-    """Return an experiment by its name.
+def find(name: str, profile: str = "quick") -> Swept:
+    """Return what a sweep of an experiment does, by the experiment's name.
 
     Raises
     ------
     GridError
-        There is none of that name; the nearest one is told.
+        There is none of that name; the nearest one is named.
     """
-    if name in IN_PROCESS:
-        module = IN_PROCESS[name]
-        return Experiment(name, module, parameters_of(load(module).run), "", code(module))
+    if name in EXPERIMENTS:
+        experiment = EXPERIMENTS[name]
+        return Swept(name, experiment, parameters_of(experiment), "", code_of(experiment))
     if name not in runs.NOTEBOOKS:
-        known = [*IN_PROCESS, *runs.NOTEBOOKS]
+        known = [*EXPERIMENTS, *runs.NOTEBOOKS]
         raise GridError(f"experiment={name}: no such experiment; {nearest(name, known)}")
     notebook = runs.notebook_path(name, files.repository_root())
-    return Experiment(name, None, tuple(read_parameters(notebook)), profile, notebook_code(name))
+    return Swept(name, None, tuple(read_parameters(notebook)), profile, notebook_code(name))
 
 
-def load(module: str) -> ModuleType:
-    """Import an experiment's module, or raise GridError."""
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name != module:
-            raise
-        raise GridError(f"{module}: there is no such module to run a cell with") from error
-
-
-def parameters_of(run: Any) -> tuple[Parameter, ...]:
-    """Return the keyword parameters of a function, from its signature."""
-    found = inspect.signature(run).parameters.values()
-    for parameter in found:
-        if parameter.default is parameter.empty or parameter.annotation is parameter.empty:
+def parameters_of(experiment: Experiment) -> tuple[Parameter, ...]:
+    """Return the parameters of an experiment, from the fields of its settings."""
+    for field in fields(experiment.settings):
+        if field.default is MISSING:
             raise GridError(
-                f"{run.__module__}.{run.__name__}: {parameter}: expected 'name: type = default'"
+                f"{experiment.name}: {field.name}: expected a setting 'name: type = default'"
             )
     return tuple(
-        Parameter(p.name, inspect.formatannotation(p.annotation).strip("'"), p.default)
-        for p in found
+        Parameter(field.name, _type_name(field.type), field.default)
+        for field in fields(experiment.settings)
     )
+
+
+def _type_name(annotation: Any) -> str:
+    """Return a type as it is written; it is text already where annotations are not evaluated."""
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation)
+
+
+def code_of(experiment: Experiment) -> str:
+    """Hash what the rows of an experiment depend on: see `code`."""
+    return code(experiment.run.__module__)
 
 
 @functools.cache
 def code(module: str) -> str:
     """Hash the source of a module and of all of this package that it imports, at any depth.
 
-    Imports inside functions count, names that are put together at run time do not. Less than
-    `alutils.base.manifest.code_hash`, so that a change to the labelling tool does not spoil a
-    sweep.
+    Imports inside functions count, names that are put together at run time do not. A room's
+    ``__init__`` counts only where a name is taken from it that is not a module: else it would stand
+    for the whole room. Less than `alutils.base.manifest.code_hash`, so that a change to the
+    labelling tool, or to a figure, does not make a sweep due again.
     """
     package = __name__.partition(".")[0]
     sources: dict[str, bytes] = {}
-    todo = [module, f"{package}.tables"]
+    todo = [module, tables.__name__]
     while todo:
         name = todo.pop()
         if name in sources or not (path := _source(name)):
@@ -232,18 +221,17 @@ def code(module: str) -> str:
         for node in ast.walk(ast.parse(sources[name])):
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            else:
-                continue
-            todo += [name for name in names if name.partition(".")[0] == package]
+                todo += [name for name in names if name.partition(".")[0] == package]
+            elif isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith(f"{package}."):
+                whole = [f"{node.module}.{alias.name}" for alias in node.names]
+                todo += [name if _source(name) else node.module for name in whole]
     return manifest.digest(*(part for name in sorted(sources) for part in (name, sources[name])))
 
 
 def notebook_code(experiment: str) -> str:
     """Hash a notebook's code and the whole package, as its runs do."""
     notebook = runs.notebook_path(experiment, files.repository_root())
-    return manifest.code_hash(code_of(notebook))
+    return manifest.code_hash(source_of(notebook))
 
 
 def _source(name: str) -> Path | None:
@@ -255,12 +243,11 @@ def _source(name: str) -> Path | None:
     return Path(spec.origin) if spec and spec.origin and spec.has_location else None
 
 
-def _profile(experiment: Experiment) -> dict[str, Any]:
-    if experiment.module is not None:
+def _profile(swept: Swept) -> dict[str, Any]:
+    if swept.experiment is not None:
         return {}
     root = files.repository_root()
-    known = list(experiment.parameters)
-    return headless.profile_values(experiment.name, experiment.profile, known, root)
+    return headless.profile_values(swept.name, swept.profile, list(swept.parameters), root)
 
 
 def _mapping(content: Mapping[str, Any], key: str) -> dict[str, Any]:
@@ -299,14 +286,12 @@ def _values(parameter: Parameter, given: Any) -> list[Any]:
     return values
 
 
-def _cell(experiment: Experiment, given: Mapping[str, Any]) -> Cell:
-    values = check(experiment.parameters, given)
-    if experiment.module is not None:
-        checks = getattr(load(experiment.module), "check", None)
-        if checks is not None:
-            checks(**values)
+def _cell(swept: Swept, given: Mapping[str, Any]) -> Cell:
+    values = check(swept.parameters, given)
+    if swept.experiment is not None:
+        swept.experiment.settings(**values)  # raises for what cannot be run
     plain = json.loads(json.dumps(values))
-    identity = manifest.digest(experiment.name, json.dumps(plain, sort_keys=True))
+    identity = manifest.digest(swept.name, json.dumps(plain, sort_keys=True))
     return Cell(identity[:12], plain)
 
 

@@ -110,7 +110,7 @@ def run(
         client = None
         if scheduler or n_workers:  # before a folder is made: it may not be there
             client = stack.enter_context(workers.connect(scheduler, n_workers))
-            workers.check(client, grid.experiment.module, grid.experiment.name)
+            workers.check(client, grid.swept)
         stack.enter_context(_alone(folder))
         orders = [
             _order(grid, cell, folder, local=client is None)
@@ -166,17 +166,16 @@ def _cell_folder(folder: Path, cell: Cell | Order) -> Path:
 
 
 def _order(grid: Grid, cell: Cell, folder: Path, *, local: bool) -> Order:
-    """Return what a worker is told; only one on this machine may use the cell's folder."""
-    e = grid.experiment
+    """Return what a worker is to do; only one on this machine may use the cell's folder."""
     place = str((_cell_folder(folder, cell) / "run").resolve()) if local else None
-    return Order(e.name, e.module, e.profile, e.code, cell.id, cell.parameters, place)
+    return Order(grid.swept, cell.id, cell.parameters, place)
 
 
 def _is_due(folder: Path, grid: Grid, cell: Cell, retry_failed: bool) -> bool:
     """Whether a cell has to be run: it was not, not to its end, or not with this very code."""
     place = _cell_folder(folder, cell)
     about = manifest.read_json(place / MANIFEST)
-    if (about.get("parameters"), about.get("code")) != (cell.parameters, grid.experiment.code):
+    if (about.get("parameters"), about.get("code")) != (cell.parameters, grid.swept.code):
         return True
     if about["status"] == "failed":
         return retry_failed
@@ -192,16 +191,18 @@ def _prepare(orders: Sequence[Order], client: Any) -> dict[str, Any]:
 
     Returns
     -------
-    what the experiment tells of it, for manifests, by cell
+    what the experiment says of it, for manifests, by cell
     """
     of_cell = {order.cell: cells.needs(order) for order in orders}
     needed = {json.dumps(names): names for names in of_cell.values() if names}
-    module = orders[0].module
-    if client is not None:
-        told = workers.prepare(client, module, list(needed.values())) if needed else []
+    experiment = orders[0].swept.experiment
+    if not needed:
+        said = []
+    elif client is not None:
+        said = workers.prepare(client, experiment.prepare, list(needed.values()))
     else:
-        told = [cells.prepare(module, names) for names in needed.values()]
-    by_key = dict(zip(needed, told, strict=True))
+        said = [experiment.prepare(**names) for names in needed.values()]
+    by_key = dict(zip(needed, said, strict=True))
     return {cell: by_key.get(json.dumps(names)) for cell, names in of_cell.items()}
 
 
@@ -239,11 +240,11 @@ def _write(
     for name, content in outcome.files.items():
         files.write_atomically(place / name, content)
     content = {
-        "run_id": f"{order.experiment}-{order.cell}",
-        "experiment": order.experiment,
+        "run_id": f"{order.swept.name}-{order.cell}",
+        "experiment": order.swept.name,
         "parameters": order.parameters,
         "seeds": [order.parameters["seed"]],
-        "code": order.code,
+        "code": order.swept.code,
         **about,
         **outcome.about,
         "status": "failed" if failed else "complete",
@@ -272,17 +273,16 @@ def _collect(grid: Grid, folder: Path, n_run: int) -> Sweep:
         complete.append((cell, tables.read(_cell_folder(folder, cell) / "metrics.csv")))
         took = {name: about[name] for name in ("wall_s", "peak_memory_mib")}
         timings.append({"cell": cell.id, **swept, **took})
-    e = grid.experiment
     about = {
         "sweep": grid.id,
         "status": "incomplete" if failures else "complete",
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "experiment": e.name,
+        "experiment": grid.swept.name,
         "varied": list(grid.varied),
         "n_cells": len(grid.cells),
         "failed": [failure.cell for failure in failures],
         "inputs": inputs,
-        "code": e.code,
+        "code": grid.swept.code,
         "git": manifest.git_state(files.repository_root()),
         **cells.environment(),
     }

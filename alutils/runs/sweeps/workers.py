@@ -26,6 +26,7 @@ import joblib
 from alutils.base.errors import ParameterError
 from alutils.runs.sweeps import cells
 from alutils.runs.sweeps.cells import Order, Outcome
+from alutils.runs.sweeps.grids import Swept
 
 if TYPE_CHECKING:  # half a second that only a cluster is worth
     from distributed import Client, Future
@@ -183,7 +184,7 @@ def _without_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def check(client: Client, module: str | None, experiment: str) -> None:
+def check(client: Client, swept: Swept) -> None:
     """Refuse workers that have other code than this process, or run several cells at once.
 
     Raises
@@ -204,8 +205,8 @@ def check(client: Client, module: str | None, experiment: str) -> None:
                 f"worker {name} has {about['nthreads']} threads: cells need a process each; start "
                 "it with `dask worker ADDRESS --nthreads 1 --nworkers N`"
             )
-    here = cells.version(module, experiment)
-    there = client.run(cells.version, module, experiment, on_error="return")
+    here = cells.version(swept)
+    there = client.run(cells.version, swept, on_error="return")
     for name, found in there.items():
         if isinstance(found, OSError):  # it left meanwhile; should it come back, every cell looks
             continue
@@ -217,21 +218,23 @@ def check(client: Client, module: str | None, experiment: str) -> None:
             )
 
 
-def prepare(client: Client, module: str, needed: Sequence[dict[str, Any]]) -> list[Any]:
+def prepare(
+    client: Client, get_ready: Callable[..., Any], needed: Sequence[dict[str, Any]]
+) -> list[Any]:
     """Get what cells need ready once on every host, before its workers all want the same.
 
     Returns
     -------
-    what the first host tells of each
+    what ``get_ready`` says of each on the first host
     """
     hosts = sorted({about["host"] for about in _workers(client).values()})
-    tasks = [(cells.prepare, (module, names), host) for host in hosts for names in needed]
-    told: dict[int, Any] = dict(_gather(client, tasks, max(len(tasks), 1)))
-    for i, result in told.items():
+    tasks = [(cells.prepare, (get_ready, names), host) for host in hosts for names in needed]
+    said: dict[int, Any] = dict(_gather(client, tasks, max(len(tasks), 1)))
+    for i, result in said.items():
         if isinstance(result, Lost):
-            _, names = tasks[i][1]
-            raise WorkerError(f"{names}: cannot be prepared on {tasks[i][2]}: {result.reason}")
-    return [told[i] for i in range(len(needed))]
+            _, (_, names), host = tasks[i]
+            raise WorkerError(f"{names}: cannot be prepared on {host}: {result.reason}")
+    return [said[i] for i in range(len(needed))]
 
 
 def cluster(orders: Sequence[Order], client: Client) -> Iterator[Ended]:
@@ -252,7 +255,8 @@ def cluster(orders: Sequence[Order], client: Client) -> Iterator[Ended]:
         yield orders[i], result
 
 
-Task = tuple[Callable[..., Any], tuple, str | None]  # a function, its arguments, where to run it
+Task = tuple[Callable[..., Any], tuple, str | None]
+"""A function, its arguments, where to run it."""
 
 
 def _gather(

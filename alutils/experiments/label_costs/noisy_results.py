@@ -1,0 +1,107 @@
+"""What a sweep of `noisy_humans` says: a table of means over seeds, and the figure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from alutils.experiments.label_costs.noisy_humans import ARMS, LEVEL, MEASURED, TARGETS
+from alutils.stats.intervals import over_seeds
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def publish(table: pd.DataFrame, timings: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return `summary` of a sweep's rows and its timings."""
+    arms = table[["run_id", "arm", "seed"]].drop_duplicates()
+    took = timings[["run_id", "wall_s"]].merge(arms, on="run_id", validate="one_to_one")
+    seconds = took.rename(columns={"wall_s": "value"}).assign(metric="wall_s")
+    return {"summary": summary(pd.concat([table, seconds]))}
+
+
+def summary(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean over seeds of everything measured, arm by arm.
+
+    Parameters
+    ----------
+    table : columns arm, seed, metric, value; one row for each arm, seed and metric
+
+    Returns
+    -------
+    DataFrame: arm, about (what people do), measured, metric, and seeds, mean, low, high of
+    `over_seeds`
+    """
+    names = MEASURED | {"wall_s": "seconds a cell"}
+    out = over_seeds(table[table["metric"].isin(names)], ["arm", "metric"])
+    place = [
+        out["arm"].map({arm: i for i, arm in enumerate(ARMS)}),
+        out["metric"].map({metric: i for i, metric in enumerate(names)}),
+    ]
+    out = out.iloc[np.lexsort(place[::-1])].reset_index(drop=True)
+    out = out.assign(about=out["arm"].map(ARMS), measured=out["metric"].map(names))
+    return out[["arm", "about", "measured", "metric", "seeds", "mean", "low", "high"]]
+
+
+def figures(table: pd.DataFrame) -> dict[str, tuple[Figure, str, str]]:
+    """Return a sweep's figure, text alternative and finding; ValueError if it lacks an arm."""
+    told = summary(table).set_index(["metric", "arm"])
+    missing = [arm for arm in ARMS if ("auto_coverage_99", arm) not in told.index]
+    if missing:
+        raise ValueError(f"{', '.join(missing)}: no rows of this arm; sweep all of {list(ARMS)}")
+    alt = (
+        "For each way to deal with wrong human labels, as dots with intervals for two targets: the "
+        "share of digits labelled automatically under a certificate, and the share of audits whose "
+        "certificate is untrue, with a line at the share allowed."
+    )
+    return {"guarantee": (_figure(told), alt, _finding(told, table))}
+
+
+def _finding(told: pd.DataFrame, table: pd.DataFrame) -> str:
+    mean = told["mean"]
+    cover, answers = mean["auto_coverage_99"], mean["human_answers"]
+    n_labels = table.loc[table["metric"] == "wrong_labels_first", "n_eval"].iloc[0]
+    share = mean["wrong_labels_first", "wrong"] / n_labels
+    broken = table.loc[table["metric"].str.startswith("broken_"), "value"].max()
+    could = table.loc[table["metric"].str.startswith("untrue_"), "value"] > 0
+    return (
+        f"Certified at 99%, a model of right labels labels {cover['right']:.1%} of the "
+        f"digits by itself (mean over audits); with {share:.1%} wrong labels {cover['wrong']:.1%}; "
+        f"with the doubtful asked again {cover['asked_again']:.1%}, for "
+        f"{answers['asked_again']:,.0f} human answers instead of {answers['wrong']:,.0f}; with "
+        f"everyone asked twice {cover['asked_everyone_twice']:.1%}, for "
+        f"{answers['asked_everyone_twice']:,.0f}. Of one model's audits at most {broken:.1%} break "
+        f"a promise ({1 - LEVEL:.0%} allowed; {could.sum()} of {len(could)} promises could break)."
+    )
+
+
+def _figure(told: pd.DataFrame) -> Figure:
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    from alutils.plots.curves import STYLE
+
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(8.5, 3.2), layout="constrained")
+        panels = figure.subplots(1, 2, sharey=True)
+    places = np.arange(len(ARMS))
+    for panel, metric in zip(panels, ("auto_coverage", "broken"), strict=True):
+        for number, target in enumerate(TARGETS):
+            rows = told.loc[f"{metric}_{100 * target:g}"].reindex(list(ARMS))
+            around = rows[["low", "high"]].sub(rows["mean"], axis=0).abs().fillna(0).T
+            panel.errorbar(
+                100 * rows["mean"], places + 0.24 * (number - 0.5), xerr=100 * around.to_numpy(),
+                fmt="os^D"[number], color=f"C{number}", capsize=4, linestyle="none",
+                label=f"promised {target:.0%}",
+            )  # fmt: skip
+    panels[0].set(
+        xlabel="digits labelled automatically, certified (%)", xlim=(-3, 103),
+        yticks=places, ylim=(len(ARMS) - 0.5, -0.5),
+    )  # fmt: skip
+    panels[0].set_yticklabels(list(ARMS.values()))
+    panels[1].axvline(100 * (1 - LEVEL), color="black", linestyle="--", label="allowed")
+    panels[1].set(xlabel="audits with a broken promise (%)")
+    figure.legend(*panels[1].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    return figure
