@@ -10,15 +10,14 @@ import hashlib
 import io
 import json
 import logging
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from alutils.base import locks
 from alutils.base.files import atomic_file
 
 _log = logging.getLogger("alutils")
@@ -68,7 +67,9 @@ class CachedRows:
         if self._fault() is None:
             return self._open()
         self.folder.mkdir(parents=True, exist_ok=True)
-        with _alone(self._path("lock")):  # another process may be at it, or just have ended it
+        lock, told = self._path("lock"), "another process computes %s: waiting for it"
+        # Another process may be at it, or just have ended it.
+        with locks.wait(lock, lambda: _log.warning(told, lock.stem)):
             fault = self._fault()
             if fault is not None:
                 if self._path("npy").exists():
@@ -183,18 +184,3 @@ class CachedRows:
 
 def _sha256(rows: np.ndarray | bytes) -> str:
     return hashlib.sha256(np.ascontiguousarray(rows)).hexdigest()
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Hold the file's lock; the system lets go of it when the process ends, however it ends."""
-    with path.open("w") as file:
-        if os.name == "posix":  # elsewhere nothing keeps two processes from doing the work twice
-            import fcntl
-
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                _log.warning("another process computes %s: waiting for it", path.stem)
-                fcntl.flock(file, fcntl.LOCK_EX)
-        yield

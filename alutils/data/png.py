@@ -1,6 +1,5 @@
 """A table of letters turned into PNG files in class folders, in a way that survives a kill."""
 
-import fcntl
 import json
 import os
 import shutil
@@ -14,6 +13,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from alutils.base import locks
 from alutils.base.downloads import sha256_of_file
 from alutils.base.errors import BadInput
 from alutils.base.files import atomic_file
@@ -148,15 +148,17 @@ def _files(folder: Path) -> dict[str, int]:
 def _locked(partial: Path) -> Iterator[None]:
     """Hold a folder, made if need be, against other processes, until this one is done or dead."""
     partial.mkdir(parents=True, exist_ok=True)
-    lock = os.open(partial, os.O_RDONLY)
+    path = partial.with_name(partial.name + ".lock")
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BadInput(f"{partial}: another process is writing it; wait for its end") from error
+        lock = locks.hold(path)
+    except locks.HeldError as error:
+        raise BadInput(f"{partial}: another process is writing it; wait for its end") from error
+    try:
         yield
     finally:
-        os.close(lock)
+        if os.name == "posix":  # nobody gets in between; Windows takes the file away by itself
+            path.unlink(missing_ok=True)
+        lock.release()
 
 
 def _prepare(partial: Path, note: dict[str, str]) -> int:

@@ -14,10 +14,11 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
+from filelock import FileLock
 
+from alutils.base import locks
 from alutils.labelling.store.database import shown_time
 from alutils.labelling.store.files import FOLDER, Files
 from alutils.labelling.store.names import checked_name, choose_keys, file_name, folder_name
@@ -43,7 +44,7 @@ class Store(Queue, Scoring):
 
     files: Files
     folder: Path
-    _lock: BinaryIO | None
+    _lock: FileLock | None
     _unshown: list[tuple[int, int | None]]  # labels whose link could not be made or removed yet
 
     @classmethod
@@ -99,7 +100,7 @@ class Store(Queue, Scoring):
             store = cls(files.root / _DATABASE, clock=clock, step=step)
         except BaseException:
             if lock is not None:
-                lock.close()
+                lock.release()
             raise
         store.files, store.folder, store._lock = files, folder, lock
         store.rng, store.lease_s = np.random.default_rng(seed), lease_s
@@ -126,7 +127,7 @@ class Store(Queue, Scoring):
         super().close()
         lock, self._lock = getattr(self, "_lock", None), None
         if lock is not None:
-            lock.close()
+            lock.release()
 
     def __enter__(self) -> Store:
         return self
@@ -363,21 +364,10 @@ def _check_share(connection: sqlite3.Connection, share: float) -> None:
         )
 
 
-def _lock_file(path: Path) -> BinaryIO:
-    """Hold a lock until the file is closed or the process ends, however it ends."""
-    handle = path.open("a+b")
+def _lock_file(path: Path) -> FileLock:
     try:
-        if os.name == "nt":
-            import msvcrt
-
-            msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        handle.close()
+        return locks.hold(path)
+    except locks.HeldError:
         raise LabellingError(
             f"{path.parent}: is open in another process; end that one, or use its page"
         ) from None
-    return handle

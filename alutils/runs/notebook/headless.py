@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import sys
 import time
 from collections.abc import Mapping
@@ -53,7 +52,7 @@ def execute(
     try:
         _execute(notebook, folder, state, root)
     finally:
-        os.close(lock)
+        lock.release()
     return folder
 
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from filelock import FileLock
 
 from alutils.base import files, manifest
 from alutils.base.errors import nearest
@@ -66,7 +67,7 @@ class Run:
     code: str
     _state: dict[str, Any]  # what `describe` found: the manifest's beginning
     _ordered: bool  # whether `headless.execute` runs the notebook, and writes the manifest
-    _lock: int | None = None
+    _lock: FileLock | None = None
     _tables: list[pd.DataFrame] = field(default_factory=list)
     _notes: dict[str, Any] = field(default_factory=dict)
     _began: float = field(default_factory=time.perf_counter)
@@ -214,7 +215,7 @@ class Run:
         if not self._ordered:
             write_manifest(self.folder, self._state, "complete", time.perf_counter() - self._began)
             if self._lock is not None:
-                os.close(self._lock)
+                self._lock.release()
                 self._lock = None
         return self.folder
 
