@@ -45,7 +45,7 @@ def hold(path: Path) -> FileLock:
         raise HeldError(path, own=lock)
     if _process_in(path) != f"process {os.getpid()}":
         with suppress(PermissionError):  # Windows locks the content, too
-            path.write_text(str(os.getpid()))
+            path.write_text(str(os.getpid()), encoding="utf-8")
     return lock
 
 
@@ -65,7 +65,7 @@ def wait(path: Path, tell: Callable[[], None]) -> AbstractContextManager[object]
 def _process_in(path: Path) -> str:
     """Return which process the file of a lock names, in words."""
     try:
-        number = path.read_text().split("\n")[0]
+        number = path.read_text(encoding="utf-8").split("\n")[0]
     except (OSError, UnicodeDecodeError):
         number = ""
     return f"process {number}" if number.isdecimal() else "another process"

@@ -170,7 +170,7 @@ class CachedRows:
         """Hashes of the leading blocks that a killed run left whole."""
         done: list[str] = []
         try:
-            written = journal.read_text().split()[: len(self._blocks())]
+            written = journal.read_text(encoding="utf-8").split()[: len(self._blocks())]
             with partial.open("rb") as data:
                 if data.read(len(self._header())) == self._header():
                     for i, sha256 in enumerate(written):

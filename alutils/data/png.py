@@ -17,7 +17,7 @@ from alutils.base import locks
 from alutils.base.downloads import sha256_of_file
 from alutils.base.errors import BadInput
 from alutils.base.files import atomic_file
-from alutils.base.manifest import read_json
+from alutils.base.manifest import cores, read_json
 from alutils.data.csv_letters import Chunk, csv_chunks, provenance_of
 from alutils.data.dataset import LETTERS
 from alutils.data.skips import Skips
@@ -191,8 +191,7 @@ def _write_note(folder: Path, note: dict[str, object]) -> None:
 
 def _write_all(csv: Path, folder: Path, rows_done: int) -> Iterator[int]:
     """Write the letters of all rows but the first ones; after each chunk, how many are done."""
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    workers = min(workers or 1, 8)
+    workers = min(cores(), 8)
     with ThreadPoolExecutor(workers) as pool:
         waiting: list[Future] = []
         end = rows_done
