@@ -80,7 +80,9 @@ def packages() -> dict[str, str]:
         project = tomllib.loads(text)["project"]
         extras = project["optional-dependencies"].values()
         required = [*project["dependencies"], *itertools.chain.from_iterable(extras)]
-    for name in sorted({re.match(r"[\w.-]+", requirement)[0] for requirement in required}):
+    for name in sorted(
+        {re.split(r"[^\w.-]", requirement, maxsplit=1)[0] for requirement in required}
+    ):
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -92,9 +94,10 @@ def machine() -> dict[str, Any]:
     """CPU model, cores that may be used, memory in GiB, system and threads asked for."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-        model = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)[1]
-    except (OSError, TypeError):  # not Linux, or an architecture that does not say
-        model = platform.processor() or platform.machine()
+    except OSError:  # not Linux
+        text = ""
+    said = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    model = said[1] if said else platform.processor() or platform.machine()
     return {
         "cpu": model,
         "cores": cores(),

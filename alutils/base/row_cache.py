@@ -151,7 +151,7 @@ class CachedRows:
                         f"rows {part.start} to {part.stop} came as {rows.dtype} {rows.shape}, "
                         f"expected {np.dtype(self.dtype)} {expected}"
                     )
-                data.write(np.ascontiguousarray(rows))
+                data.write(np.ascontiguousarray(rows).data)
                 data.flush()
                 done.append(_sha256(rows))
                 hashes.write(f"{done[-1]}\n")
@@ -183,4 +183,5 @@ class CachedRows:
 
 
 def _sha256(rows: np.ndarray | bytes) -> str:
-    return hashlib.sha256(np.ascontiguousarray(rows)).hexdigest()
+    content = rows if isinstance(rows, bytes) else np.ascontiguousarray(rows).data
+    return hashlib.sha256(content).hexdigest()
