@@ -105,11 +105,12 @@ def data(options: argparse.Namespace) -> int:
 
 def _az(options: argparse.Namespace) -> Path:
     """Kaggle's handwritten letters, downloaded and kept in the cache."""
-    from alutils.data import dataset, loading
+    from alutils.base import artefacts
+    from alutils.data import loading
 
     _refuse_out(options)
     _print_counts(loading.load("az", on_bad=options.on_bad).class_counts())
-    return loading.az_path() if loading.az_path().is_file() else dataset.artefacts.az_kaggle()
+    return loading.az_path() if loading.az_path().is_file() else artefacts.az_kaggle()
 
 
 def _az_png(options: argparse.Namespace) -> Path:
@@ -195,7 +196,7 @@ def reproduce(options: argparse.Namespace) -> int:
     there = [n for n, file in runs.NOTEBOOKS.items() if (root / "notebooks" / file).is_file()]
     if not there:
         raise runs.RunError("there are no notebooks to run; work in a clone of the repository")
-    order = sorted(there, key=runs.NOTEBOOKS.get)
+    order = sorted(there, key=runs.NOTEBOOKS.__getitem__)
     folders = []
     for number, name in enumerate(order, 1):
         print(f"[{number}/{len(order)}] {name}", flush=True)

@@ -79,12 +79,13 @@ def streamed_top(rows: np.ndarray, score: Score, k: int, *, rows_at_once: int = 
     check_batch(k, len(rows))
     if rows_at_once < 1:
         raise ValueError(f"rows_at_once={rows_at_once}: expected 1 or more.")
-    best = None
+    best: Top | None = None
     for start, block in _blocks(rows, rows_at_once):
         scores = _scored(block, score, start)
         floor = best.scores[-1] if best is not None and len(best.items) == k else None
         found = _best(scores, start, min(k, len(block)), floor)
         best = found if best is None else _merged([best, found], k)
+    assert best is not None  # a batch fits the pool, so there is a block
     return best
 
 
@@ -262,15 +263,21 @@ def _reader(rows: np.ndarray) -> Callable[[int, int], np.ndarray]:
     """Return a function that reads rows from one number to another."""
     # A part of a memory-map has the file's offset of the whole; changes to a private one ("c") are
     # not in the file; both are read through the map.
-    plain = isinstance(rows, np.memmap) and not isinstance(rows.base, np.ndarray)
-    if not plain or rows.mode == "c" or not rows.flags.c_contiguous:
+    if (
+        not isinstance(rows, np.memmap)
+        or isinstance(rows.base, np.ndarray)
+        or rows.mode == "c"
+        or rows.filename is None
+        or not rows.flags.c_contiguous
+    ):
         return lambda start, stop: np.asarray(rows[start:stop])
+    path, begins = rows.filename, rows.offset
     n_numbers = int(np.prod(rows.shape[1:], dtype=np.int64))
 
     def read(start: int, stop: int) -> np.ndarray:
-        offset = rows.offset + start * n_numbers * rows.dtype.itemsize
+        offset = begins + start * n_numbers * rows.dtype.itemsize
         count = (stop - start) * n_numbers
-        numbers = np.fromfile(rows.filename, rows.dtype, count=count, offset=offset)
+        numbers = np.fromfile(path, rows.dtype, count=count, offset=offset)
         return numbers.reshape(stop - start, *rows.shape[1:])
 
     return read

@@ -111,7 +111,7 @@ class Artefact:
     def _keep(self, arrays: Arrays, path: Path) -> None:
         try:
             with atomic_file(path) as handle:
-                np.savez(handle, **arrays)
+                np.savez(handle, **arrays)  # type: ignore[arg-type]
         except OSError as error:  # what was fetched is good and can be used all the same
             _log.warning("%s could not be kept for the next time: %s", self.name, one_line(error))
 

@@ -14,7 +14,7 @@ import threading
 import time
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -46,7 +46,7 @@ def sha256_of_arrays(*arrays: np.ndarray) -> str:
     """Hexadecimal SHA-256 of the arrays' bytes in C order, one after the other."""
     digest = hashlib.sha256()
     for array in arrays:
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 
@@ -64,7 +64,7 @@ class Content:
         Pinned hashes: names of the arrays whose bytes it covers, in order -> hexadecimal SHA-256.
     """
 
-    shapes: dict[str, tuple[int, ...]]
+    shapes: Mapping[str, tuple[int, ...]]
     dtype: np.dtype
     sha256: dict[tuple[str, ...], str]
 
@@ -115,8 +115,12 @@ def read_npz(path: Path) -> Arrays:
 class Source(Protocol):
     """One place that may give an artefact: `fetch` gets a file, `read` makes arrays of it."""
 
-    read: Callable[[Path], Arrays]
-    file_sha256: str | None  # checked before the file is opened
+    @property
+    def read(self) -> Callable[[Path], Arrays]: ...
+
+    @property
+    def file_sha256(self) -> str | None:
+        """Checked before the file is opened."""
 
     @property
     def filename(self) -> str: ...

@@ -10,7 +10,6 @@ import json
 import os
 import platform
 import re
-import resource
 import subprocess
 import sys
 import tempfile
@@ -81,7 +80,9 @@ def packages() -> dict[str, str]:
         project = tomllib.loads(text)["project"]
         extras = project["optional-dependencies"].values()
         required = [*project["dependencies"], *itertools.chain.from_iterable(extras)]
-    for name in sorted({re.match(r"[\w.-]+", requirement)[0] for requirement in required}):
+    for name in sorted(
+        {re.split(r"[^\w.-]", requirement, maxsplit=1)[0] for requirement in required}
+    ):
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -92,23 +93,42 @@ def packages() -> dict[str, str]:
 def machine() -> dict[str, Any]:
     """CPU model, cores that may be used, memory in GiB, system and threads asked for."""
     try:
-        text = Path("/proc/cpuinfo").read_text()
-        model = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)[1]
-    except (OSError, TypeError):  # not Linux, or an architecture that does not say
-        model = platform.processor() or platform.machine()
-    has_affinity = hasattr(os, "sched_getaffinity")
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:  # not Linux
+        text = ""
+    said = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    model = said[1] if said else platform.processor() or platform.machine()
     return {
         "cpu": model,
-        "cores": len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count(),
-        "memory_gib": round(memory / 2**30, 1),
+        "cores": cores(),
+        "memory_gib": round(_memory() / 2**30, 1),
         "system": f"{platform.system()} {platform.machine()}",
         "threads": {name: os.environ.get(name) for name in THREAD_VARIABLES},
     }
 
 
-def peak_memory_mib() -> float:
-    """Largest resident size that this process has had, in MiB."""
+def _memory() -> int:
+    """Return the machine's memory in bytes."""
+    if hasattr(os, "sysconf"):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    import psutil
+
+    return psutil.virtual_memory().total
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def peak_memory_mib() -> float | None:
+    """Largest resident size that this process has had, in MiB; None on Windows."""
+    try:
+        import resource
+    except ImportError:
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)  # bytes there, KiB here
 

@@ -12,16 +12,15 @@ import hashlib
 import io
 import json
 import logging
-import os
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from alutils.base import locks
 from alutils.base.files import atomic_file
 from alutils.base.manifest import digest
 
@@ -72,7 +71,9 @@ class CachedRows:
         if self._fault() is None:
             return self._open()
         self.folder.mkdir(parents=True, exist_ok=True)
-        with _alone(self._path("lock")):  # another process may be at it, or just have ended it
+        lock, told = self._path("lock"), "another process computes %s: waiting for it"
+        # Another process may be at it, or just have ended it.
+        with locks.wait(lock, lambda: _log.warning(told, lock.stem)):
             fault = self._fault()
             if fault is not None:
                 if self._path("npy").exists():
@@ -154,7 +155,7 @@ class CachedRows:
                         f"rows {part.start} to {part.stop} came as {rows.dtype} {rows.shape}, "
                         f"expected {np.dtype(self.dtype)} {expected}"
                     )
-                data.write(np.ascontiguousarray(rows))
+                data.write(np.ascontiguousarray(rows).data)
                 data.flush()
                 done.append(_sha256(rows))
                 hashes.write(f"{done[-1]}\n")
@@ -173,7 +174,7 @@ class CachedRows:
         """Hashes of the leading blocks that a killed run left whole."""
         done: list[str] = []
         try:
-            written = journal.read_text().split()[: len(self._blocks())]
+            written = journal.read_text(encoding="utf-8").split()[: len(self._blocks())]
             with partial.open("rb") as data:
                 if data.read(len(self._header())) == self._header():
                     for i, sha256 in enumerate(written):
@@ -265,19 +266,5 @@ class KeyedRows:
 
 
 def _sha256(rows: np.ndarray | bytes) -> str:
-    return hashlib.sha256(np.ascontiguousarray(rows)).hexdigest()
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Hold the file's lock; the system lets go of it when the process ends, however it ends."""
-    with path.open("w") as file:
-        if os.name == "posix":  # elsewhere nothing keeps two processes from doing the work twice
-            import fcntl
-
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                _log.warning("another process computes %s: waiting for it", path.stem)
-                fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    content = rows if isinstance(rows, bytes) else np.ascontiguousarray(rows).data
+    return hashlib.sha256(content).hexdigest()

@@ -115,8 +115,8 @@ class Dataset:
     def content_hash(self) -> str:
         """Hexadecimal SHA-256 of the images' shape, the images' bytes and the labels' bytes."""
         digest = hashlib.sha256(repr(self.images.shape).encode())
-        digest.update(np.ascontiguousarray(self.images))
-        digest.update(np.ascontiguousarray(self.labels))
+        digest.update(np.ascontiguousarray(self.images).data)
+        digest.update(np.ascontiguousarray(self.labels).data)
         return digest.hexdigest()
 
     def title(self, text: str) -> str:

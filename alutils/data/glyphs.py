@@ -193,7 +193,7 @@ def thinned(mask: np.ndarray) -> np.ndarray:
         before = image
         for table in tables:
             around = cv2.filter2D(image, -1, _BITS, borderType=cv2.BORDER_CONSTANT)
-            image = image & ~cv2.LUT(around, table)
+            image = image & ~np.asarray(cv2.LUT(around, table), np.uint8)
         if (image == before).all():
             return image[1:-1, 1:-1] == 1
 

@@ -67,7 +67,7 @@ def _make_again() -> str:
 
 
 def _train_and_test(arrays: Arrays, name: str) -> tuple[Dataset, Dataset]:
-    return tuple(
+    train, test = (
         Dataset(
             images=arrays[f"x_{part}"],
             labels=arrays[f"y_{part}"].astype(np.int64),
@@ -77,6 +77,7 @@ def _train_and_test(arrays: Arrays, name: str) -> tuple[Dataset, Dataset]:
         )
         for part in ("train", "test")
     )
+    return train, test
 
 
 def article_path() -> Path:

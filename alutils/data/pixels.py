@@ -75,7 +75,7 @@ def survey(images: Images, size: Size) -> tuple[dict[str, object], tuple[int, in
         pixels = _bytes(part)
         if isinstance(images, list):  # the rows of an array all have the shape given below
             digest.update(repr(pixels.shape).encode())
-        digest.update(np.ascontiguousarray(pixels))
+        digest.update(np.ascontiguousarray(pixels).data)
         if part.dtype.kind == "f":
             brightest = max(brightest, float(part.max()))
             fractions = fractions or bool((part != pixels.reshape(part.shape)).any())
@@ -146,7 +146,7 @@ def checked_images(images: Images, size: Size) -> Images:
 
 def _parts(images: Images) -> Iterator[np.ndarray]:
     """Arrays of images, small enough to be worked on at once."""
-    if isinstance(images, list):
+    if not isinstance(images, np.ndarray):
         yield from (image[np.newaxis] for image in images)
         return
     rows = max(1, _PART_BYTES // images[0].nbytes)

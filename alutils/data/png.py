@@ -1,6 +1,5 @@
 """A table of letters turned into PNG files in class folders, in a way that survives a kill."""
 
-import fcntl
 import json
 import os
 import shutil
@@ -14,10 +13,11 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from alutils.base import locks
 from alutils.base.downloads import sha256_of_file
 from alutils.base.errors import BadInput
 from alutils.base.files import atomic_file
-from alutils.base.manifest import read_json
+from alutils.base.manifest import cores, read_json
 from alutils.data.csv_letters import Chunk, csv_chunks, provenance_of
 from alutils.data.dataset import LETTERS
 from alutils.data.skips import Skips
@@ -148,15 +148,17 @@ def _files(folder: Path) -> dict[str, int]:
 def _locked(partial: Path) -> Iterator[None]:
     """Hold a folder, made if need be, against other processes, until this one is done or dead."""
     partial.mkdir(parents=True, exist_ok=True)
-    lock = os.open(partial, os.O_RDONLY)
+    path = partial.with_name(partial.name + ".lock")
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BadInput(f"{partial}: another process is writing it; wait for its end") from error
+        lock = locks.hold(path)
+    except locks.HeldError as error:
+        raise BadInput(f"{partial}: another process is writing it; wait for its end") from error
+    try:
         yield
     finally:
-        os.close(lock)
+        if os.name == "posix":  # nobody gets in between; Windows takes the file away by itself
+            path.unlink(missing_ok=True)
+        lock.release()
 
 
 def _prepare(partial: Path, note: dict[str, str]) -> int:
@@ -189,8 +191,7 @@ def _write_note(folder: Path, note: dict[str, object]) -> None:
 
 def _write_all(csv: Path, folder: Path, rows_done: int) -> Iterator[int]:
     """Write the letters of all rows but the first ones; after each chunk, how many are done."""
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    workers = min(workers or 1, 8)
+    workers = min(cores(), 8)
     with ThreadPoolExecutor(workers) as pool:
         waiting: list[Future] = []
         end = rows_done

@@ -216,7 +216,7 @@ def _whole(name: str, value: object) -> int:
 
 def _counts(n: int | Sequence[int] | np.ndarray) -> np.ndarray:
     if np.ndim(n) == 0:
-        return class_counts(n)
+        return class_counts(n)  # type: ignore[arg-type]  # it refuses what is no number
     counts = np.asarray(n)
     if counts.shape != (len(LETTERS),) or counts.dtype.kind not in "iu" or (counts < 0).any():
         raise ValueError(

@@ -334,9 +334,9 @@ def test_two_processes_do_not_write_the_same_folder(tmp_path):
 
 CONVERSION = """
 import os, signal, sys, threading
-from alutils import csv_letters, png_folders
+from alutils.data import csv_letters, png
 csv_letters._BLOCK = 2**18  # short chunks: a kill falls into one, not beside it
-write_note, notes = png_folders._write_note, []
+write_note, notes = png._write_note, []
 
 def write_note_and_die_soon(*parts):
     write_note(*parts)
@@ -346,8 +346,8 @@ def write_note_and_die_soon(*parts):
         death.daemon = True
         death.start()
 
-png_folders._write_note = write_note_and_die_soon
-png_folders.csv_to_png(sys.argv[1], sys.argv[2], progress=False)
+png._write_note = write_note_and_die_soon
+png.csv_to_png(sys.argv[1], sys.argv[2], progress=False)
 """
 
 

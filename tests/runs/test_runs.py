@@ -501,19 +501,19 @@ def test_two_runs_at_once_do_not_share_a_folder(tmp_path):
     first, lock = folders.claim(tmp_path, "mnist-quick-0")
     second, other = folders.claim(tmp_path, "mnist-quick-0")
     assert (first.name, second.name) == ("mnist-quick-0", "mnist-quick-0-2")
-    assert folders.claim(tmp_path, "mnist-quick-0", own=True) == (first, None)  # a cell run again
-    os.close(lock)
+    assert folders.claim(tmp_path, "mnist-quick-0", own=True) == (first, lock)  # a cell run again
+    lock.release()
     again, lock = folders.claim(tmp_path, "mnist-quick-0")  # unfinished and free: gone on with
     assert again == first
     manifest.write_json(first / "manifest.json", {"status": "complete"})
-    os.close(lock)
-    os.close(other)
+    lock.release()
+    other.release()
     assert folders.claim(tmp_path, "mnist-quick-0")[0] == second
 
 
 def test_another_process_does_not_get_a_held_folder(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from alutils import folders;"
+        "import sys; from pathlib import Path; from alutils.runs.notebook import folders;"
         "folder, _ = folders.claim(Path(sys.argv[1]), 'r', own=True);"
         "print(folder.name, flush=True); sys.stdin.read()"
     )
@@ -521,7 +521,7 @@ def test_another_process_does_not_get_a_held_folder(tmp_path):
     holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "r\n"
     folder, lock = folders.claim(tmp_path, "r", own=True)
-    os.close(lock)
+    lock.release()
     assert folder.name == "r-2"
     holder.kill()
     holder.communicate()
@@ -561,7 +561,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
         ("/clone/notebooks/a.ipynb", "notebooks/a.ipynb"),
         (
             "File \x1b[32m/clone/alutils/runs/notebook/runs.py:3\x1b[39m",
-            "File \x1b[32malutils/runs.py:3\x1b[39m",
+            "File \x1b[32malutils/runs/notebook/runs.py:3\x1b[39m",
         ),
         ("/clone2/a, /other/clone/a", "/clone2/a, /other/clone/a"),
         (f"{sys.prefix}/lib/x.py", "<python>/lib/x.py"),
@@ -577,13 +577,13 @@ def test_paths_of_the_machine_are_taken_out(text, cleaned):
 
 def test_nothing_here_imports_tensorflow():
     modules = [
-        "parameters",
-        "runs",
-        "folders",
-        "headless",
-        "tables",
-        "manifest",
-        "compare",
+        "runs.notebook.parameters",
+        "runs.notebook.runs",
+        "runs.notebook.folders",
+        "runs.notebook.headless",
+        "stats.tables",
+        "base.manifest",
+        "stats.compare",
         "__main__",
     ]
     heavy = ["tensorflow", "keras", "papermill", "scipy", "nbformat"]

@@ -260,7 +260,8 @@ def imbalance_split(
     ValueError
         If a class has fewer than 4 items, or shares do not fit.
     """
-    labels, shares = np.asarray(labels), np.asarray(shares, float)
+    labels = np.asarray(labels)
+    shares = np.asarray(shares, float)
     counts = np.bincount(labels, minlength=len(shares))
     if shares.ndim != 1 or len(counts) != len(shares) or not (shares > 0).all():
         raise ValueError(f"shares of shape {shares.shape}: expected one, positive, for each class")
@@ -268,12 +269,12 @@ def imbalance_split(
         raise ValueError(
             f"class {counts.argmin()} has {counts.min()} items: expected 4 or more of each class"
         )
-    shares = shares / shares.sum()
-    wanted = (n_train + n_test) * shares + n_test / len(shares)
+    uneven = shares / shares.sum()
+    wanted = (n_train + n_test) * uneven + n_test / len(shares)
     scale = min(1.0, float(((counts - 4) / wanted).min()))  # 4: what the least numbers may add
     each = max(1, int(scale * n_test / len(shares)))
     parts: tuple[list, list, list] = ([], [], [])
-    for label, share in enumerate(shares):
+    for label, share in enumerate(uneven):
         items = rng.permutation(np.flatnonzero(labels == label))
         n_of_test = max(1, int(scale * n_test * share))
         n_of_train = max(2, int(scale * n_train * share))

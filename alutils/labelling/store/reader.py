@@ -186,9 +186,15 @@ class Reader:
 
     def labelled(self) -> list[tuple[Item, Event]]:
         """Every picture with a label, by number, and the event that gave it."""
+<<<<<<< HEAD:alutils/labelling/store/reader.py
         with self.database.reading() as connection:
             items = connection.execute(_ITEM + "WHERE items.label IS NOT NULL ORDER BY items.id")
             items = items.fetchall()
+=======
+        with self.reading() as connection:
+            query = _ITEM + "WHERE items.label IS NOT NULL ORDER BY items.id"
+            items = connection.execute(query).fetchall()
+>>>>>>> systems:alutils/labelling/store/reading.py
             rows = connection.execute(_EVENT + "JOIN items ON items.event = events.id")
             events = {row["item"]: as_event(row) for row in rows}
         return [(as_item(row), events[row["id"]]) for row in items]
@@ -233,7 +239,8 @@ class Reader:
         """Turn a filter into SQL over items, and its values."""
         if where is None:
             return "1", []
-        parts, values = ["1"], []
+        parts: list[str] = ["1"]
+        values: list[Any] = []
         sources = {
             "human": "items.label_source = 'human'",
             "auto": "items.label_source = 'auto'",
@@ -271,10 +278,9 @@ def as_arrays(rows: list[sqlite3.Row], kinds: dict[str, type]) -> dict[str, np.n
 def _cursor(after: object) -> tuple[float, int]:
     try:
         place, last = str(after).split(",")
-        place, last = float(place), int(last)
-        if abs(last) >= 2**63:
+        if abs(int(last)) >= 2**63:
             raise OverflowError("no picture has such a number")
-        return place, last
+        return float(place), int(last)
     except (ValueError, OverflowError):
         raise LabellingError(
             f"after={after!r}: expected what the page before gave; start from the first page"

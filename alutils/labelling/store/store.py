@@ -7,16 +7,16 @@ mends what a crash left in between.
 
 from __future__ import annotations
 
-import os
 import time
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
+from filelock import FileLock
 
+from alutils.base import locks
 from alutils.labelling.store.audit import AuditSlice
 from alutils.labelling.store.classes import Classes
 from alutils.labelling.store.database import Database
@@ -115,7 +115,7 @@ class Store:
         with ExitStack() as opened:
             lock = _lock_file(files.root / _LOCK) if alone else None
             if lock is not None:
-                opened.callback(lock.close)
+                opened.callback(lock.release)
             database = Database(files.root / _DATABASE, clock=clock, step=step)
             opened.callback(database.close)
             store = cls(folder, database, files, np.random.default_rng(seed), lease_s)
@@ -175,21 +175,10 @@ class Store:
         return self.folders.reconcile(check_content)
 
 
-def _lock_file(path: Path) -> BinaryIO:
-    """Hold a lock until the file is closed or the process ends, however it ends."""
-    handle = path.open("a+b")
+def _lock_file(path: Path) -> FileLock:
     try:
-        if os.name == "nt":
-            import msvcrt
-
-            msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        handle.close()
+        return locks.hold(path)
+    except locks.HeldError:
         raise LabellingError(
             f"{path.parent}: is open in another process; end that one, or use its page"
         ) from None
-    return handle

@@ -1,11 +1,11 @@
 """The folder of a run: whose it is, what may be left in it, whether the run in it is over."""
 
-import fcntl
-import os
 import shutil
 from pathlib import Path
 
-from alutils.base import manifest
+from filelock import FileLock
+
+from alutils.base import locks, manifest
 
 ORDER = "order.json"  # what `headless.execute` asks of the notebook
 NOTES = "notes.json"  # what the notebook tells `headless.execute` for the manifest
@@ -13,13 +13,13 @@ NOTES = "notes.json"  # what the notebook tells `headless.execute` for the manif
 STALE = ("executed.ipynb", "metrics.csv", "manifest.json", ORDER, NOTES)
 
 
-def claim(parent: Path, run_id: str, *, own: bool = False) -> tuple[Path, int | None]:
+def claim(parent: Path, run_id: str, *, own: bool = False) -> tuple[Path, FileLock]:
     """Find or make the folder of a run that no other process has.
 
     The first of ``<id>``, ``<id>-2``, ... that is neither complete nor held: an unfinished one is
-    gone on with. The lock is the kernel's (flock): it ends with the process, however that ends, so
-    there are no stale ones. A kernel that outlives its killed parent for a second is harmless: the
-    files that it still writes are whole and the same.
+    gone on with. Its lock ends with the process, however that ends, so there are no stale ones. A
+    kernel that outlives its killed parent for a second is harmless: the files that it still writes
+    are whole and the same.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def claim(parent: Path, run_id: str, *, own: bool = False) -> tuple[Path, int | 
 
     Returns
     -------
-    the folder, and the descriptor of its lock, None where this process held it before
+    the folder, and its lock, which is held as long as something refers to it
     """
     number = 0
     while True:
@@ -36,20 +36,15 @@ def claim(parent: Path, run_id: str, *, own: bool = False) -> tuple[Path, int | 
         if is_complete(folder):
             continue
         folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(lock, 20).decode()
-            os.close(lock)
-            if own and holder == str(os.getpid()):
-                return folder, None
+            lock = locks.hold(folder / ".lock")
+        except locks.HeldError as error:
+            if own and error.own is not None:
+                return folder, error.own
             continue
         if is_complete(folder):  # by a process that ended between the two looks
-            os.close(lock)
+            lock.release()
             continue
-        os.ftruncate(lock, 0)
-        os.write(lock, str(os.getpid()).encode())
         return folder, lock
 
 

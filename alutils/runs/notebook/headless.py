@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import sys
 import time
 from collections.abc import Mapping
@@ -53,7 +52,7 @@ def execute(
     try:
         _execute(notebook, folder, state, root)
     finally:
-        os.close(lock)
+        lock.release()
     return folder
 
 
@@ -129,7 +128,9 @@ def _execute(notebook: Path, folder: Path, state: dict[str, Any], root: Path) ->
     folders.clear(folder)
     manifest.write_json(folder / folders.ORDER, state)
     began = time.perf_counter()
-    status, error, cause = "complete", None, None
+    status = "complete"
+    error: dict[str, Any] | None = None
+    cause: BaseException | None = None
     try:
         _papermill(notebook, folder, state["parameters"], root)
         if not manifest.read_json(folder / folders.NOTES).get("finished"):
@@ -147,9 +148,9 @@ def _execute(notebook: Path, folder: Path, state: dict[str, Any], root: Path) ->
         }
     _tidy_notebook(notebook, folder, state, root)
     runs.write_manifest(folder, state, status, time.perf_counter() - began, error)
-    if status == "interrupted":
+    if isinstance(cause, KeyboardInterrupt):
         raise cause
-    if status == "failed":
+    if error is not None:
         message = (error["message"].splitlines() or [""])[0]
         place = f"code cell {error['cell']} of {display_path(folder)}/executed.ipynb"
         raise runs.RunError(f"{error['name']}: {message} ({place})") from cause

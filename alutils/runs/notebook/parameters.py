@@ -28,7 +28,7 @@ import math
 import numbers
 import re
 import tokenize
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,21 +71,25 @@ class Parameter:
     limit: str = ""
 
     def __post_init__(self) -> None:
+        self._match()
+        _read_limit(self)
+
+    def _match(self) -> re.Match[str]:
         match = _TYPE.fullmatch(self.type)
         if match is None or match["scalar"] not in SCALARS:
             raise NotebookError(
                 f"{self.name}: {self.type}: a parameter's type is one of {', '.join(SCALARS)}, "
                 "a tuple[..., ...] or list[...] of these, and may end in ' | None'"
             )
-        _read_limit(self)
+        return match
 
     @property
     def scalar(self) -> str:
-        return _TYPE.fullmatch(self.type)["scalar"]
+        return self._match()["scalar"]
 
     @property
-    def container(self) -> type | None:
-        return {"tuple": tuple, "list": list, None: None}[_TYPE.fullmatch(self.type)["container"]]
+    def container(self) -> Callable[[Iterable[Any]], Any] | None:
+        return {"tuple": tuple, "list": list}.get(self._match()["container"])
 
     @property
     def optional(self) -> bool:
@@ -138,13 +142,16 @@ def parse_cell(source: str) -> list[Parameter]:
     }
     parameters = []
     for line in ast.parse(source).body:
-        written = isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)
-        if not written or line.value is None:
+        if (
+            not isinstance(line, ast.AnnAssign)
+            or not isinstance(line.target, ast.Name)
+            or line.value is None
+        ):
             raise NotebookError(
                 f"parameters cell, line {line.lineno}: {ast.unparse(line)}: "
                 "expected 'name: type = default  # help'"
             )
-        text = comments.get(line.end_lineno, "")
+        text = comments.get(line.end_lineno or line.lineno, "")
         limit = _LIMIT.search(text)
         parameters.append(
             Parameter(
@@ -220,8 +227,11 @@ def injected(history: Iterable[str]) -> dict[str, Any]:
     cells = [source for source in history if source.startswith(INJECTED + "\n")]
     if not cells:
         return {}
-    lines = [line for line in ast.parse(cells[-1]).body if isinstance(line, ast.Assign)]
-    return {line.targets[0].id: ast.unparse(line.value) for line in lines}
+    return {
+        ast.unparse(line.targets[0]): ast.unparse(line.value)
+        for line in ast.parse(cells[-1]).body
+        if isinstance(line, ast.Assign)
+    }
 
 
 def _code_cells(notebook: Path | str) -> list[tuple[str, list[str]]]:

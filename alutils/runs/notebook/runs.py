@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from filelock import FileLock
 
 from alutils.base import files, manifest
 from alutils.base.errors import nearest
@@ -70,7 +71,7 @@ class Run:
     code: str
     _state: dict[str, Any]  # what `describe` found: the manifest's beginning
     _ordered: bool  # whether `headless.execute` runs the notebook, and writes the manifest
-    _lock: int | None = None
+    _lock: FileLock | None = None
     vocabulary: tables.Vocabulary = tables.NO_NAMES
     _tables: list[pd.DataFrame] = field(default_factory=list)
     _notes: dict[str, Any] = field(default_factory=dict)
@@ -228,7 +229,7 @@ class Run:
         if not self._ordered:
             write_manifest(self.folder, self._state, "complete", time.perf_counter() - self._began)
             if self._lock is not None:
-                os.close(self._lock)
+                self._lock.release()
                 self._lock = None
         return self.folder
 

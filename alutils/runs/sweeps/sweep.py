@@ -13,9 +13,7 @@ failed is listed and left as it is, until ``retry_failed`` or a change of the co
 """
 
 import contextlib
-import fcntl
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -28,7 +26,7 @@ import joblib
 import pandas as pd
 from tqdm import tqdm
 
-from alutils.base import files, manifest
+from alutils.base import files, locks, manifest
 from alutils.runs.sweeps import cells, workers
 from alutils.runs.sweeps.cells import Order, Outcome
 from alutils.runs.sweeps.grids import Cell, Grid
@@ -144,21 +142,17 @@ def _check_choice(jobs: int | None, scheduler: str | None, n_workers: int | None
 def _alone(folder: Path) -> Iterator[None]:
     """Hold the folder's lock, which ends with this process however that ends."""
     folder.mkdir(parents=True, exist_ok=True)
-    lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(lock, 20).decode()
-            raise SweepError(
-                f"{folder.name}: process {holder} runs a sweep in this folder already; wait until "
-                "it ends, or name another folder with --out"
-            ) from None
-        os.ftruncate(lock, 0)
-        os.write(lock, str(os.getpid()).encode())
+        lock = locks.hold(folder / ".lock")
+    except locks.HeldError as error:
+        raise SweepError(
+            f"{folder.name}: {error.holder} runs a sweep in this folder already; wait until it "
+            "ends, or name another folder with --out"
+        ) from None
+    try:
         yield
     finally:
-        os.close(lock)
+        lock.release()
 
 
 def _cell_folder(folder: Path, cell: Cell | Order) -> Path:
