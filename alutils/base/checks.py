@@ -27,9 +27,9 @@ def check_open_fraction(name: str, value: object) -> None:
         )
 
 
-def check_count(name: str, value: object) -> None:
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 0:
-        raise ParameterError(name, value, "expected a whole number, 0 or more")
+def check_count(name: str, value: object, least: int = 0) -> None:
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
+        raise ParameterError(name, value, f"expected a whole number, {least} or more")
 
 
 def check_keys(name: str, values: Mapping[str, Any], kind: type) -> None:

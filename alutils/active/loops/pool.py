@@ -19,6 +19,7 @@ from alutils.active.labels import LabelBook, Source
 from alutils.active.oracles import Oracle
 from alutils.active.stopping import Look, Rule
 from alutils.active.strategies import registry
+from alutils.base.errors import ParameterError
 from alutils.models.classifier import Classifier
 
 
@@ -96,7 +97,7 @@ class Ranking:
 
     @classmethod
     def items_first(cls, items: np.ndarray, state: PoolState) -> Ranking:
-        """Return the ranking that asks for (n,) items of the pool first; the rest stays as it is."""
+        """Return the ranking that asks for (n,) items first and leaves the rest as it lies."""
         place = np.empty(len(state.book), np.int64)
         place[state.pool] = np.arange(len(state.pool))
         first = place[items]
@@ -146,10 +147,15 @@ def check_loop(n_pool: int, batch: int, budget: int, first: int | None = None) -
         raise ValueError(
             f"budget={budget}: the pool holds {n_pool} images (n_train); ask for at most {n_pool}."
         )
-    for name, value in {"batch": batch, "first": first}.items():
+    check_within(budget, batch=batch, first=first)
+
+
+def check_within(budget: int, **sizes: int | None) -> None:
+    """Raise ParameterError for the first of the sizes of a round that is not 1 to ``budget``."""
+    for name, value in sizes.items():
         if value is not None and not 1 <= value <= budget:
-            raise ValueError(
-                f"{name}={value}: expected 1 to budget={budget}; ask for at most {budget} a round."
+            raise ParameterError(
+                name, value, f"expected 1 to budget={budget}", f"ask for at most {budget} a round"
             )
 
 

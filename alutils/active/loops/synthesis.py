@@ -19,8 +19,10 @@ from typing import Any
 import numpy as np
 
 from alutils.active import oracles
-from alutils.active.oracles import ABSTAINED, check_count, check_share
+from alutils.active.loops.pool import Query, Ranking, View, check_within
+from alutils.active.oracles import ABSTAINED
 from alutils.active.strategies import uncertainty
+from alutils.base.checks import check_count, check_fraction
 from alutils.base.errors import ParameterError
 
 STEPS = 20
@@ -84,8 +86,8 @@ def synthesise(
         features and probabilities that are none
     """
     x = uncertainty.checked_features(x, name="x")
-    check_count("n", n)
-    check_count("steps", steps)
+    check_count("n", n, 1)
+    check_count("steps", steps, 1)
     predicted = _predicted(predict_proba, x)
     if np.ptp(predicted) == 0:
         raise ValueError(
@@ -197,6 +199,17 @@ def nearest_queries(
     return nearest_unlabelled(points, x, free)
 
 
+def nearest_real(rng: np.random.Generator) -> Query:
+    """Return the query that asks the pool-based loop's pool as `nearest_queries` does."""
+
+    def query(view: View) -> Ranking:
+        labelled, n = view.state.book.label >= 0, min(view.batch, len(view.state.pool))
+        items = nearest_queries(view.classifier.predict_proba, view.features, labelled, n, rng)
+        return Ranking.items_first(items, view.state)
+
+    return query
+
+
 @dataclass(frozen=True)
 class SynthesisRound:
     """What one round of `synthesis_based` did.
@@ -256,9 +269,8 @@ def synthesis_based(
     x = uncertainty.checked_features(x, len(y), name="x")
     y = np.asarray(y)
     for name, value in {"n_classes": n_classes, "batch": batch, "budget": budget}.items():
-        check_count(name, value)
-    if batch > budget:
-        raise ParameterError("batch", batch, f"larger than the budget of {budget}")
+        check_count(name, value, 1)
+    check_within(budget, batch=batch)
     fits = y.ndim == 1 and y.dtype.kind in "iu" and np.isin(y, np.arange(n_classes)).all()
     if not fits or len(np.unique(y)) < 2:
         raise ParameterError(
@@ -303,7 +315,7 @@ class ReadBy:
     confidence: float = 0.9
 
     def __post_init__(self) -> None:
-        check_share("confidence", self.confidence)
+        check_fraction("confidence", self.confidence)
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
         """Return the (n,) int64 labels of (n, n_features) points, `ABSTAINED` for unreadable ones.

@@ -2,7 +2,8 @@
 
 Unlike scores, the last two choose a batch as a whole: what the second item is worth depends on the
 first. Items are numbers of rows; features have a row for every item, labelled or not, and are not
-copied.
+copied. All raise ValueError as `uncertainty.checked` and `uncertainty.checked_features` do, and for
+a ``k`` that is not 1 to n_candidates.
 """
 
 from __future__ import annotations
@@ -95,11 +96,6 @@ def k_center_greedy(
     Returns
     -------
     (k,) int64 items, in the order of choice
-
-    Raises
-    ------
-    ValueError
-        as `uncertainty.checked_features`, and for a ``k`` that is not 1 to n_candidates
 
     Notes
     -----
@@ -195,11 +191,6 @@ def badge_weights(
     (n_items,) float: squared distances of the gradient embeddings from the nearest chosen one;
     their squared norms while nothing is chosen
 
-    Raises
-    ------
-    ValueError
-        as `uncertainty.checked` and `uncertainty.checked_features`
-
     Source: Ash, Zhang, Krishnamurthy, Langford and Agarwal (2020), equation 1 and algorithm 1;
     Arthur and Vassilvitskii (2007), k-means++.
     """
@@ -232,12 +223,6 @@ def badge(
     Returns
     -------
     (k,) int64 items, in the order of choice
-
-    Raises
-    ------
-    ValueError
-        as `uncertainty.checked` and `uncertainty.checked_features`, and for a ``k`` that is not 1
-        to n_candidates
 
     Notes
     -----

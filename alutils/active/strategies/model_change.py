@@ -2,7 +2,8 @@
 
 All three look at the softmax layer, ``softmax(x @ W + b)``: its gradients and its information are
 known in closed form, so no score retrains anything but `expected_error_reduction`, which is told
-how. Features are what goes into that layer.
+how. Features are what goes into that layer. All raise ValueError as `uncertainty.checked` and
+`uncertainty.checked_features` do, and for settings out of their range.
 """
 
 from __future__ import annotations
@@ -58,11 +59,6 @@ def expected_gradient_length(
     -------
     (n_samples,) of the probabilities' dtype, 0 or more
 
-    Raises
-    ------
-    ValueError
-        as `uncertainty.checked` and `uncertainty.checked_features`
-
     Source: Settles, Craven and Ray (2008); Settles (2009), section 3.3.
     """
     p = uncertainty.checked(probabilities)
@@ -108,8 +104,7 @@ def variance_reduction(
     Raises
     ------
     ValueError
-        as `uncertainty.checked` and `uncertainty.checked_features`, for a ridge that is not above
-        0, and where ``n_classes * (n_features + 1)`` is over ``MAX_PARAMETERS``
+        also where ``n_classes * (n_features + 1)`` is over ``MAX_PARAMETERS``
 
     Notes
     -----
@@ -167,12 +162,6 @@ def expected_error_reduction(
     (n_candidates,) float64, at most 0: the mean entropy of what the retrained models say, in nats,
     over labels by their probability, negated
 
-    Raises
-    ------
-    ValueError
-        as `uncertainty.checked`, for what ``retrained`` gives, too; for a ``least`` that is no
-        share
-
     Notes
     -----
     ``n_candidates * n_classes`` trainings (less those of labels that are left out).
@@ -216,12 +205,6 @@ def one_step_error_reduction(
     Returns
     -------
     (n_candidates,) float64, at most 0
-
-    Raises
-    ------
-    ValueError
-        as `uncertainty.checked` and `uncertainty.checked_features`, and for a ridge that is not
-        above 0
 
     Notes
     -----

@@ -30,8 +30,9 @@ import numpy as np
 import pandas as pd
 
 from alutils.active.loops.pool import PoolState, by_score, check_loop, pool_based
-from alutils.active.oracles import Costly, Noisy, Oracle, Perfect, check_count, check_share
+from alutils.active.oracles import Costly, Noisy, Oracle, Perfect
 from alutils.active.strategies import uncertainty
+from alutils.base.checks import check_count, check_fraction
 from alutils.base.errors import ParameterError, nearest
 from alutils.data import mnist
 from alutils.data.dataset import Dataset
@@ -84,13 +85,13 @@ def check(
         raise ParameterError("arm", arm, nearest(str(arm), ARMS))
     if seed < 0:
         raise ParameterError("seed", seed, "expected 0 or more")
-    check_share("wrong", wrong)
+    check_fraction("wrong", wrong)
     if not 1 <= n_pool <= N_TRAIN:
         raise ParameterError("n_pool", n_pool, f"expected 1 to {N_TRAIN}")
     check_loop(n_pool, batch, budget)
     counts = {"steps": steps, "fold_steps": fold_steps, "final_steps": final_steps}
     for name, value in (counts | {"audits": audits}).items():
-        check_count(name, value)
+        check_count(name, value, 1)
     if not 2 <= folds <= budget:
         raise ParameterError("folds", folds, f"expected from 2 to the budget of {budget} labels")
     left = n_pool - budget
