@@ -41,3 +41,14 @@ def linear_pool(n=80, n_features=6, n_classes=4, n_labelled=9, seed=0, dtype=np.
     labelled = np.zeros(n, bool)
     labelled[rng.permutation(n)[:n_labelled]] = True
     return x.astype(dtype), (p / p.sum(axis=1, keepdims=True)).astype(dtype), labelled
+
+
+def random_weights(widths: list[int], seed: int = 0) -> list[np.ndarray]:
+    """13 convolutions that keep the size of what goes through them."""
+    rng = np.random.default_rng(seed)
+    arrays, channels = [], 3
+    for width in widths:
+        kernel = rng.normal(0, (2 / (9 * channels)) ** 0.5, (3, 3, channels, width))
+        arrays += [kernel.astype(np.float32), rng.normal(0, 1, width).astype(np.float32)]
+        channels = width
+    return arrays

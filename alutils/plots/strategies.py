@@ -266,7 +266,8 @@ def gains(summary: pd.DataFrame, titles: Mapping[str, str], title: str) -> Figur
 
     Parameters
     ----------
-    summary : of ``summary`` in `alutils.experiments.strategies.results`; arms go down in the order of `by_gain`
+    summary : of ``summary`` in `alutils.experiments.strategies.results`; arms go down in the order
+        of `by_gain`
     titles : protocol to the name of its panel; those in the summary
     """
     names = [name for name in titles if (summary["protocol"] == name).any()]

@@ -170,7 +170,7 @@ def resident_kib(path):
 
 
 def test_features_by_partition_are_the_local_ones(tmp_path):
-    from test_embeddings import random_weights
+    from pools import random_weights
 
     weights = random_weights([4, 4, 6, 6, *9 * [8]])
     images = np.random.default_rng(0).integers(0, 256, (21, 28, 28), np.uint8)
