@@ -217,7 +217,7 @@ def test_the_figures_show_every_seed_and_their_findings_come_from_the_table():
     cost, _, finding = figures["cost"]
     marks = [len(line.get_xdata()) for line in cost.axes[0].lines if line.get_linestyle() == "None"]
     assert marks == [1, 2, 3]  # by hand, random without the refused seed, active
-    assert "learning from unlabelled images too: 1,600; random: 6,900 (2 of 3 audits" in finding
+    assert "learning from the unlabelled, too: 1,600; random: 6,900 (2 of 3 audits" in finding
     assert len(figures["curves"][0].axes) == 2
 
 

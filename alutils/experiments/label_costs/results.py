@@ -25,7 +25,7 @@ TITLES = {
     "mnist": "60,000 digits",
     "letters": "capital letters",
 }
-ARMS = ("random", "active", "active_unlabelled", "active_rendered")
+ARMS = {arm: arm_name(arm) for arm in ("random", "active", "active_unlabelled", "active_rendered")}
 _THOUSANDS = FuncFormatter(lambda x, _: f"{x:,.0f}")
 POINTS_TABLE = {"article": ("mnist", "active"), "letters": ("az", "as_published")}
 """Experiment and arm of the published accuracy beside which a setting stands."""
@@ -155,13 +155,13 @@ def cost(table: pd.DataFrame) -> tuple[Figure, str, str]:
             _needed(values), (known.max() if len(known) else 100, place), xytext=(10, 0),
             textcoords="offset points", va="center",
         )  # fmt: skip
-    name_rows(panel, ["by hand", *(fill(arm_name(arm), 24) for arm in names)])
+    name_rows(panel, ["by hand", *(fill(ARMS[arm], 24) for arm in names)])
     panel.set(xscale="log", xlim=(100, 400_000))
     panel.xaxis.set_major_formatter(_THOUSANDS)
     panel.set_xlabel("human labels in all, the audit's included (logarithmic); a mark a seed")
     panel.set_title(f"{n:,} digits labelled, at least {target:.0%} right with certificate")
     order = sorted(names, key=lambda arm: (needed[arm].isna().all(), needed[arm].mean()))
-    told = [f"{arm_name(arm)}: {_needed(needed[arm])}" for arm in order]
+    told = [f"{ARMS[arm]}: {_needed(needed[arm])}" for arm in order]
     finding = (
         f"Human labels, the audit's included, to have {n:,} digits labelled, at least {target:.0%} "
         f"of the labels certified to be right (confidence 95%), mean over seeds: {'; '.join(told)}."
@@ -197,7 +197,7 @@ def curves(table: pd.DataFrame) -> tuple[Figure, str, str]:
             last = rows["round"] == rows.groupby("seed")["round"].transform("max")
             early = rows[~last] if (~last).any() else rows
             mean, drawn = early.groupby("n_human")["value"].mean(), look(arm)
-            panel.plot(mean.index, 100 * mean, **drawn, markersize=4, label=arm_name(arm))
+            panel.plot(mean.index, 100 * mean, **drawn, markersize=4, label=ARMS[arm])
             panel.plot(
                 rows.loc[last, "n_human"], 100 * rows.loc[last, "value"], markersize=7,
                 markerfacecolor="none", **drawn | {"linestyle": ""},
@@ -211,7 +211,7 @@ def curves(table: pd.DataFrame) -> tuple[Figure, str, str]:
             panel.xaxis.set_minor_formatter(NullFormatter())
         panel.xaxis.set_major_formatter(_THOUSANDS)
         best = _last(mine).groupby("arm")["value"].mean()
-        findings.append(f"{TITLES[protocol]}: {best.max():.1%} ({arm_name(best.idxmax())})")
+        findings.append(f"{TITLES[protocol]}: {best.max():.1%} ({ARMS[best.idxmax()]})")
     panels[0][0].set_ylabel("accuracy on test images, %")
     text = "the last, larger network, a mark a seed"
     panels[0][0].plot([], [], "o", mfc="none", color="0.35", label=text)
