@@ -16,10 +16,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
+import alutils.plots.style as style
 from alutils.active import toys
 from alutils.active.loops.synthesis import Synthetic
 from alutils.active.toys import Panel
-from alutils.plots import style
 from alutils.plots.style import COLOURS, arm_name, hide_axes, legend_below, look, name_rows
 
 CLASS_LOOKS = (("o", COLOURS[0]), ("s", COLOURS[2]), ("^", COLOURS[3]))

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from alutils.active import oracles
 from alutils.active.labels import LabelBook, Source
-from alutils.active.oracles import Oracle
+from alutils.active.oracles import ABSTAINED, Oracle
+from alutils.active.oracles import checked as checked_answers
 from alutils.active.stopping import Look, Rule
 from alutils.active.strategies import registry
 from alutils.base.errors import ParameterError
@@ -218,8 +218,8 @@ def pool_based(
     ask, stopped = first or batch, ""
     while (left := budget - book.count(source)) > 0 and len(state.pool) and not stopped:
         items = state.pool[: min(ask, left)]
-        answers = oracles.checked(oracle(items), items, n_classes)
-        told = answers != oracles.ABSTAINED
+        answers = checked_answers(oracle(items), items, n_classes)
+        told = answers != ABSTAINED
         book.add(items[told], answers[told], source, number)
         state.pool = state.pool[len(items) :]
         state.declined = np.concatenate([state.declined, items[~told]])

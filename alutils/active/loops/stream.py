@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from alutils.active import oracles
 from alutils.active.labels import LabelBook, Source
 from alutils.active.loops.pool import check_within
 from alutils.active.oracles import ABSTAINED, Oracle
+from alutils.active.oracles import checked as checked_answers
 from alutils.active.strategies import uncertainty
 from alutils.base.checks import check_count, check_fraction
 from alutils.base.errors import ParameterError
@@ -331,7 +331,7 @@ class _Run:
 
     def _ask(self, item: int) -> None:
         question = np.array([item], np.int64)
-        answer = oracles.checked(self.oracle(question), question, self.n_classes)
+        answer = checked_answers(self.oracle(question), question, self.n_classes)
         self.n_asked += 1
         if answer[0] != ABSTAINED:
             self.book.add(question, answer, Source.HUMAN, self.n_fits)

@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from alutils.active import oracles
 from alutils.active.loops.pool import Query, Ranking, View, check_within
 from alutils.active.oracles import ABSTAINED
+from alutils.active.oracles import checked as checked_answers
 from alutils.active.strategies import uncertainty
 from alutils.base.checks import check_count, check_fraction
 from alutils.base.errors import ParameterError
@@ -130,10 +130,7 @@ def nearest_unlabelled(points: np.ndarray, x: np.ndarray, free: np.ndarray) -> n
     Euclidean distance, the lower number where they tie), the next the nearest that is left, and so
     on.
 
-    Raises
-    ------
-    ValueError
-        where fewer than n items are free, and for arrays that do not fit each other
+    ValueError where fewer than n items are free, and for arrays that do not fit each other.
     """
     from sklearn.metrics.pairwise import euclidean_distances
 
@@ -179,11 +176,6 @@ def nearest_queries(
     -------
     (batch,) int64 items without a label, none twice. Drawn at random as long as the classifier puts
     all labelled items in one class: there is no boundary to search for then.
-
-    Raises
-    ------
-    ValueError
-        for an empty pool, a batch larger than what is unlabelled, and arrays that do not fit
 
     Source: Wang, Hu, Yuan and Lu (2015); here the classifier, not a person, says on which side of
     the boundary each point of the search lies, so that the search costs no labels.
@@ -288,7 +280,7 @@ def _synthesis_rounds(x, y, classifier, reader, n_classes, batch, budget, rng, s
     while n_asked < budget and np.ptp(_predicted(classifier.predict_proba, x)):
         n = min(batch, budget - n_asked)
         synthetic = synthesise(classifier.predict_proba, x, n, rng, steps)
-        answers = oracles.checked(reader(synthetic.points), np.arange(n), n_classes)
+        answers = checked_answers(reader(synthetic.points), np.arange(n), n_classes)
         said = answers != ABSTAINED
         n_asked += n
         if said.any():

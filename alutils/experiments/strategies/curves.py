@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from alutils.active.loops import members
-from alutils.active.loops.pool import PoolState, by_strategy, check_loop, pool_based
-from alutils.active.oracles import Perfect
+from alutils.active.loops.pool import check_loop
 from alutils.active.strategies import registry
 from alutils.base.errors import ParameterError, nearest
 from alutils.data import loading, mnist
 from alutils.data.dataset import as_float
-from alutils.models import embeddings, estimator
+from alutils.experiments.strategies import comparison
+from alutils.models import embeddings
 
 PUBLISHED_BY = "alutils.experiments.strategies.results"
 """The module that tells what a sweep says: see `alutils.runs.publish.from_sweeps`."""
@@ -31,8 +30,6 @@ SETTINGS = ("mnist_pixels", "mnist_vgg16", "letters_vgg16")
 DRAWN_FROM = 12_000
 """The first so many training and half as many test digits: the draws of all seeds share these, so
 that their VGG16 features are computed once."""
-N_MEMBERS = 5
-"""Of a committee, each trained on a bootstrap of the labels."""
 
 
 @dataclass(frozen=True)
@@ -170,25 +167,12 @@ def run(
         test, order = order[:n_test], order[n_test:]
     pool = order[:n_pool]
     x, x_test = scaled(origin.x[pool], origin.x[test])
-    labels = origin.labels[pool]
-    # Density goes by angles at the origin, which are about nothing once the mean is taken away.
-    plain = np.asarray(origin.x[pool]) if strategy == "density_weighted" else None
-    query = by_strategy(
-        strategy,
-        np.random.default_rng([seed, 1]),
-        embed=None if plain is None else lambda *_: plain,
-        committee=members.committee(N_MEMBERS),
-        retrained=members.retrained(),
-    )
-    classifier = estimator.Estimator(origin.n_classes)
-    rows = []
-    for done in pool_based(
-        x, Perfect(labels), classifier, query, PoolState.start(len(pool)),
-        batch=batch, budget=budget,
-    ):  # fmt: skip
-        right = classifier.predict(x_test) == origin.labels[test]
-        rows.append({"round": done.number, "n_human": done.n_human, "value": right.mean()})
-    return pd.DataFrame(rows).assign(
+    drawn = comparison.Draw(
+        x, origin.labels[pool], x_test, origin.labels[test], np.asarray(origin.x[pool]),
+        origin.n_classes,
+    )  # fmt: skip
+    rows = comparison.learning_curve(drawn, strategy, [seed, 1], batch=batch, budget=budget)
+    return rows[["round", "n_human", "value"]].assign(
         protocol=setting, arm=strategy, seed=seed, n_auto=0, split="test", metric="accuracy",
         n_eval=len(test),
     )  # fmt: skip
