@@ -73,11 +73,6 @@ def test_every_strategy_has_its_own_look():
     assert look("random", 7) == look("random", 0)
 
 
-def test_other_arms_of_a_figure_differ_by_colour_and_marker():
-    looks = [look(f"arm {place}", place) for place in range(10)]
-    assert len({d["color"] for d in looks}) == len({d["marker"] for d in looks}) == 10
-
-
 def test_a_toy_figure_numbers_what_is_asked_for_where_it_lies(toy):
     panels = [toys.panel(toy, name, 3, 0, side=12) for name in ("margin", "bald", "badge")]
     figure = strategy_plots.two_dimensions(panels, "three", columns=2)

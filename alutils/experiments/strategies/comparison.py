@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from alutils.active.loops import members
-from alutils.active.loops.pool import PoolState, Query, Round, by_strategy, pool_based
+from alutils.active.loops.pool import PoolState, Query, by_strategy, pool_based
 from alutils.active.oracles import Oracle, Perfect
 from alutils.data.dataset import Dataset, as_float
 from alutils.models.estimator import Estimator
@@ -114,13 +114,14 @@ def learning_curve(
             "classes": len(np.unique(state.book.labels)),
             "seconds": getattr(oracle, "spent", 0.0),
         }
-        rows.append(measured(done, classifier, of.x_test, of.y_test) | more)
+        row = measured(classifier, of.x_test, of.y_test, done.number, done.n_human)
+        rows.append(row | more)
     return pd.DataFrame(rows)
 
 
 def measured(
-    done: Round, classifier: Estimator, x_test: np.ndarray, y_test: np.ndarray
+    classifier: Estimator, x_test: np.ndarray, y_test: np.ndarray, number: int, n_human: int
 ) -> dict[str, float]:
     """Return a round's row of a learning curve: round, n_human, value (accuracy), n_eval."""
     right = np.mean(classifier.predict(x_test) == y_test)
-    return {"round": done.number, "n_human": done.n_human, "value": right, "n_eval": len(y_test)}
+    return {"round": number, "n_human": n_human, "value": right, "n_eval": len(y_test)}
