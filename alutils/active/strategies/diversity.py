@@ -151,7 +151,7 @@ def _k_center(x, centers, n_centers, candidates, bound, seen, keys):
         n_centers += 1
 
 
-class _Gradients:
+class Gradients:
     """Gradient embeddings ``(p - onehot(likeliest)) outer x`` that are never written out.
 
     Inner products of outer products are products of inner products, so distances take
@@ -175,31 +175,6 @@ class _Gradients:
         return out
 
 
-def badge_weights(
-    probabilities: np.ndarray, features: np.ndarray, chosen: np.ndarray
-) -> np.ndarray:
-    """Return what BADGE draws the next item by, given what it has drawn.
-
-    Parameters
-    ----------
-    probabilities : (n_items, n_classes) float, rows summing to one
-    features : (n_items, n_features) float, what goes into the softmax layer
-    chosen : (n_chosen,) int, the batch so far
-
-    Returns
-    -------
-    (n_items,) float: squared distances of the gradient embeddings from the nearest chosen one;
-    their squared norms while nothing is chosen
-
-    Source: Ash, Zhang, Krishnamurthy, Langford and Agarwal (2020), equation 1 and algorithm 1;
-    Arthur and Vassilvitskii (2007), k-means++.
-    """
-    gradients = _Gradients(probabilities, features)
-    if not len(chosen):
-        return gradients.square_norms
-    return np.min([gradients.square_distances(int(item)) for item in chosen], axis=0)
-
-
 def badge(
     probabilities: np.ndarray,
     features: np.ndarray,
@@ -210,7 +185,8 @@ def badge(
     """Draw items whose gradients are large and unlike each other, as k-means++ draws its seeds.
 
     The first is the one with the longest gradient, as in the authors' program; the others are drawn
-    by `badge_weights`. Where nothing is left that differs, by chance.
+    by their squared distances from the nearest that was. Where nothing is left that differs, by
+    chance.
 
     Parameters
     ----------
@@ -228,9 +204,10 @@ def badge(
     -----
     Time ``k * n_items * (n_classes + n_features)``.
 
-    Source: as `badge_weights`.
+    Source: Ash, Zhang, Krishnamurthy, Langford and Agarwal (2020), equation 1 and algorithm 1;
+    Arthur and Vassilvitskii (2007), k-means++.
     """
-    gradients = _Gradients(probabilities, features)
+    gradients = Gradients(probabilities, features)
     candidates = np.asarray(candidates, np.int64)
     uncertainty.check_batch(k, len(candidates))
     free = np.zeros(len(gradients.square_norms), bool)

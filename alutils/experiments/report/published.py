@@ -44,15 +44,6 @@ def training_sizes(steps: int, batch: int, multiple_of: int = 1) -> list[int]:
     return [n for n in range(fewest, most + 1) if n % multiple_of == 0]
 
 
-def counted_share(true_share: float) -> float:
-    """Return the share f / (1 + f) that the report's loop counts where f of a pool are unsure.
-
-    Every deletion shortens the array by one, and the loop stops counting where it has run out:
-    with k counted of n, the places up to n - k have been looked at, and a share f of these is k.
-    """
-    return true_share / (1 + true_share)
-
-
 def true_share(counted: float) -> float:
     """Return the share of unsure items behind what the report's loop counted; undoes the above.
 
