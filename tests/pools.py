@@ -54,3 +54,14 @@ def moving_clouds(angles, n_classes, rng, spread=0.3):
     place = np.radians(angles) + 2 * np.pi * y / n_classes
     x = np.column_stack([np.cos(place), np.sin(place)])
     return x + spread * rng.normal(size=x.shape), y
+
+
+def random_weights(widths: list[int], seed: int = 0) -> list[np.ndarray]:
+    """13 convolutions that keep the size of what goes through them."""
+    rng = np.random.default_rng(seed)
+    arrays, channels = [], 3
+    for width in widths:
+        kernel = rng.normal(0, (2 / (9 * channels)) ** 0.5, (3, 3, channels, width))
+        arrays += [kernel.astype(np.float32), rng.normal(0, 1, width).astype(np.float32)]
+        channels = width
+    return arrays

@@ -59,13 +59,17 @@ class LabelBook:
         """(n_labelled,) int64: the labels, in the order in which they came."""
         return self.label[self.order]
 
+    def count(self, source: Source) -> int:
+        """Return how many labels came from a source."""
+        return int(np.count_nonzero(self.source == source))
+
     @property
     def n_human(self) -> int:
-        return int(np.count_nonzero(self.source == Source.HUMAN))
+        return self.count(Source.HUMAN)
 
     @property
     def n_auto(self) -> int:
-        return int(np.count_nonzero(self.source == Source.AUTO))
+        return self.count(Source.AUTO)
 
     def add(self, items: np.ndarray, labels: np.ndarray, source: Source, round: int) -> None:
         """Write down the labels of items that have none yet.

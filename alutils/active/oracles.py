@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from alutils.base.checks import check_fraction
 from alutils.base.errors import ParameterError
 
 ABSTAINED = -1
@@ -135,7 +136,7 @@ class Noisy:
         cls, oracle: Oracle, rate: float, n_classes: int, rng: np.random.Generator
     ) -> Noisy:
         """Return one that is wrong at a rate (0 to 1), each other class as likely as another."""
-        check_share("rate", rate)
+        check_fraction("rate", rate)
         if n_classes < 2 and rate > 0:
             raise ParameterError("n_classes", n_classes, "a wrong answer needs 2 classes or more")
         confusion = np.full((n_classes, n_classes), rate / max(n_classes - 1, 1))
@@ -170,7 +171,14 @@ class Abstaining:
     rng: np.random.Generator
 
     def __post_init__(self) -> None:
-        check_share("probability", self.probability)
+        if np.ndim(self.probability) > 1:
+            raise ParameterError(
+                "probability",
+                f"an array of shape {np.shape(self.probability)}",
+                "expected a number or (n_items,)",
+            )
+        for value in np.atleast_1d(self.probability):
+            check_fraction("probability", value)
 
     def __call__(self, items: np.ndarray) -> np.ndarray:
         """Return (n,) int64 answers to (n,) items, `ABSTAINED` where there is none."""
@@ -227,19 +235,6 @@ class Costly:
         self.n_asked += len(items)
         self.spent += float(cost.sum())
         return answers
-
-
-def check_share(name: str, value: float | np.ndarray) -> None:
-    """Raise ParameterError unless a number, or all of (n,) numbers, lie between 0 and 1."""
-    shares = np.asarray(value, np.float64)
-    if shares.ndim > 1 or not ((shares >= 0) & (shares <= 1)).all():
-        raise ParameterError(name, value, "expected a probability from 0 to 1")
-
-
-def check_count(name: str, value: int) -> None:
-    """Raise ParameterError unless a value is a whole number, 1 or more."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ParameterError(name, value, "expected a whole number, 1 or more")
 
 
 def _of_items(values: float | np.ndarray, items: np.ndarray) -> np.ndarray:

@@ -1,8 +1,9 @@
 """Features, scores and the best of a pool that is too large to be held at once.
 
 A pool on one disk is read in blocks (`streamed_top`); one on a cluster is a ``dask.array`` whose
-partitions are worked on where they lie (`features`, `scores`, `top_of`). Both give exactly what
-`top` gives for the scores of the whole: highest first, the lower index first among equals.
+partitions are worked on where they lie (`features`, `scores`, `top_of`). Both give the same as for
+the whole, however it is divided: highest first, the lower index first among equals (where
+`alutils.active.strategies.uncertainty.top` draws).
 """
 
 from __future__ import annotations
@@ -37,27 +38,6 @@ class Top:
     scores: np.ndarray
 
 
-def top(scores: np.ndarray, k: int) -> Top:
-    """Choose the ``k`` highest of scores that are all there.
-
-    Unlike `alutils.active.strategies.uncertainty.top`, which draws among equals: the answer must
-    not depend on how a pool was divided.
-
-    Parameters
-    ----------
-    scores : (n,) float
-    k : how many, 1 to n
-
-    Raises
-    ------
-    ValueError
-        For another shape, NaN (its row is named), and a ``k`` that is not 1 to n.
-    """
-    scores = np.asarray(scores)
-    check_batch(k, len(scores))
-    return _best(scores, 0, k)
-
-
 def streamed_top(rows: np.ndarray, score: Score, k: int, *, rows_at_once: int = 1 << 16) -> Top:
     """Score the rows of an array block by block and keep the ``k`` highest.
 
@@ -73,8 +53,9 @@ def streamed_top(rows: np.ndarray, score: Score, k: int, *, rows_at_once: int = 
     Raises
     ------
     ValueError
-        As `top`; also for a block below 1 and a score that does not give a number a row. What the
-        score itself refuses names a row of its block, and where that begins.
+        for NaN (its row is named), a ``k`` that is not 1 to n, a block below 1 and a score that
+        does not give a number a row. What the score itself refuses names a row of its block, and
+        where that begins.
     """
     check_batch(k, len(rows))
     if rows_at_once < 1:
@@ -124,7 +105,7 @@ def top_of(scores: da.Array, k: int, client: Client | None = None, *, split_ever
     Raises
     ------
     ValueError
-        As `top`; also where the lengths of partitions are unknown.
+        as `streamed_top`; also where the lengths of partitions are unknown
     """
     from dask import delayed
 

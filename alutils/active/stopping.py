@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from alutils.active.oracles import check_count, check_share
 from alutils.active.strategies import uncertainty
+from alutils.base.checks import check_count, check_fraction
 from alutils.base.errors import ParameterError
 from alutils.stats.intervals import lower_bound
 
@@ -49,21 +49,6 @@ class Look:
 
 
 Rule = Callable[[Look], str | None]
-
-
-def any_of(*rules: Rule) -> Rule:
-    """Return a rule that stops when any of these does, for the reasons of all that do.
-
-    Every rule sees every round, so that those with a memory miss none.
-    """
-    if not rules:
-        raise ValueError("any_of: no rules; give at least one, or none at all to the loop.")
-
-    def rule(look: Look) -> str | None:
-        reasons = [one(look) for one in rules]
-        return "; ".join(reason for reason in reasons if reason) or None
-
-    return rule
 
 
 @dataclass(frozen=True)
@@ -156,8 +141,8 @@ class Plateau(_Remembering):
 
     def __post_init__(self) -> None:
         _check_validation(self.x, self.y)
-        check_count("patience", self.patience)
-        check_share("gain", self.gain)
+        check_count("patience", self.patience, 1)
+        check_fraction("gain", self.gain)
 
     def __call__(self, look: Look) -> str | None:
         self._follow(look)
@@ -196,8 +181,8 @@ class StablePredictions(_Remembering):
     def __post_init__(self) -> None:
         if not len(self.x):
             raise ParameterError("x", "empty", "the stop set holds no items", "give some hundreds")
-        check_count("over", self.over)
-        check_share("agreement", self.agreement)
+        check_count("over", self.over, 1)
+        check_fraction("agreement", self.agreement)
 
     def __call__(self, look: Look) -> str | None:
         self._follow(look)
@@ -233,8 +218,8 @@ class FewUnsure:
     share: float = 0.1
 
     def __post_init__(self) -> None:
-        check_share("threshold", self.threshold)
-        check_share("share", self.share)
+        check_fraction("threshold", self.threshold)
+        check_fraction("share", self.share)
 
     def __call__(self, look: Look) -> str | None:
         if look.n_unlabelled == 0:

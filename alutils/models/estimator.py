@@ -112,7 +112,8 @@ def _fit(model: Any, x: np.ndarray, y: np.ndarray) -> Any:
     # Few rows: several threads would wait for each other longer than they work.
     with warnings.catch_warnings(), _threads().limit(limits=1, user_api="blas"):
         warnings.simplefilter("ignore", ConvergenceWarning)  # a few steps are all that was asked
-        return model.fit(x, y)
+        model.fit(x, y)  # what it returns is its own affair
+    return model
 
 
 def _checked_classes(y: np.ndarray, n_classes: int) -> np.ndarray:

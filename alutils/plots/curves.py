@@ -1,56 +1,27 @@
-"""Every figure of the notebooks: each function takes arrays or tables and gives a Figure.
+"""Learning curves, distributions over replicates, paired differences, and the article's figures.
 
-Colour never stands alone: arms differ by marker or position, too. Text is 9 points or more.
+As in all of `alutils.plots`: arrays or tables in, a Figure out, which looks as `style` says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from alutils.plots.style import COLOURS, arm_name, axes, look, name_rows
 from alutils.stats.intervals import Paired, percentile_of
-
-STYLE = {
-    **sns.axes_style("whitegrid"),
-    "font.size": 10,
-    "axes.titlesize": 11,
-    "axes.labelsize": 10,
-    "xtick.labelsize": 9,
-    "ytick.labelsize": 9,
-    "legend.fontsize": 9,
-    "figure.dpi": 100,
-    "savefig.dpi": 100,
-}
-ARM_NAMES = {
-    "all": "all labels",
-    "random": "random",
-    "first": "first batch",
-    "active": "active",
-    "auto_at_once": "active, then auto-labelled at once",
-    "auto_confident_first": "active, then confident first",
-}
-COLOURS = dict(zip(ARM_NAMES, sns.color_palette("colorblind", len(ARM_NAMES)), strict=True))
-MARKERS = dict(zip(ARM_NAMES, "DsvoP^", strict=True))
-
-
-def _axes(rows: int = 1, columns: int = 1, size: tuple[float, float] = (7, 4), **options: object):
-    """Return a Figure with axes in the project's style, known to no global figure list."""
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=size, layout="constrained")
-        return figure, figure.subplots(rows, columns, **options)
 
 
 def digit(image: np.ndarray, title: str) -> Figure:
     """Show one image (height, width)."""
-    figure, axes = _axes(size=(2.8, 3))
-    axes.imshow(image, cmap="gray_r")
-    axes.set_title(title)
-    axes.set_axis_off()
+    figure, panel = axes(size=(2.8, 3))
+    panel.imshow(image, cmap="gray_r")
+    panel.set_title(title)
+    panel.set_axis_off()
     return figure
 
 
@@ -62,21 +33,16 @@ def centroids(centres: np.ndarray, shares: pd.DataFrame) -> Figure:
     centres : (k, height, width) float
     shares : (k, n_classes) what share of each class's images falls to each centroid, in per cent
     """
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(7.5, 5.4), layout="constrained")
-        grid = figure.add_gridspec(2, len(centres), height_ratios=(1, 4))
-        for k, centre in enumerate(centres):
-            axes = figure.add_subplot(grid[0, k])
-            axes.imshow(centre, cmap="gray_r")
-            axes.set_axis_off()
-        axes = figure.add_subplot(grid[1, :])
-        sns.heatmap(
-            shares.T, annot=True, fmt=".0f", cmap="Blues", cbar=False, ax=axes, linewidths=0.5
-        )
-        axes.set(
-            xlabel="centroid, as above", ylabel="digit", title="Where each digit's images go (%)"
-        )
-        axes.tick_params(axis="y", rotation=0)
+    figure, grid = axes(2, len(centres), size=(7.5, 5.4), height_ratios=(1, 4))
+    for panel, centre in zip(grid[0], centres, strict=True):
+        panel.imshow(centre, cmap="gray_r")
+        panel.set_axis_off()
+    for panel in grid[1]:
+        panel.remove()
+    panel = figure.add_subplot(grid[1, 0].get_gridspec()[1, :])
+    sns.heatmap(shares.T, annot=True, fmt=".0f", cmap="Blues", cbar=False, ax=panel, linewidths=0.5)
+    panel.set(xlabel="centroid, as above", ylabel="digit", title="Where each digit's images go (%)")
+    panel.tick_params(axis="y", rotation=0)
     return figure
 
 
@@ -87,11 +53,11 @@ def confidence(curves: Mapping[str, np.ndarray]) -> Figure:
     ----------
     curves : name to (n,) float, one panel each
     """
-    figure, axes = _axes(1, len(curves), size=(3.7 * len(curves), 3.2), squeeze=False, sharey=True)
-    for panel, (name, values) in zip(axes[0], curves.items(), strict=True):
+    figure, grid = axes(1, len(curves), size=(3.7 * len(curves), 3.2), squeeze=False, sharey=True)
+    for panel, (name, values) in zip(grid[0], curves.items(), strict=True):
         panel.plot(np.sort(values))
         panel.set(title=name, xlabel="unlabelled images, least confident first", ylim=(0, 1.02))
-    axes[0, 0].set_ylabel("highest class probability")
+    grid[0, 0].set_ylabel("highest class probability")
     return figure
 
 
@@ -112,17 +78,17 @@ def distributions(
     """
     # The first batch is so far below the others that it gets an axis of its own.
     groups = [[arm for arm in published if arm != "first"], ["first"]]
-    figure, axes = _axes(
+    figure, grid = axes(
         2, len(draws), size=(4.8 * len(draws), 4.6), squeeze=False, sharey="row",
         height_ratios=[len(group) for group in groups],
     )  # fmt: skip
     rng = np.random.default_rng(0)
-    for column, (name, table) in zip(axes.T, draws.items(), strict=True):
+    for column, (name, table) in zip(grid.T, draws.items(), strict=True):
         for panel, arms in zip(column, groups, strict=True):
             for place, arm in enumerate(arms):
                 values = table.loc[table["arm"] == arm, "n_right"].to_numpy(float)
                 height = place + rng.uniform(-0.28, 0.28, len(values))
-                panel.plot(values, height, ".", color=COLOURS[arm], alpha=0.4, markersize=5)
+                panel.plot(values, height, ".", color=look(arm)["color"], alpha=0.4, markersize=5)
                 panel.plot(np.mean(values), place, "|", color="black", markersize=24)
                 star = {"color": "black", "mfc": "gold", "markersize": 12, "zorder": 4}
                 panel.plot(published[arm], place, "*", **star)
@@ -130,8 +96,7 @@ def distributions(
                     f"{percentile_of(published[arm], values):.1f}", (1.01, place),
                     xycoords=("axes fraction", "data"), va="center", fontsize=9,
                 )  # fmt: skip
-            panel.set(yticks=range(len(arms)), ylim=(len(arms) - 0.5, -0.5))
-            panel.set_yticklabels([ARM_NAMES[arm] for arm in arms])
+            name_rows(panel, [arm_name(arm) for arm in arms])
         column[0].set_title(name)
         column[-1].set_xlabel(f"right, of {n_eval}")
     figure.supxlabel(
@@ -150,6 +115,7 @@ def learning_curves(
     xlabel: str = "labels",
     ylabel: str = "accuracy",
     title: str = "",
+    names: Mapping[str, str] | None = None,
 ) -> Figure:
     """Show accuracy against labels, with bands.
 
@@ -160,48 +126,41 @@ def learning_curves(
     scale : what the values are divided by
     published : labels to published value, drawn as stars
     starred : what the stars are called
+    names : arm to what it is called here, where that is not its usual name
     """
-    figure, axes = _axes(size=(7, 4))
+    figure, panel = axes(size=(7, 4))
     for number, (arm, table) in enumerate(curves.items()):
         x = table["n"].to_numpy()
-        (line,) = axes.plot(
-            x,
-            table["middle"] / scale,
-            marker=MARKERS.get(arm, "os^Dv"[number % 5]),
-            markevery=max(1, len(x) // 10),
-            label=ARM_NAMES.get(arm, arm),
-            color=COLOURS.get(arm),
-        )
+        (line,) = panel.plot(
+            x, table["middle"] / scale, **look(arm, number),
+            markevery=max(1, len(x) // 10), label=(names or {}).get(arm, arm_name(arm)),
+        )  # fmt: skip
         if "low" in table:
             low, high = table["low"] / scale, table["high"] / scale
-            axes.fill_between(x, low, high, alpha=0.2, color=line.get_color())
+            panel.fill_between(x, low, high, alpha=0.2, color=line.get_color())
     if published:
-        axes.plot(
+        panel.plot(
             list(published), list(published.values()), "*", color="black", mfc="gold",
             markersize=13, label=starred, linestyle="none", zorder=5,
         )  # fmt: skip
-    axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
-    axes.legend()
+    panel.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    panel.legend()
     return figure
 
 
 def differences(comparisons: Mapping[str, Paired]) -> Figure:
     """Show paired differences in points with their intervals, zero marked."""
-    figure, axes = _axes(size=(7, 0.75 * len(comparisons) + 1.2))
+    figure, panel = axes(size=(7, 0.75 * len(comparisons) + 1.2))
     for place, result in enumerate(comparisons.values()):
         low, high = 100 * (result.mean - result.low), 100 * (result.high - result.mean)
-        axes.errorbar(
-            100 * result.mean, place, xerr=[[low], [high]], fmt="o", capsize=4, color="C0"
+        panel.errorbar(
+            100 * result.mean, place, xerr=[[low], [high]], fmt="o", capsize=4, color=COLOURS[0]
         )
-        axes.annotate(
+        panel.annotate(
             f"{100 * result.mean:+.2f}", (100 * result.mean, place), (0, 8),
             textcoords="offset points", ha="center", fontsize=9,
         )  # fmt: skip
-    axes.axvline(0, color="black", linewidth=1)
-    axes.set(
-        yticks=range(len(comparisons)),
-        ylim=(len(comparisons) - 0.5, -0.6),
-        xlabel="difference in test accuracy, points (95% interval)",
-    )
-    axes.set_yticklabels(list(comparisons))
+    panel.axvline(0, color="black", linewidth=1)
+    panel.set_xlabel("difference in test accuracy, points (95% interval)")
+    name_rows(panel, list(comparisons), above=0.6)
     return figure

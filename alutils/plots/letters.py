@@ -1,6 +1,6 @@
 """Figures of labelled images: samples, class sizes, maps, metrics, what spoils them.
 
-As in `alutils.plots.curves`: arrays or tables in, a Figure out, and nothing told by colour alone.
+As in all of `alutils.plots`: arrays or tables in, a Figure out, which looks as `style` says.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from matplotlib import patheffects
 from matplotlib.figure import Figure
 from sklearn.neighbors import NearestNeighbors
 
-from alutils.plots.curves import _axes
+from alutils.plots.style import COLOURS, axes, hide_axes, legend_below, look, name_rows, series
 
 METRIC_NAMES = {
     "accuracy": "accuracy",
@@ -24,19 +24,17 @@ METRIC_NAMES = {
     "f1_macro": "macro F1",
     "mcc": "Matthews correlation",
 }
-_MARKERS = "osD^vPX*"
 
 
 def samples(images: np.ndarray, names: Sequence[str], title: str, columns: int = 8) -> Figure:
     """Show images (n, height, width[, 3]) in a grid, each with its name."""
     rows = -(-len(images) // columns)
-    figure, axes = _axes(rows, columns, size=(0.95 * columns, 1.15 * rows + 0.4), squeeze=False)
-    for panel in axes.flat:
-        panel.set_axis_off()
-    for panel, image, name in zip(axes.flat, images, names, strict=False):
+    size = (0.95 * columns, 1.15 * rows + 0.4)
+    figure, grid = axes(rows, columns, size, title=title, squeeze=False)
+    hide_axes(grid)
+    for panel, image, name in zip(grid.flat, images, names, strict=False):
         panel.imshow(image, cmap="gray_r", vmin=0, vmax=255)
         panel.set_title(name, fontsize=10, pad=2)
-    figure.suptitle(title, fontsize=11)
     return figure
 
 
@@ -47,11 +45,12 @@ def class_sizes(counts: Mapping[str, Mapping[str, int]], title: str) -> Figure:
     ----------
     counts : what a panel counts, to class name to number; panels have the same axis of numbers
     """
-    figure, axes = _axes(len(counts), 1, size=(8.5, 2.3 * len(counts) + 0.6), squeeze=False)
+    size = (8.5, 2.3 * len(counts) + 0.6)
+    figure, panels = axes(len(counts), 1, size, title=title, squeeze=False)
     top = max(max(numbers.values()) for numbers in counts.values())
-    for panel, (name, numbers) in zip(axes[:, 0], counts.items(), strict=True):
+    for panel, (name, numbers) in zip(panels[:, 0], counts.items(), strict=True):
         places = np.arange(len(numbers))
-        panel.bar(places, list(numbers.values()), color="C0", width=0.75)
+        panel.bar(places, list(numbers.values()), color=COLOURS[0], width=0.75)
         for place, number in zip(places, numbers.values(), strict=True):
             panel.annotate(
                 f"{number:,}", (place, number), (0, 3), textcoords="offset points",
@@ -61,7 +60,6 @@ def class_sizes(counts: Mapping[str, Mapping[str, int]], title: str) -> Figure:
         panel.set_xticklabels(list(numbers))
         panel.set_xlim(-0.7, len(numbers) - 0.3)
         panel.grid(axis="x", visible=False)
-    figure.suptitle(title, fontsize=11)
     return figure
 
 
@@ -75,12 +73,13 @@ def maps(
     layouts : name of a panel to (n, 2) points
     labels : (n,) int positions in `classes`
     """
-    figure, axes = _axes(1, len(layouts), size=(5.4 * len(layouts), 5.6), squeeze=False)
+    size = (5.4 * len(layouts), 5.6)
+    figure, panels = axes(1, len(layouts), size, title=title, squeeze=False)
     colours = sns.husl_palette(len(classes), l=0.5)
     # Neighbours in the alphabet get hues far apart.
     colours = [colours[(7 * place) % len(classes)] for place in range(len(classes))]
     size = float(np.clip(60_000 / max(1, len(labels)), 2, 26))
-    for panel, (name, points) in zip(axes[0], layouts.items(), strict=True):
+    for panel, (name, points) in zip(panels[0], layouts.items(), strict=True):
         for label, letter in enumerate(classes):
             own = points[labels == label]
             if not len(own):
@@ -100,7 +99,6 @@ def maps(
         panel.set(xticks=[], yticks=[], title=name)
         panel.set_aspect("equal", adjustable="datalim")
         panel.set_box_aspect(1)
-    figure.suptitle(title, fontsize=11)
     return figure
 
 
@@ -117,14 +115,14 @@ def by_class(
     ----------
     shares : name of a series to (n_classes,) float
     """
-    figure, axes = _axes(size=(8.5, 3.6))
+    figure, panel = axes(size=(8.5, 3.6))
     order = np.argsort(next(iter(shares.values())))
     for number, (name, values) in enumerate(shares.items()):
-        axes.plot(values[order], _MARKERS[number], label=name, color=f"C{number}", mec="white")
-    axes.axhline(chance, color="black", linestyle=":", label="by chance")
-    axes.set(xticks=range(len(classes)), ylim=(0, 1.02), ylabel=ylabel, title=title)
-    axes.set_xticklabels([classes[place] for place in order])
-    figure.legend(loc="outside lower center", ncols=len(shares) + 1, frameon=False)
+        panel.plot(values[order], **series(number), linestyle="none", label=name, mec="white")
+    panel.axhline(chance, color="black", linestyle=":", label="by chance")
+    panel.set(ylim=(0, 1.02), ylabel=ylabel, title=title)
+    panel.set_xticks(range(len(classes)), [classes[place] for place in order])
+    legend_below(figure, panel, columns=len(shares) + 1)
     return figure
 
 
@@ -137,23 +135,22 @@ def metric_dots(tables: Mapping[str, pd.DataFrame], names: Mapping[str, str], ti
         same arm (seeds) are averaged, and their range is drawn
     names : arm to its name; gives the order
     """
-    figure, axes = _axes(
-        1, len(tables), size=(4.5 * len(tables), 3.9), squeeze=False, sharey=True, sharex=True
-    )
+    figure, panels = axes(
+        1, len(tables), (4.5 * len(tables), 3.9), title=title, squeeze=False, sharey=True,
+        sharex=True,
+    )  # fmt: skip
     metrics = [name for name in METRIC_NAMES if all(name in table for table in tables.values())]
-    for panel, (name, table) in zip(axes[0], tables.items(), strict=True):
-        for number, (arm, shown) in enumerate(names.items()):
+    for panel, (name, table) in zip(panels[0], tables.items(), strict=True):
+        for number, (arm, text) in enumerate(names.items()):
+            drawn = look(arm, number) | {"linestyle": "none"}
             values = table.loc[table["arm"] == arm, metrics]
             height = np.arange(len(metrics)) + 0.16 * (number - (len(names) - 1) / 2)
-            panel.hlines(height, values.min(), values.max(), color=f"C{number}", alpha=0.5)
-            panel.plot(values.mean(), height, _MARKERS[number], color=f"C{number}", label=shown)
-        panel.set(title=name, xlim=(-0.03, 1.03), yticks=range(len(metrics)), xlabel="value")
-        panel.set_yticklabels([METRIC_NAMES[metric] for metric in metrics])
+            panel.hlines(height, values.min(), values.max(), color=drawn["color"], alpha=0.5)
+            panel.plot(values.mean(), height, **drawn, label=text)
+        panel.set(title=name, xlim=(-0.03, 1.03), xlabel="value")
         panel.grid(axis="y", visible=False)
-    axes[0, 0].invert_yaxis()
-    handles, texts = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, texts, loc="outside lower center", ncols=len(names), frameon=False)
-    figure.suptitle(title, fontsize=11)
+    name_rows(panels[0, 0], [METRIC_NAMES[metric] for metric in metrics])
+    legend_below(figure, panels[0, 0], columns=len(names))
     return figure
 
 
@@ -173,29 +170,25 @@ def auto_labelling(
     thresholds : of confidence; those in the table
     xlabels : name of a panel to what a level is
     """
-    figure, axes = _axes(
-        1, len(tables), size=(max(7, 3.6 * len(tables)), 4.2), squeeze=False, sharey=True
-    )
-    series = {"accuracy": "accuracy"}
+    size = (max(7, 3.6 * len(tables)), 4.2)
+    figure, panels = axes(1, len(tables), size, title=title, squeeze=False, sharey=True)
+    metrics = {"accuracy": "accuracy"}
     for threshold in thresholds:
-        series[f"auto_precision@{threshold:g}"] = f"auto-labels right, confidence ≥ {threshold:g}"
-        series[f"auto_coverage@{threshold:g}"] = f"share auto-labelled, confidence ≥ {threshold:g}"
-    for panel, (name, table) in zip(axes[0], tables.items(), strict=True):
+        metrics[f"auto_precision@{threshold:g}"] = f"auto-labels right, confidence ≥ {threshold:g}"
+        metrics[f"auto_coverage@{threshold:g}"] = f"share auto-labelled, confidence ≥ {threshold:g}"
+    for panel, (name, table) in zip(panels[0], tables.items(), strict=True):
         grouped = table.groupby("level")
-        for number, (column, text) in enumerate(series.items()):
+        for number, (column, text) in enumerate(metrics.items()):
             mean, low, high = (getattr(grouped[column], how)() for how in ("mean", "min", "max"))
+            # Both metrics of a threshold have one colour; they differ by marker and line.
+            place = 0 if column == "accuracy" else 1 + thresholds.index(_threshold(column))
+            drawn = series(number) | {"color": COLOURS[place]}
             line = "--" if "coverage" in column else "-"
-            colour = f"C{0 if column == 'accuracy' else 1 + thresholds.index(_threshold(column))}"
-            panel.plot(
-                mean.index, mean, line, marker=_MARKERS[number], color=colour, label=text, ms=5
-            )
-            panel.fill_between(mean.index, low, high, color=colour, alpha=0.15)
+            panel.plot(mean.index, mean, linestyle=line, **drawn, label=text, ms=5)
+            panel.fill_between(mean.index, low, high, color=drawn["color"], alpha=0.15)
         panel.set(title=name, xlabel=xlabels[name], ylim=(0, 1.03))
-    axes[0, 0].set_ylabel("share")
-    handles, texts = axes[0, 0].get_legend_handles_labels()
-    columns = 3 if len(tables) > 1 else 2
-    figure.legend(handles, texts, loc="outside lower center", ncols=columns, frameon=False)
-    figure.suptitle(title, fontsize=11)
+    panels[0, 0].set_ylabel("share")
+    legend_below(figure, panels[0, 0], columns=3 if len(tables) > 1 else 2)
     return figure
 
 
@@ -213,23 +206,18 @@ def classifiers(table: pd.DataFrame, title: str, metric: str = "accuracy") -> Fi
     """
     wide = table.set_index(["classifier", "inputs"])[metric].unstack("inputs")
     wide = wide.loc[wide.max(axis=1).sort_values().index]
-    figure, axes = _axes(size=(7, 0.6 * len(wide) + 1.5))
+    figure, panel = axes(size=(7, 0.6 * len(wide) + 1.5))
     for number, source in enumerate(wide.columns):
-        values = wide[source].to_numpy()
-        axes.plot(
-            values, range(len(wide)), _MARKERS[number], color=f"C{number}", ms=8, label=source
-        )
+        values, drawn = wide[source].to_numpy(), series(number)
+        panel.plot(values, range(len(wide)), **drawn, linestyle="none", ms=8, label=source)
         for place, value in enumerate(values):
             if np.isfinite(value):
-                axes.annotate(
+                panel.annotate(
                     f"{value:.1%}", (value, place), (0, -16 if number % 2 else 7),
-                    textcoords="offset points", ha="center", fontsize=9, color=f"C{number}",
+                    textcoords="offset points", ha="center", fontsize=9, color=drawn["color"],
                 )  # fmt: skip
-    axes.set(
-        yticks=range(len(wide)), ylim=(-0.6, len(wide) - 0.3), xlabel=METRIC_NAMES[metric],
-        title=title,
-    )  # fmt: skip
-    axes.set_yticklabels(wide.index)
-    axes.margins(x=0.08)
-    axes.legend(loc="lower right")
+    panel.set(ylim=(-0.6, len(wide) - 0.3), xlabel=METRIC_NAMES[metric], title=title)
+    panel.set_yticks(range(len(wide)), wide.index)
+    panel.margins(x=0.08)
+    panel.legend(loc="lower right")
     return figure

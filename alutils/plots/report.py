@@ -1,4 +1,7 @@
-"""The report's figures: what is taken for what, and what a threshold costs."""
+"""The report's figures: what is taken for what, and what a threshold costs.
+
+As in all of `alutils.plots`: arrays or tables in, a Figure out, which looks as `style` says.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from alutils.plots.curves import _axes
+from alutils.plots.style import COLOURS, axes, hide_axes, name_rows, series
 
 
 def confusion_matrix(counts: np.ndarray, classes: Sequence[str], title: str) -> Figure:
@@ -23,17 +26,17 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str], title: str) -> 
     title : of the figure
     """
     shares = 100 * counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
-    figure, axes = _axes(size=(8, 7))
+    figure, panel = axes(size=(8, 7))
     # What is right would drown the rest: the colours are for the mistakes, the diagonal is blank.
     sns.heatmap(
-        np.where(np.eye(len(classes), dtype=bool), np.nan, shares), ax=axes, cmap="rocket_r",
+        np.where(np.eye(len(classes), dtype=bool), np.nan, shares), ax=panel, cmap="rocket_r",
         xticklabels=classes, yticklabels=classes, square=True, linewidths=0.3,
         cbar_kws={"label": "per cent of the true class", "shrink": 0.8},
     )  # fmt: skip
     for place, share in enumerate(np.diag(shares)):
-        axes.text(place + 0.5, place + 0.5, f"{share:.0f}", ha="center", va="center", fontsize=9)
-    axes.tick_params(axis="y", rotation=0)
-    axes.set(xlabel="taken for", ylabel="true class; on the diagonal, per cent right", title=title)
+        panel.text(place + 0.5, place + 0.5, f"{share:.0f}", ha="center", va="center", fontsize=9)
+    panel.tick_params(axis="y", rotation=0)
+    panel.set(xlabel="taken for", ylabel="true class; on the diagonal, per cent right", title=title)
     return figure
 
 
@@ -49,17 +52,15 @@ def confused_pairs(
     title : of the figure
     """
     rows = len(pairs)
-    figure, axes = _axes(rows, columns, size=(7, 0.86 * rows + 0.5), squeeze=False)
-    for line, pair, examples in zip(axes, pairs.itertuples(), images, strict=True):
-        for place, panel in enumerate(line):
-            panel.set_axis_off()
-            if place < len(examples):
-                panel.imshow(examples[place], cmap="gray_r")
+    figure, grid = axes(rows, columns, (7, 0.86 * rows + 0.5), title=title, squeeze=False)
+    hide_axes(grid)
+    for line, pair, examples in zip(grid, pairs.itertuples(), images, strict=True):
+        for panel, image in zip(line, examples, strict=False):
+            panel.imshow(image, cmap="gray_r")
         line[0].text(
             -0.15, 0.5, f"{pair.true} taken for {pair.predicted}: {pair.n}", ha="right",
             va="center", fontsize=10, transform=line[0].transAxes,
         )  # fmt: skip
-    figure.suptitle(title, fontsize=11)
     return figure
 
 
@@ -72,24 +73,24 @@ def by_threshold(outcomes: pd.DataFrame, title: str) -> Figure:
     and seed
     title : of the figure
     """
-    shown = {
-        "accuracy": ("all labels right", "o"),
-        "auto_precision": ("automatic labels right", "s"),
-        "share_human": ("labelled by hand", "^"),
+    columns = {
+        "accuracy": "all labels right",
+        "auto_precision": "automatic labels right",
+        "share_human": "labelled by hand",
     }
-    figure, axes = _axes(size=(7, 4))
+    figure, panel = axes(size=(7, 4))
     # Thresholds crowd towards 1: they stand side by side, as categories.
     names = [f"{threshold:g}" for threshold in sorted(outcomes["threshold"].unique())]
-    for number, (column, (label, marker)) in enumerate(shown.items()):
+    for number, (column, text) in enumerate(columns.items()):
         by = outcomes.groupby("threshold")[column]
         middle, low, high = 100 * by.mean(), 100 * by.min(), 100 * by.max()
-        axes.plot(names, middle, marker=marker, label=label, color=f"C{number}")
-        axes.fill_between(names, low, high, alpha=0.2, color=f"C{number}")
-    axes.set(
+        panel.plot(names, middle, label=text, **series(number))
+        panel.fill_between(names, low, high, alpha=0.2, color=COLOURS[number])
+    panel.set(
         xlabel="confidence from which on a prediction becomes a label (band: all seeds)",
         ylabel="per cent of the letters", title=title, ylim=(0, 103),
     )  # fmt: skip
-    axes.legend()
+    panel.legend()
     return figure
 
 
@@ -102,20 +103,17 @@ def against_published(values: pd.DataFrame, title: str) -> Figure:
     title : of the figure
     """
     names = list(dict.fromkeys(values["name"]))
-    figure, axes = _axes(size=(7, 0.45 * len(names) + 1.3))
-    axes.axvline(0, color="black", linewidth=1)
+    figure, panel = axes(size=(7, 0.45 * len(names) + 1.3))
+    panel.axvline(0, color="black", linewidth=1)
     for place, name in enumerate(names):
         of = values[values["name"] == name]
         apart = 100 * (of["value"] - of["published"]).to_numpy()
-        axes.plot(apart, np.full(len(of), place), "o", color="C0", alpha=0.5)
-        axes.plot(apart.mean(), place, "|", color="black", markersize=20)
+        panel.plot(apart, np.full(len(of), place), "o", color=COLOURS[0], alpha=0.5)
+        panel.plot(apart.mean(), place, "|", color="black", markersize=20)
     ticks = [
         f"{name}\n{100 * values[values['name'] == name]['published'].iloc[0]:.2f}%"
         for name in names
     ]
-    axes.set(
-        yticks=range(len(names)), ylim=(len(names) - 0.5, -0.5), title=title,
-        xlabel="ours - published, points;  dots: draws;  bar: their mean",
-    )  # fmt: skip
-    axes.set_yticklabels(ticks)
+    panel.set(title=title, xlabel="ours - published, points;  dots: draws;  bar: their mean")
+    name_rows(panel, ticks)
     return figure

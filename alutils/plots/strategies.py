@@ -1,14 +1,14 @@
 """Figures of query strategies: on toys, as learning curves, over streams, as gains over random.
 
-As in `alutils.plots.curves`: tables or arrays in, a Figure out, and nothing told by colour alone.
+As in all of `alutils.plots`: tables or arrays in, a Figure out, which looks as `style` says.
 """
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Mapping, Sequence
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -16,46 +16,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
+import alutils.plots.style as style
 from alutils.active import toys
 from alutils.active.loops.synthesis import Synthetic
-from alutils.active.strategies.registry import STRATEGIES
 from alutils.active.toys import Panel
-from alutils.plots.curves import STYLE
+from alutils.plots.style import COLOURS, arm_name, hide_axes, legend_below, look, name_rows
 
-MARKERS = "o^vDPX*phd<>8H"
-CLASS_MARKERS = "os^Dv"
+CLASS_LOOKS = (("o", COLOURS[0]), ("s", COLOURS[2]), ("^", COLOURS[3]))
+"""Marker and colour of the labelled points of each class of a toy."""
 VERDICTS = {
-    "better": ("o", "C2", "better than random"),
+    "better": ("o", COLOURS[2], "better than random"),
     "no better": ("D", "0.45", "no difference that can be told"),
-    "worse": ("v", "C3", "worse than random"),
+    "worse": ("v", COLOURS[3], "worse than random"),
 }
-"""Marker, colour and text of each verdict of `strategy_tables.summary`."""
+"""Marker, colour and text of each verdict of `alutils.experiments.strategies.results.summary`."""
 UTILITY_LEVELS = 9
-# Seaborn's palette for the colour-blind, with dark colours for its pale pink and yellow.
-COLOURS = sns.color_palette("colorblind")
-COLOURS[6], COLOURS[8] = "#882255", "#332288"
-_FIRST = (
-    "margin", "entropy", "badge", "k_center_greedy", "typiclust", "least_confident", "bald",
-    "expected_gradient_length", "one_step_error_reduction", "variance_reduction",
-)  # fmt: skip
-# Those that are drawn together most often have colours of their own.
-_OTHERS = [*_FIRST, *(name for name in STRATEGIES if name not in ("random", *_FIRST))]
-
-
-def shown(arm: str) -> str:
-    """Return an arm's name as figures show it."""
-    return arm.replace("_", " ")
-
-
-def style(arm: str, place: int = 0) -> dict[str, object]:
-    """Return colour, marker and line of an arm: a strategy's own, else by its place in a figure."""
-    if arm == "random":
-        return {"color": "black", "marker": "s", "linestyle": "--"}
-    number = _OTHERS.index(arm) if arm in _OTHERS else place
-    return {
-        "color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)],
-        "linestyle": "-" if number < len(COLOURS) else "-.",
-    }  # fmt: skip
 
 
 class SmallFigure(Figure):
@@ -75,11 +50,7 @@ class SmallFigure(Figure):
         small.save(fname, "PNG", optimize=True)
 
 
-def _axes(rows: int = 1, columns: int = 1, size: tuple[float, float] = (7, 4), **options: object):
-    """Return a figure with axes in the project's style, known to no global figure list."""
-    with mpl.rc_context(STYLE):
-        figure = SmallFigure(figsize=size, layout="constrained")
-        return figure, figure.subplots(rows, columns, **options)
+axes = functools.partial(style.axes, kind=SmallFigure)
 
 
 # --- two dimensions -------------------------------------------------------------------------------
@@ -95,27 +66,20 @@ def two_dimensions(panels: Sequence[Panel], title: str, columns: int = 4) -> Fig
     columns : panels a row
     """
     rows = -(-len(panels) // columns)
-    figure, axes = _axes(
-        rows, columns, size=(2.6 * columns, 2.7 * rows + 0.9), squeeze=False, sharex=True,
+    figure, grid = axes(
+        rows, columns, (2.6 * columns, 2.7 * rows + 0.9), title=title, squeeze=False, sharex=True,
         sharey=True,
     )  # fmt: skip
-    for place in axes.flat:
-        place.set_axis_off()
-    for place, panel in zip(axes.flat, panels, strict=False):  # the last row may have room left
+    hide_axes(grid)
+    for place, panel in zip(grid.flat, panels, strict=False):  # the last row may have room left
         _toy(place, panel.toy, panel.axis, panel.model, panel.utility, panel.members)
         for number, item in enumerate(panel.asked, 1):
             place.annotate(
                 str(number), panel.toy.x[item], fontsize=9, fontweight="bold", ha="center",
                 va="center", zorder=6, bbox={"boxstyle": "circle,pad=0.1", "fc": "gold", "lw": 0.7},
             )  # fmt: skip
-        place.set_title(shown(panel.name), fontsize=11)
-    named = {}
-    for place in axes.flat[: len(panels)]:
-        handles, texts = place.get_legend_handles_labels()
-        named = dict(zip(texts, handles, strict=True)) | named
-    wide = 6 if columns > 3 else 3
-    figure.legend(named.values(), named, loc="outside lower center", ncols=wide, frameon=False)
-    figure.suptitle(title, fontsize=11)
+        place.set_title(arm_name(panel.name), fontsize=11)
+    legend_below(figure, *grid.flat[: len(panels)], columns=6 if columns > 3 else 3)
     return figure
 
 
@@ -128,24 +92,23 @@ def synthesised(toy: toys.Toy, axis: np.ndarray, model: np.ndarray, found: Synth
     axis, model : as in `Panel`
     found : parents are places in ``toy.labelled``
     """
-    figure, axes = _axes(size=(5.6, 5.4))
-    _toy(axes, toy, axis, model, None, None)
+    figure, panel = axes(size=(5.6, 5.4))
+    _toy(panel, toy, axis, model, None, None)
     known = toy.x[toy.labelled]
     for number, (a, b) in enumerate(found.parents):
         text = "opposite neighbours" if number == 0 else None
-        axes.plot(*known[[a, b]].T, ":", color="0.25", linewidth=1.2, label=text, zorder=3)
-    axes.plot(
+        panel.plot(*known[[a, b]].T, ":", color="0.25", linewidth=1.2, label=text, zorder=3)
+    panel.plot(
         *found.points.T, "*", color="gold", mec="black", ms=13, ls="none", label="synthesised",
         zorder=6,
     )  # fmt: skip
-    handles, texts = axes.get_legend_handles_labels()
-    figure.legend(handles, texts, loc="outside lower center", ncols=2, frameon=False)
-    axes.set_title("Synthesised queries lie on the boundary", fontsize=11)
+    legend_below(figure, panel)
+    panel.set_title("Synthesised queries lie on the boundary", fontsize=11)
     return figure
 
 
 def _toy(
-    axes: Axes, toy: toys.Toy, axis: np.ndarray, model: np.ndarray, utility: np.ndarray | None,
+    panel: Axes, toy: toys.Toy, axis: np.ndarray, model: np.ndarray, utility: np.ndarray | None,
     members: np.ndarray | None,
 ) -> None:  # fmt: skip
     """Draw a toy with its labels, its model's boundary, and what is above as maps."""
@@ -153,31 +116,31 @@ def _toy(
         # Levels by rank, so that a few high values do not hide the rest.
         levels = np.unique(np.quantile(utility, np.linspace(0, 1, UTILITY_LEVELS + 1)))
         if len(levels) > 1:
-            axes.contourf(axis, axis, utility, levels=levels, cmap="Blues", alpha=0.75)
+            panel.contourf(axis, axis, utility, levels=levels, cmap="Blues", alpha=0.75)
     for votes in () if members is None else members:
-        _boundary(axes, axis, votes, colors="C1", linewidths=0.7, linestyles="--")
-    _boundary(axes, axis, model, colors="black", linewidths=1.4)
+        _boundary(panel, axis, votes, colors=COLOURS[1], linewidths=0.7, linestyles="--")
+    _boundary(panel, axis, model, colors="black", linewidths=1.4)
     if members is not None:
-        axes.plot([], [], "--", color="C1", linewidth=1, label="a member's boundary")
-    axes.plot([], [], color="black", linewidth=1.4, label="the model's boundary")
+        panel.plot([], [], "--", color=COLOURS[1], linewidth=1, label="a member's boundary")
+    panel.plot([], [], color="black", linewidth=1.4, label="the model's boundary")
     rest = np.setdiff1d(np.arange(len(toy.x)), toy.labelled)
-    axes.plot(*toy.x[rest].T, ".", color="0.45", ms=2.5, label="not labelled", ls="none")
-    for c in range(toys.N_CLASSES):
+    panel.plot(*toy.x[rest].T, ".", color="0.45", ms=2.5, label="not labelled", ls="none")
+    for c, (marker, colour) in enumerate(CLASS_LOOKS):
         own = toy.labelled[toy.y[toy.labelled] == c]
-        axes.plot(
-            *toy.x[own].T, CLASS_MARKERS[c], color=f"C{(0, 2, 3)[c]}", mec="white", ms=7,
+        panel.plot(
+            *toy.x[own].T, marker, color=colour, mec="white", ms=7,
             label=f"labelled, class {c + 1}", ls="none", zorder=4,
         )  # fmt: skip
-    axes.set(xticks=[], yticks=[], xlim=axis[[0, -1]], ylim=axis[[0, -1]], aspect="equal")
-    axes.set_axis_on()
-    axes.grid(visible=False)
+    panel.set(xticks=[], yticks=[], xlim=axis[[0, -1]], ylim=axis[[0, -1]], aspect="equal")
+    panel.set_axis_on()
+    panel.grid(visible=False)
 
 
-def _boundary(axes: Axes, axis: np.ndarray, model: np.ndarray, **lines: object) -> None:
+def _boundary(panel: Axes, axis: np.ndarray, model: np.ndarray, **lines: object) -> None:
     for c in range(toys.N_CLASSES):
         lead = model[..., c] - np.delete(model, c, axis=-1).max(axis=-1)
         if lead.min() < 0 < lead.max():
-            axes.contour(axis, axis, lead, levels=[0], **lines)
+            panel.contour(axis, axis, lead, levels=[0], **lines)
 
 
 def shared_batches(matrix: pd.DataFrame, title: str) -> Figure:
@@ -187,23 +150,23 @@ def shared_batches(matrix: pd.DataFrame, title: str) -> Figure:
     ----------
     matrix : of `toys.shared`
     """
-    figure, axes = _axes(size=(9.5, 7.6))
-    names = [shown(name) for name in matrix]
+    figure, panel = axes(size=(9.5, 7.6))
+    names = [arm_name(name) for name in matrix]
     values = pd.DataFrame(100 * matrix.to_numpy(), names, names)
     sns.heatmap(
         values.iloc[1:, :-1], mask=np.triu(np.ones(matrix.shape, bool))[1:, :-1], cmap="Blues",
-        annot=True, fmt=".0f", annot_kws={"size": 9}, vmin=0, vmax=100, square=True, ax=axes,
+        annot=True, fmt=".0f", annot_kws={"size": 9}, vmin=0, vmax=100, square=True, ax=panel,
         linewidths=0.5, cbar_kws={"label": "of the points asked for, in common (%)", "shrink": 0.7},
     )  # fmt: skip
-    axes.set_title(title, fontsize=11)
-    axes.tick_params(axis="x", rotation=60)
-    for label in axes.get_xticklabels():
+    panel.set_title(title, fontsize=11)
+    panel.tick_params(axis="x", rotation=60)
+    for label in panel.get_xticklabels():
         label.set(ha="right", rotation_mode="anchor")
-    axes.grid(visible=False)
+    panel.grid(visible=False)
     return figure
 
 
-def dots(table: pd.DataFrame, columns: Mapping[str, str], title: str) -> Figure:
+def arm_dots(table: pd.DataFrame, columns: Mapping[str, str], title: str) -> Figure:
     """Show several measures of arms as dots, a panel for each, arms below each other.
 
     Parameters
@@ -211,26 +174,22 @@ def dots(table: pd.DataFrame, columns: Mapping[str, str], title: str) -> Figure:
     table : the arms as index, a column for each measure; the first row is uppermost
     columns : column to the axis label of its panel
     """
-    figure, axes = _axes(
-        1, len(columns), size=(2.2 + 3.2 * len(columns), 0.29 * len(table) + 1.3), squeeze=False,
-        sharey=True,
-    )  # fmt: skip
-    for panel, (column, text) in zip(axes[0], columns.items(), strict=True):
+    size = (2.2 + 3.2 * len(columns), 0.29 * len(table) + 1.3)
+    figure, panels = axes(1, len(columns), size, title=title, squeeze=False, sharey=True)
+    for panel, (column, text) in zip(panels[0], columns.items(), strict=True):
         for height, (arm, value) in enumerate(table[column].items()):
-            panel.plot(value, height, **style(arm, height) | {"linestyle": "none"}, ms=7)
-        panel.set(xlabel=text, yticks=range(len(table)))
+            panel.plot(value, height, **look(arm, height) | {"linestyle": "none"}, ms=7)
+        panel.set_xlabel(text)
         if "random" in table.index:
             panel.axvline(table.loc["random", column], color="black", linestyle=":", linewidth=1)
-    axes[0, 0].set_yticklabels([shown(arm) for arm in table.index])
-    axes[0, 0].set_ylim(len(table) - 0.5, -0.5)
-    figure.suptitle(title, fontsize=11)
+    name_rows(panels[0, 0], [arm_name(arm) for arm in table.index])
     return figure
 
 
 # --- learning curves ------------------------------------------------------------------------------
 
 
-def curves(
+def curve_panels(
     panels: Mapping[str, pd.DataFrame],
     title: str,
     *,
@@ -244,13 +203,12 @@ def curves(
     Parameters
     ----------
     panels : name of a panel to a table with columns arm, mean, low, high and x, as
-        `strategy_tables.mean_curves` makes it
+        ``mean_curves`` of `alutils.experiments.strategies.results` makes it
     x, xlabel : column of the horizontal axis and its label, one for all panels or one for each
     vertical : panel to name and place of vertical lines
     """
-    figure, axes = _axes(
-        1, len(panels), size=(max(6.5, 4.1 * len(panels)), 4.2), squeeze=False, sharey=True
-    )
+    size = (max(6.5, 4.1 * len(panels)), 4.2)
+    figure, grid = axes(1, len(panels), size, title=title, squeeze=False, sharey=True)
     columns = [x] * len(panels) if isinstance(x, str) else x
     labels = [xlabel] * len(panels) if isinstance(xlabel, str) else xlabel
     # The legend goes by where the curves end, the best first.
@@ -258,20 +216,20 @@ def curves(
     arms = list(dict.fromkeys(arm for end in ends for arm in end.sort_values().index[::-1]))
     drawn = {}
     for panel, (name, table), column, text in zip(
-        axes[0], panels.items(), columns, labels, strict=True
+        grid[0], panels.items(), columns, labels, strict=True
     ):
         for place, arm in enumerate(arms):
             rows = table[table["arm"] == arm].sort_values(column)
             if rows.empty:
                 continue
-            look = style(arm, place)
+            drawn_as = look(arm, place)
             (drawn[arm],) = panel.plot(
-                rows[column], rows["mean"], **look, ms=6, mec="white", mew=0.4,
+                rows[column], rows["mean"], **drawn_as, ms=6, mec="white", mew=0.4,
                 # Markers of different arms at different places.
                 markevery=(place % max(1, len(rows) // 6), max(1, len(rows) // 6)),
             )  # fmt: skip
             panel.fill_between(
-                rows[column], rows["low"], rows["high"], color=look["color"], alpha=0.15, lw=0
+                rows[column], rows["low"], rows["high"], color=drawn_as["color"], alpha=0.15, lw=0
             )
         for mark, at in ((vertical or {}).get(name) or {}).items():
             panel.axvline(at, color="0.3", linestyle=":", linewidth=1)
@@ -283,19 +241,18 @@ def curves(
         panel.set_title(name, fontsize=10)
     shares = all(table["mean"].between(0, 1).all() for table in panels.values())
     if shares:  # intervals of few seeds go beyond what a share can be
-        low, high = axes[0, 0].get_ylim()
-        axes[0, 0].set_ylim(max(low, -0.02), min(high, 1.02))
-    axes[0, 0].set_ylabel(ylabel)
+        low, high = grid[0, 0].get_ylim()
+        grid[0, 0].set_ylim(max(low, -0.02), min(high, 1.02))
+    grid[0, 0].set_ylabel(ylabel)
     figure.legend(
-        drawn.values(), map(shown, drawn), loc="outside lower center", ncols=min(len(drawn), 4),
+        drawn.values(), map(arm_name, drawn), loc="outside lower center", ncols=min(len(drawn), 4),
         frameon=False,
     )  # fmt: skip
-    figure.suptitle(title, fontsize=11)
     return figure
 
 
 def by_gain(summary: pd.DataFrame) -> tuple[list[str], list[str]]:
-    """Return the arms that are in every protocol of a `strategy_tables.summary`, and the others.
+    """Return the arms that are in every protocol of a ``summary``, and the others.
 
     Each by mean gain, the highest first: means over different settings are no rank.
     """
@@ -309,17 +266,16 @@ def gains(summary: pd.DataFrame, titles: Mapping[str, str], title: str) -> Figur
 
     Parameters
     ----------
-    summary : of `strategy_tables.summary`; arms go down in the order of `by_gain`
+    summary : of ``summary`` in `alutils.experiments.strategies.results`; arms go down in the order
+        of `by_gain`
     titles : protocol to the name of its panel; those in the summary
     """
     names = [name for name in titles if (summary["protocol"] == name).any()]
     others = summary[(summary["arm"] != "random") & summary["protocol"].isin(names)]
     order = [arm for arms in by_gain(others) for arm in arms]
-    figure, axes = _axes(
-        1, len(names), size=(2.4 + 3.4 * len(names), 0.3 * len(order) + 1.8), squeeze=False,
-        sharey=True,
-    )  # fmt: skip
-    for panel, name in zip(axes[0], names, strict=True):
+    size = (2.4 + 3.4 * len(names), 0.3 * len(order) + 1.8)
+    figure, panels = axes(1, len(names), size, title=title, squeeze=False, sharey=True)
+    for panel, name in zip(panels[0], names, strict=True):
         rows = others[others["protocol"] == name].set_index("arm").reindex(order)
         for verdict, (marker, colour, _) in VERDICTS.items():
             own = (rows["verdict"] == verdict).to_numpy()
@@ -330,13 +286,10 @@ def gains(summary: pd.DataFrame, titles: Mapping[str, str], title: str) -> Figur
         panel.axvline(0, color="black", linewidth=1)
         panel.set_title(titles[name], fontsize=10)
         panel.set(xlabel="gain in mean accuracy, points")
-        panel.set(yticks=range(len(order)), ylim=(len(order) - 0.5, -0.5))
-    axes[0, 0].set_yticklabels([shown(arm) for arm in order])
+    name_rows(panels[0, 0], [arm_name(arm) for arm in order])
     for marker, colour, text in VERDICTS.values():
-        axes[0, 0].plot([], [], marker, color=colour, ls="none", label=text)
-    handles, texts = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, texts, loc="outside lower center", ncols=len(handles), frameon=False)
-    figure.suptitle(title, fontsize=11)
+        panels[0, 0].plot([], [], marker, color=colour, ls="none", label=text)
+    legend_below(figure, panels[0, 0], columns=len(VERDICTS))
     return figure
 
 
@@ -349,22 +302,22 @@ def endings(curve: pd.DataFrame, ended: pd.DataFrame, title: str) -> Figure:
     ended : columns rule, seed, n_human, value: where a rule ended which curve; a rule that never
         did has no rows
     """
-    figure, axes = _axes(size=(7.5, 4.6))
+    figure, panel = axes(size=(7.5, 4.6))
     for number, (_, rows) in enumerate(curve.groupby("seed")):
-        axes.plot(
+        panel.plot(
             rows["n_human"], rows["value"], color="0.75", linewidth=1, zorder=1,
             label="a learning curve" if number == 0 else None,
         )  # fmt: skip
     for place, (rule, rows) in enumerate(ended.groupby("rule", sort=False)):
-        look = style("", place) | {"linestyle": "none"}
+        drawn = style.series(place) | {"linestyle": "none"}
         # Hollow, each larger than the last: several rules may end a loop in the same round.
-        axes.plot(
-            rows["n_human"], rows["value"], **look, ms=7 + 1.5 * place, mfc="none", mew=1.8,
+        panel.plot(
+            rows["n_human"], rows["value"], **drawn, ms=7 + 1.5 * place, mfc="none", mew=1.8,
             label=rule, zorder=3,
         )  # fmt: skip
-    axes.set(xlabel="human labels when the rule ended the loop", ylabel="test accuracy then")
-    axes.set_title(title, fontsize=11)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    panel.set(xlabel="human labels when the rule ended the loop", ylabel="test accuracy then")
+    panel.set_title(title, fontsize=11)
+    legend_below(figure, panel)
     return figure
 
 
@@ -387,13 +340,12 @@ def between_parents(
     rows = (parents[:, 0], points, parents[:, 1], nearest)
     names = ("first parent", "synthesised", "second parent", "nearest real")
     n = len(points)
-    figure, axes = _axes(4, n, size=(1.15 * n + 1.2, 5.9), squeeze=False)
+    figure, grid = axes(4, n, (1.15 * n + 1.2, 5.9), title=title, squeeze=False)
     for line, (images, name) in enumerate(zip(rows, names, strict=True)):
         for column, image in enumerate(images):
-            panel = axes[line, column]
+            panel = grid[line, column]
             panel.imshow(image, cmap="gray_r", vmin=0, vmax=1)
             panel.set(xticks=[], yticks=[])
             panel.set_title(texts[column][line], fontsize=9, pad=2)
-        axes[line, 0].set_ylabel(name, fontsize=10)
-    figure.suptitle(title, fontsize=11)
+        grid[line, 0].set_ylabel(name, fontsize=10)
     return figure

@@ -32,23 +32,13 @@ few_values = st.lists(st.sampled_from([0.0, 0.5, 1.0, -2.5, np.inf, -np.inf]), m
 
 @settings(deadline=None, max_examples=200)
 @given(few_values, st.data())
-def test_top_is_the_sorted_pool(values, data):
-    k = data.draw(st.integers(1, len(values)))
-    found = partitions.top(np.array(values), k)
-    assert found.items.tolist() == brute_force(values, k)
-    assert found.scores.tolist() == [values[i] for i in found.items]
-
-
-@settings(deadline=None, max_examples=200)
-@given(few_values, st.data())
 def test_a_stream_gives_the_top_of_the_whole(values, data):
     k = data.draw(st.integers(1, len(values)))
     rows_at_once = data.draw(st.integers(1, len(values) + 2))
     pool = np.array(values)[:, None]
     found = partitions.streamed_top(pool, first_column, k, rows_at_once=rows_at_once)
-    whole = partitions.top(np.array(values), k)
-    assert found.items.tolist() == whole.items.tolist()
-    assert found.scores.tolist() == whole.scores.tolist()
+    assert found.items.tolist() == brute_force(values, k)
+    assert found.scores.tolist() == [values[i] for i in found.items]
 
 
 @settings(deadline=None, max_examples=40)
@@ -63,7 +53,7 @@ def test_a_tree_of_partitions_gives_the_top_of_the_whole(values, data):
     split = data.draw(st.integers(2, 4))
     scored = partitions.scores(pool, first_column)
     found = partitions.top_of(scored, k, split_every=split)
-    assert found.items.tolist() == partitions.top(np.array(values), k).items.tolist()
+    assert found.items.tolist() == brute_force(values, k)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +65,7 @@ def test_scores_by_partition_are_the_local_ones(score, dtype):
     pool = da.from_array(p, chunks=(137, 2))  # divided in classes, too
     assert (partitions.scores(pool, score).compute() == score(p)).all()
     found = partitions.top_of(partitions.scores(pool, score), 50)
-    assert found.items.tolist() == partitions.top(score(p), 50).items.tolist()
+    assert found.items.tolist() == brute_force(score(p), 50)
     streamed = partitions.streamed_top(p, score, 50, rows_at_once=99)
     assert streamed.items.tolist() == found.items.tolist()
 
@@ -170,7 +160,7 @@ def resident_kib(path):
 
 
 def test_features_by_partition_are_the_local_ones(tmp_path):
-    from test_embeddings import random_weights
+    from pools import random_weights
 
     weights = random_weights([4, 4, 6, 6, *9 * [8]])
     images = np.random.default_rng(0).integers(0, 256, (21, 28, 28), np.uint8)
@@ -193,8 +183,6 @@ def test_features_by_partition_are_the_local_ones(tmp_path):
 def test_nan_is_refused_with_its_row():
     values = np.zeros((100, 1))
     values[[70, 90]] = np.nan
-    with pytest.raises(ValueError, match=r"row 70 is NaN \(2 of 100"):
-        partitions.top(values[:, 0], 5)
     with pytest.raises(ValueError, match=r"row 70 is NaN \(1 of 8"):
         partitions.streamed_top(values, first_column, 5, rows_at_once=8)
     pool = da.from_array(values, chunks=(8, 1))
@@ -216,7 +204,6 @@ def test_what_a_score_refuses_is_told_with_its_place():
 def test_a_k_that_cannot_be_is_refused(k):
     values = np.arange(10.0)
     for choose in (
-        lambda: partitions.top(values, k),
         lambda: partitions.streamed_top(values[:, None], first_column, k),
         lambda: partitions.top_of(da.from_array(values, chunks=3), k),
     ):
@@ -232,8 +219,6 @@ def test_other_wrong_arguments_are_refused():
         partitions.streamed_top(p, uncertainty.margin, 1, rows_at_once=0)
     with pytest.raises(ValueError, match=r"came with shape \(10, 5\); expected \(10,\)"):
         partitions.streamed_top(p, lambda rows: rows, 1)
-    with pytest.raises(ValueError, match=r"shape \(10, 5\); expected \(n,\)"):
-        partitions.top(p, 1)
     with pytest.raises(ValueError, match="split_every=1: expected 2 or more"):
         partitions.top_of(da.zeros(4, chunks=2), 1, split_every=1)
     unknown = da.from_array(p[:, 0], chunks=3)

@@ -13,7 +13,6 @@ from alutils.active.stopping import (
     Plateau,
     StablePredictions,
     TargetAccuracy,
-    any_of,
     kappa,
     none_unsure,
 )
@@ -61,7 +60,8 @@ def test_probabilities_are_computed_only_when_asked_for_and_only_once():
     seen = Look(0, 1, 0, 4, probabilities, lambda x: x)
     TargetAccuracy(X, Y, 0.5)(Look(0, 1, 0, 4, probabilities, lambda x: Y[x]))
     assert calls == []
-    assert any_of(FewUnsure(), none_unsure(0.9))(seen) is None
+    assert FewUnsure()(seen) is None
+    assert none_unsure(0.9)(seen) is None
     assert calls == [1]
 
 
@@ -178,26 +178,12 @@ def test_an_empty_pool_has_nothing_unsure():
     assert FewUnsure()(look()) == "every item of the pool has a label"
 
 
-def test_any_of_stops_for_whichever_does_and_shows_every_round_to_all():
-    never, plateau = TargetAccuracy(X, Y, 1.0), Plateau(X, Y, patience=2)
-    target = TargetAccuracy(X, Y, 0.6)
-    rule = any_of(target, plateau)
-    assert rule(look(0, wrong_in(500))) is None
-    assert rule(look(1, wrong_in(500))) is None
-    reason = rule(look(2, wrong_in(500)))
-    assert reason.startswith("no rise of the validation accuracy over 0.5000")
-    both = any_of(TargetAccuracy(X, Y, 0.4), never, FewUnsure())(look(3, wrong_in(500)))
-    assert both == "accuracy 0.5000 on 1000 validation items: the target is 0.4; " + (
-        "every item of the pool has a label"
-    )
-
-
 def test_rules_leave_what_they_are_shown_as_it_is():
     predicted, y = wrong_in(10), Y.copy()
     before = predicted.copy()
-    rule = any_of(TargetAccuracy(X, y, 0.5), Plateau(X, y, 2), StablePredictions(X))
-    rule(look(0, predicted))
-    rule(look(1, predicted))
+    for rule in (TargetAccuracy(X, y, 0.5), Plateau(X, y, 2), StablePredictions(X)):
+        rule(look(0, predicted))
+        rule(look(1, predicted))
     assert np.array_equal(predicted, before)
     assert np.array_equal(y, Y)
 
@@ -213,13 +199,12 @@ def test_rules_leave_what_they_are_shown_as_it_is():
         (lambda: Plateau(X, Y, patience=0), r"patience=0: expected a whole number, 1 or more"),
         (lambda: Plateau(X, Y, patience=2.5), r"patience=2.5"),
         (lambda: Plateau(X, Y, patience=True), r"patience=True"),
-        (lambda: Plateau(X, Y, 2, gain=-0.1), r"gain=-0.1: expected a probability from 0 to 1"),
+        (lambda: Plateau(X, Y, 2, gain=-0.1), r"gain=-0.1: expected a number from 0 to 1"),
         (lambda: StablePredictions(X[:0]), r"x=empty: the stop set holds no items"),
         (lambda: StablePredictions(X, over=0), r"over=0: expected a whole number"),
         (lambda: StablePredictions(X, agreement=2), r"agreement=2"),
-        (lambda: FewUnsure(threshold=60), r"threshold=60: expected a probability"),
+        (lambda: FewUnsure(threshold=60), r"threshold=60: expected a number from 0 to 1"),
         (lambda: FewUnsure(share=10), r"share=10"),
-        (lambda: any_of(), r"any_of: no rules"),
         (
             lambda: TargetAccuracy(X, Y, 0.9)(look(predicted=np.zeros((1000, 3)))),
             r"predict: an array of shape \(1000, 3\) for 1000 items",

@@ -240,6 +240,6 @@ def test_the_worst_level_is_told_as_it_is_where_nothing_is_labelled_any_more():
     worst = robustness.at_worst(table)
     assert worst["level"].to_dict() == {"noise": 2.0, "blur": 1.0}
     assert np.isnan(worst.loc["noise", "auto_precision@0.6"])  # not the 80% of a milder level
-    assert robustness.told(worst.loc["noise"], 0.6) == "no letter gets an automatic label"
-    assert robustness.told(worst.loc["blur"], 0.6).startswith("40% of the letters")
-    assert "70.0% of these" in robustness.told(worst.loc["blur"], 0.6)
+    assert robustness.describe(worst.loc["noise"], 0.6) == "no letter gets an automatic label"
+    assert robustness.describe(worst.loc["blur"], 0.6).startswith("40% of the letters")
+    assert "70.0% of these" in robustness.describe(worst.loc["blur"], 0.6)

@@ -15,6 +15,7 @@ from alutils.active.loops import synthesis
 from alutils.active.strategies import registry
 from alutils.experiments.strategies import results
 from alutils.plots import strategies as strategy_plots
+from alutils.plots.style import look
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def check_readable(figure):
 def gains_and_curves():
     summary = results.summary(table(), targets=())
     yield strategy_plots.gains(summary, {"sound": "one"}, "gains")
-    yield strategy_plots.curves({"one": results.mean_curves(table())}, "curves")
+    yield strategy_plots.curve_panels({"one": results.mean_curves(table())}, "curves")
 
 
 def test_a_saved_figure_is_small_and_no_colour_of_it_is_lost():
@@ -66,17 +67,10 @@ def test_a_saved_figure_is_small_and_no_colour_of_it_is_lost():
 
 
 def test_every_strategy_has_its_own_look():
-    looks = [strategy_plots.style(name) for name in registry.STRATEGIES]
-    seen = {
-        (tuple(np.atleast_1d(look["color"])), look["marker"], look["linestyle"]) for look in looks
-    }
+    looks = [look(name) for name in registry.STRATEGIES]
+    seen = {(drawn["color"], drawn["marker"], drawn["linestyle"]) for drawn in looks}
     assert len(seen) == len(registry.STRATEGIES)
-    assert strategy_plots.style("random", 7) == strategy_plots.style("random", 0)
-
-
-def test_other_arms_of_a_figure_differ_by_colour_and_marker():
-    looks = [strategy_plots.style(f"arm {place}", place) for place in range(10)]
-    assert len({look["color"] for look in looks}) == len({look["marker"] for look in looks}) == 10
+    assert look("random", 7) == look("random", 0)
 
 
 def test_a_toy_figure_numbers_what_is_asked_for_where_it_lies(toy):
@@ -126,7 +120,7 @@ def test_the_table_of_shared_batches_shows_each_pair_once():
 
 def test_dots_show_every_arm_in_every_panel():
     measures = pd.DataFrame({"a": [0.1, 0.5], "b": [3.0, 4.0]}, ["random", "margin"])
-    figure = strategy_plots.dots(measures, {"a": "first", "b": "second"}, "dots")
+    figure = strategy_plots.arm_dots(measures, {"a": "first", "b": "second"}, "dots")
     check_readable(figure)
     for axes, column in zip(figure.axes, "ab", strict=True):
         points = [tuple(line.get_xydata()[0]) for line in axes.lines if line.get_marker() != "None"]
@@ -136,7 +130,7 @@ def test_dots_show_every_arm_in_every_panel():
 def test_curves_have_a_line_and_a_band_for_each_arm_and_share_a_legend():
     means = results.mean_curves(table())
     panels = {"one": means, "two": means[means["arm"] != "badge"]}
-    figure = strategy_plots.curves(panels, "curves", vertical={"one": {"here": 20}})
+    figure = strategy_plots.curve_panels(panels, "curves", vertical={"one": {"here": 20}})
     check_readable(figure)
     one, two = figure.axes
     bands = [[c for c in axes.collections if isinstance(c, PolyCollection)] for axes in (one, two)]
@@ -150,7 +144,7 @@ def test_curves_have_a_line_and_a_band_for_each_arm_and_share_a_legend():
 
 def test_curves_can_go_over_another_column_in_each_panel():
     means = results.mean_curves(table()).assign(minutes=lambda t: t["n_human"] / 4)
-    figure = strategy_plots.curves(
+    figure = strategy_plots.curve_panels(
         {"a": means, "b": means}, "t", x=["n_human", "minutes"], xlabel=["labels", "minutes"]
     )
     ends = [axes.lines[0].get_xdata()[-1] for axes in figure.axes]

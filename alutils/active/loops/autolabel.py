@@ -1,4 +1,7 @@
-"""Labels that the classifier gives itself: all at once, or the most confident first."""
+"""Labels that the classifier gives itself: all at once, or the most confident first.
+
+The pool-based loop, in which the classifier is its own oracle.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +11,28 @@ from typing import Any
 import numpy as np
 
 from alutils.active.labels import Source
-from alutils.active.loops.pool import Classifier, PoolState, Round
+from alutils.active.loops.pool import PoolState, Ranking, Round, View, check_loop, pool_based
+from alutils.models.classifier import Classifier
 
 
 def at_once(features: Any, classifier: Classifier, state: PoolState, *, number: int) -> Round:
     """Give every item of the pool its likeliest class, then train on everything.
 
-    Parameters are those of :func:`confident_first`; ``number`` is the round's number.
+    Parameters are those of `confident_first`; ``number`` is the round's number.
 
     Source: the article, "What to do with the rest of unlabeled data"; Lee (2013), pseudo-labels.
     """
-    items = state.pool
-    labels = classifier.predict_proba(features[items]).argmax(axis=1)
-    state.book.add(items, labels, Source.AUTO, number)
-    state.pool = items[:0]
-    trained = classifier.fit(features[state.book.order], state.book.labels)
-    return Round(number, state.book.n_human, state.book.n_auto, items, trained, np.empty(0))
+
+    def likeliest(items: np.ndarray) -> np.ndarray:
+        return classifier.predict_proba(features[items]).argmax(axis=1)
+
+    n = state.book.n_auto + len(state.pool)
+    return next(
+        pool_based(
+            features, likeliest, classifier, None, state,
+            batch=n, budget=n, source=Source.AUTO, number=number,
+        )
+    )  # fmt: skip
 
 
 def confident_first(
@@ -41,26 +50,28 @@ def confident_first(
 
     Yields
     ------
-    Round; its ``utility`` holds the confidences (highest probability) of the whole pool as they
-    were before its items were labelled, in rising order
+    Round; its ``utility`` holds the new classifier's confidences (highest probability) in what is
+    left of the pool
 
     Source: the article, "What to do with the rest of unlabeled data"; self-training, Yarowsky
     (1995).
     """
-    if batch < 1:
-        raise ValueError(f"batch={batch}: a round labels at least 1 item; ask for 1 or more.")
-    while len(state.pool):
-        probabilities = classifier.predict_proba(features[state.pool])
-        confidence = probabilities.max(axis=1)
+    likeliest = np.full(len(state.book), -1)
+
+    def query(view: View) -> Ranking:
+        pool, p = view.state.pool, view.probabilities
+        likeliest[pool], confidence = p.argmax(axis=1), p.max(axis=1)
         # Rising, and the most confident taken from the end: the article's order, which decides
         # how ties fall and in which order the labels come.
         order = np.argsort(confidence, kind="stable")
-        state.pool = state.pool[order]
-        labels = probabilities.argmax(axis=1)[order]
-        items = state.pool[-batch:]
-        state.book.add(items, labels[-batch:], Source.AUTO, number)
-        state.pool = state.pool[:-batch]
-        trained = classifier.fit(features[state.book.order], state.book.labels)
-        book = state.book
-        yield Round(number, book.n_human, book.n_auto, items, trained, confidence[order])
-        number += 1
+        order = np.concatenate([order[-batch:], order[:-batch]])
+        return Ranking(order, confidence[order])
+
+    n = len(state.pool)
+    batch = min(batch, n)
+    check_loop(n, batch, n)
+    state.pool = state.pool[query(View(classifier, features, state, batch)).order]
+    yield from pool_based(
+        features, likeliest.__getitem__, classifier, query, state,
+        batch=batch, budget=state.book.n_auto + n, source=Source.AUTO, number=number,
+    )  # fmt: skip

@@ -8,30 +8,18 @@ import numpy as np
 
 from alutils.active.loops.pool import View
 from alutils.active.strategies import committees
-from alutils.models.estimator import Estimator
 
 
-def committee(
-    n_members: int = 5, kind: str = "bootstrap"
-) -> Callable[[View, np.random.Generator], np.ndarray]:
-    """Return what makes a committee for `scenarios.by_strategy` out of an `Estimator`'s kind.
+def committee(n_members: int = 5) -> Callable[[View, np.random.Generator], np.ndarray]:
+    """Return what makes a committee for `pool.by_strategy` out of an `Estimator`'s kind.
 
-    Parameters
-    ----------
-    n_members : two or more
-    kind : ``bootstrap`` or ``seed``; see `committees.by_bootstrap` and `committees.by_seed`
+    ``n_members``: two or more, each trained as `committees.by_bootstrap` says.
     """
-    build = {"bootstrap": committees.by_bootstrap, "seed": committees.by_seed}.get(kind)
-    if build is None:
-        raise ValueError(f"kind={kind}: expected bootstrap or seed")
 
     def opinions(view: View, rng: np.random.Generator) -> np.ndarray:
         own, items = view.classifier, view.trained_on
         x, y = view.features[items], view.state.book.label[items]
-        return build(
-            lambda seed: Estimator(own.n_classes, own.make, seed),
-            x, y, view.features, n_members, own.n_classes, rng,
-        )  # fmt: skip
+        return committees.by_bootstrap(own.make, x, y, view.features, n_members, own.n_classes, rng)
 
     return opinions
 

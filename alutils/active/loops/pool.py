@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from alutils.active import oracles
 from alutils.active.labels import LabelBook, Source
-from alutils.active.oracles import Oracle
+from alutils.active.oracles import ABSTAINED, Oracle
+from alutils.active.oracles import checked as checked_answers
 from alutils.active.stopping import Look, Rule
 from alutils.active.strategies import registry
+from alutils.base.errors import ParameterError
 from alutils.models.classifier import Classifier
 
 
@@ -94,6 +95,14 @@ class Ranking:
     utility: np.ndarray = field(default_factory=lambda: np.empty(0))
     ask: int | None = None
 
+    @classmethod
+    def items_first(cls, items: np.ndarray, state: PoolState) -> Ranking:
+        """Return the ranking that asks for (n,) items first and leaves the rest as it lies."""
+        place = np.empty(len(state.book), np.int64)
+        place[state.pool] = np.arange(len(state.pool))
+        first = place[items]
+        return cls(np.concatenate([first, np.delete(np.arange(len(state.pool)), first)]))
+
 
 Query = Callable[[View], Ranking]
 Automatic = Callable[[View], np.ndarray]
@@ -108,7 +117,7 @@ class Round:
     ----------
     number : rounds before this one
     n_human, n_auto : labels from each source, this round's included
-    items : (n,) int64, the items labelled in this round, by a person or at the loop's start
+    items : (n,) int64, the items whose labels the oracle gave in this round
     trained : what the classifier's ``fit`` gave; None while there is no label at all
     utility : (n_unlabelled,) float, the waiting pool's utilities under the new classifier, in the
         pool's new order; empty when the loop does not look at them
@@ -138,10 +147,15 @@ def check_loop(n_pool: int, batch: int, budget: int, first: int | None = None) -
         raise ValueError(
             f"budget={budget}: the pool holds {n_pool} images (n_train); ask for at most {n_pool}."
         )
-    for name, value in {"batch": batch, "first": first}.items():
+    check_within(budget, batch=batch, first=first)
+
+
+def check_within(budget: int, **sizes: int | None) -> None:
+    """Raise ParameterError for the first of the sizes of a round that is not 1 to ``budget``."""
+    for name, value in sizes.items():
         if value is not None and not 1 <= value <= budget:
-            raise ValueError(
-                f"{name}={value}: expected 1 to budget={budget}; ask for at most {budget} a round."
+            raise ParameterError(
+                name, value, f"expected 1 to budget={budget}", f"ask for at most {budget} a round"
             )
 
 
@@ -159,6 +173,8 @@ def pool_based(
     automatic: Automatic | None = None,
     train_on_automatic: bool = True,
     n_classes: int | None = None,
+    source: Source = Source.HUMAN,
+    number: int = 0,
 ) -> Iterator[Round]:
     """Ask for labels in rounds: label the first of the pool, train, put the pool in a new order.
 
@@ -174,13 +190,15 @@ def pool_based(
     query : puts the waiting pool in an order; None leaves it as it lies
     state : changed in place, so that a caller can go on from where the loop ended
     batch : labels a round; fewer where the budget or the query says so
-    budget : human labels in all
+    budget : labels of the ``source`` in all, those that the state begins with included
     first : labels in the first round, if not ``batch``
     stop : ends the loop before the budget is spent; a rule with a memory is for one loop
     automatic : labels a part of the pool by the classifier, before the query sees the rest
     train_on_automatic : whether the classifier is trained on those labels too
     n_classes : an answer outside them is an error; the classifier's ``n_classes`` if None, and
         without either any class number is taken
+    source : who the oracle is; AUTO where the classifier answers for itself, see `autolabel`
+    number : of the first round
 
     Yields
     ------
@@ -195,14 +213,14 @@ def pool_based(
     Source: Lewis and Gale (1994); Settles (2009), section 2.3.
     """
     book = state.book
-    check_loop(book.n_human + len(state.pool), batch, budget, first)
+    check_loop(book.count(source) + len(state.pool), batch, budget, first)
     n_classes = n_classes or getattr(classifier, "n_classes", np.iinfo(np.int64).max)
-    number, ask, stopped = 0, first or batch, ""
-    while book.n_human < budget and len(state.pool) and not stopped:
-        items = state.pool[: min(ask, budget - book.n_human)]
-        answers = oracles.checked(oracle(items), items, n_classes)
-        told = answers >= 0
-        book.add(items[told], answers[told], Source.HUMAN, number)
+    ask, stopped = first or batch, ""
+    while (left := budget - book.count(source)) > 0 and len(state.pool) and not stopped:
+        items = state.pool[: min(ask, left)]
+        answers = checked_answers(oracle(items), items, n_classes)
+        told = answers != ABSTAINED
+        book.add(items[told], answers[told], source, number)
         state.pool = state.pool[len(items) :]
         state.declined = np.concatenate([state.declined, items[~told]])
         trained, utility = None, np.empty(0)
@@ -258,8 +276,7 @@ def by_score(score: Callable[[np.ndarray], np.ndarray]) -> Query:
 
     Parameters
     ----------
-    score : (n, n_classes) probabilities to (n,) utilities, as in
-    `alutils.active.strategies.uncertainty`
+    score : (n, n_classes) probabilities to (n,) utilities, as `uncertainty` has them
 
     Notes
     -----
@@ -324,10 +341,7 @@ def by_strategy(
             known["retrained"] = retrained(view, rng)
         context = registry.Context(book.label >= 0, candidates=pool, **known)
         items = strategy.select(context, min(view.batch, len(pool)), rng)
-        place = np.empty(len(book), np.int64)
-        place[pool] = np.arange(len(pool))
-        first = place[items]
-        return Ranking(np.concatenate([first, np.delete(np.arange(len(pool)), first)]))
+        return Ranking.items_first(items, view.state)
 
     return query
 

@@ -16,9 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from alutils.active import oracles
-from alutils.active.oracles import ABSTAINED, Oracle, check_count, check_share
+from alutils.active.labels import LabelBook, Source
+from alutils.active.loops.pool import check_within
+from alutils.active.oracles import ABSTAINED, Oracle
+from alutils.active.oracles import checked as checked_answers
 from alutils.active.strategies import uncertainty
+from alutils.base.checks import check_count, check_fraction
 from alutils.base.errors import ParameterError
 
 Decide = Callable[[float], bool]
@@ -46,8 +49,8 @@ class _Sparing:
     spent: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
-        check_share("share", self.share)
-        check_count("window", self.window)
+        check_fraction("share", self.share)
+        check_count("window", self.window, 1)
 
     def __call__(self, utility: float) -> bool:
         """Say whether to ask for the next arrival, and count it."""
@@ -95,7 +98,7 @@ class FixedThreshold(_Sparing):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_share("threshold", self.threshold)
+        check_fraction("threshold", self.threshold)
 
     def _wants(self, confidence: float) -> bool:
         return confidence <= self.threshold
@@ -103,8 +106,8 @@ class FixedThreshold(_Sparing):
 
 def fixed_threshold(share: float, n_classes: int) -> float:
     """Return the confidence as far above chance (1 / ``n_classes``) as ``share`` is above 0."""
-    check_share("share", share)
-    check_count("n_classes", n_classes)
+    check_fraction("share", share)
+    check_count("n_classes", n_classes, 1)
     return 1 / n_classes + share * (1 - 1 / n_classes)
 
 
@@ -161,31 +164,6 @@ class RandomisedThreshold(VariableThreshold):
 
     def _threshold_now(self) -> float:
         return self.threshold * self.rng.normal(1, self.deviation)
-
-
-@dataclass
-class Split(VariableThreshold):
-    """As `Random` for a random part of the arrivals, as `VariableThreshold` for the others.
-
-    The paper also compares the two parts to detect drift; that is not done here.
-
-    Attributes
-    ----------
-    rng : one or two draws for each arrival while there is budget
-    random_part : share of the arrivals that are left to chance
-    """
-
-    rng: np.random.Generator = field(kw_only=True)
-    random_part: float = 0.1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_share("random_part", self.random_part)
-
-    def _wants(self, confidence: float) -> bool:
-        if self.rng.random() < self.random_part:
-            return self.rng.random() <= self.share
-        return super()._wants(confidence)
 
 
 @dataclass(frozen=True)
@@ -273,18 +251,18 @@ def stream_based(
     counts = {"n_classes": n_classes, "budget": budget, "first": first, "train_every": train_every}
     counts |= {"report_every": report_every} | ({} if window is None else {"window": window})
     for name, value in counts.items():
-        check_count(name, value)
-    if first > budget:
-        raise ParameterError(
-            "first", first, f"the budget is {budget}", "begin with as many labels at most"
-        )
+        check_count(name, value, 1)
+    check_within(budget, first=first)
     if window is not None and window < 2:
         raise ParameterError("window", window, "one label is one class", "ask for 2 or more")
     if truth is not None and np.shape(truth) != (n,):
         raise ParameterError(
             "truth", f"an array of shape {np.shape(truth)}", f"expected a label for each of {n}"
         )
-    run = _Run(features, oracle, classifier, decide, n_classes, budget, first, train_every, window)
+    run = _Run(
+        features, oracle, classifier, decide, n_classes, budget, first, train_every, window or 0,
+        LabelBook.empty(n),
+    )  # fmt: skip
     return run.steps(n, report_every, truth)
 
 
@@ -300,9 +278,8 @@ class _Run:
     budget: int
     first: int
     train_every: int
-    window: int | None
-    items: list[int] = field(default_factory=list)  # with a label
-    labels: list[int] = field(default_factory=list)
+    window: int  # 0 for all labels
+    book: LabelBook
     n_asked: int = 0
     n_new: int = 0  # labels since the last training
     n_fits: int = 0
@@ -318,14 +295,9 @@ class _Run:
             known = np.count_nonzero(tested) if truth is not None else 0
             right = np.count_nonzero(predicted[tested] == truth[start:stop][tested]) if known else 0
             yield Step(
-                stop,
-                self.n_asked,
-                len(self.labels),
-                self.n_fits,
-                np.array(asked, np.int64),
-                int(known),
-                int(right),
-            )
+                stop, self.n_asked, len(self.book.order), self.n_fits,
+                np.array(asked, np.int64), int(known), int(right),
+            )  # fmt: skip
 
     def _until_trained(self, start: int, stop: int, predicted: np.ndarray, asked: list) -> int:
         """Let items arrive until the classifier changes or ``stop``; return who is next.
@@ -359,21 +331,19 @@ class _Run:
 
     def _ask(self, item: int) -> None:
         question = np.array([item], np.int64)
-        label = int(oracles.checked(self.oracle(question), question, self.n_classes)[0])
+        answer = checked_answers(self.oracle(question), question, self.n_classes)
         self.n_asked += 1
-        if label != ABSTAINED:
-            self.items.append(item)
-            self.labels.append(label)
+        if answer[0] != ABSTAINED:
+            self.book.add(question, answer, Source.HUMAN, self.n_fits)
             self.n_new += 1
 
     def _due(self) -> bool:
         enough = self.n_new >= (self.train_every if self.n_fits else self.first)
         last = self.n_asked >= self.budget and self.n_new > 0
-        return (enough or last) and len(set(self.labels[-(self.window or 0) :])) > 1
+        return (enough or last) and len(np.unique(self.book.labels[-self.window :])) > 1
 
     def _train(self) -> None:
-        latest = slice(-(self.window or 0), None)
-        items, labels = np.array(self.items[latest]), np.array(self.labels[latest], np.int64)
-        self.classifier.fit(self.features[items], labels)
+        latest = self.book.order[-self.window :]
+        self.classifier.fit(self.features[latest], self.book.label[latest])
         self.n_new = 0
         self.n_fits += 1

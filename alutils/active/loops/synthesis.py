@@ -18,9 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from alutils.active import oracles
-from alutils.active.oracles import ABSTAINED, check_count, check_share
+from alutils.active.loops.pool import Query, Ranking, View, check_within
+from alutils.active.oracles import ABSTAINED
+from alutils.active.oracles import checked as checked_answers
 from alutils.active.strategies import uncertainty
+from alutils.base.checks import check_count, check_fraction
 from alutils.base.errors import ParameterError
 
 STEPS = 20
@@ -84,8 +86,8 @@ def synthesise(
         features and probabilities that are none
     """
     x = uncertainty.checked_features(x, name="x")
-    check_count("n", n)
-    check_count("steps", steps)
+    check_count("n", n, 1)
+    check_count("steps", steps, 1)
     predicted = _predicted(predict_proba, x)
     if np.ptp(predicted) == 0:
         raise ValueError(
@@ -128,10 +130,7 @@ def nearest_unlabelled(points: np.ndarray, x: np.ndarray, free: np.ndarray) -> n
     Euclidean distance, the lower number where they tie), the next the nearest that is left, and so
     on.
 
-    Raises
-    ------
-    ValueError
-        where fewer than n items are free, and for arrays that do not fit each other
+    ValueError where fewer than n items are free, and for arrays that do not fit each other.
     """
     from sklearn.metrics.pairwise import euclidean_distances
 
@@ -178,11 +177,6 @@ def nearest_queries(
     (batch,) int64 items without a label, none twice. Drawn at random as long as the classifier puts
     all labelled items in one class: there is no boundary to search for then.
 
-    Raises
-    ------
-    ValueError
-        for an empty pool, a batch larger than what is unlabelled, and arrays that do not fit
-
     Source: Wang, Hu, Yuan and Lu (2015); here the classifier, not a person, says on which side of
     the boundary each point of the search lies, so that the search costs no labels.
     """
@@ -195,6 +189,17 @@ def nearest_queries(
         return rng.permutation(np.flatnonzero(free))[:batch]
     points = synthesise(predict_proba, known, batch, rng, steps).points
     return nearest_unlabelled(points, x, free)
+
+
+def nearest_real(rng: np.random.Generator) -> Query:
+    """Return the query that asks the pool-based loop's pool as `nearest_queries` does."""
+
+    def query(view: View) -> Ranking:
+        labelled, n = view.state.book.label >= 0, min(view.batch, len(view.state.pool))
+        items = nearest_queries(view.classifier.predict_proba, view.features, labelled, n, rng)
+        return Ranking.items_first(items, view.state)
+
+    return query
 
 
 @dataclass(frozen=True)
@@ -256,9 +261,8 @@ def synthesis_based(
     x = uncertainty.checked_features(x, len(y), name="x")
     y = np.asarray(y)
     for name, value in {"n_classes": n_classes, "batch": batch, "budget": budget}.items():
-        check_count(name, value)
-    if batch > budget:
-        raise ParameterError("batch", batch, f"larger than the budget of {budget}")
+        check_count(name, value, 1)
+    check_within(budget, batch=batch)
     fits = y.ndim == 1 and y.dtype.kind in "iu" and np.isin(y, np.arange(n_classes)).all()
     if not fits or len(np.unique(y)) < 2:
         raise ParameterError(
@@ -276,7 +280,7 @@ def _synthesis_rounds(x, y, classifier, reader, n_classes, batch, budget, rng, s
     while n_asked < budget and np.ptp(_predicted(classifier.predict_proba, x)):
         n = min(batch, budget - n_asked)
         synthetic = synthesise(classifier.predict_proba, x, n, rng, steps)
-        answers = oracles.checked(reader(synthetic.points), np.arange(n), n_classes)
+        answers = checked_answers(reader(synthetic.points), np.arange(n), n_classes)
         said = answers != ABSTAINED
         n_asked += n
         if said.any():
@@ -303,7 +307,7 @@ class ReadBy:
     confidence: float = 0.9
 
     def __post_init__(self) -> None:
-        check_share("confidence", self.confidence)
+        check_fraction("confidence", self.confidence)
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
         """Return the (n,) int64 labels of (n, n_features) points, `ABSTAINED` for unreadable ones.

@@ -2,7 +2,8 @@
 
 Unlike scores, the last two choose a batch as a whole: what the second item is worth depends on the
 first. Items are numbers of rows; features have a row for every item, labelled or not, and are not
-copied.
+copied. All raise ValueError as `uncertainty.checked` and `uncertainty.checked_features` do, and for
+a ``k`` that is not 1 to n_candidates.
 """
 
 from __future__ import annotations
@@ -96,11 +97,6 @@ def k_center_greedy(
     -------
     (k,) int64 items, in the order of choice
 
-    Raises
-    ------
-    ValueError
-        as `uncertainty.checked_features`, and for a ``k`` that is not 1 to n_candidates
-
     Notes
     -----
     A candidate's distance to its nearest center only shrinks, so an old one is an upper bound: a
@@ -150,7 +146,7 @@ def _k_center(x, centers, n_centers, candidates, bound, seen, keys):
         n_centers += 1
 
 
-class _Gradients:
+class Gradients:
     """Gradient embeddings ``(p - onehot(likeliest)) outer x`` that are never written out.
 
     Inner products of outer products are products of inner products, so distances take
@@ -174,36 +170,6 @@ class _Gradients:
         return out
 
 
-def badge_weights(
-    probabilities: np.ndarray, features: np.ndarray, chosen: np.ndarray
-) -> np.ndarray:
-    """Return what BADGE draws the next item by, given what it has drawn.
-
-    Parameters
-    ----------
-    probabilities : (n_items, n_classes) float, rows summing to one
-    features : (n_items, n_features) float, what goes into the softmax layer
-    chosen : (n_chosen,) int, the batch so far
-
-    Returns
-    -------
-    (n_items,) float: squared distances of the gradient embeddings from the nearest chosen one;
-    their squared norms while nothing is chosen
-
-    Raises
-    ------
-    ValueError
-        as `uncertainty.checked` and `uncertainty.checked_features`
-
-    Source: Ash, Zhang, Krishnamurthy, Langford and Agarwal (2020), equation 1 and algorithm 1;
-    Arthur and Vassilvitskii (2007), k-means++.
-    """
-    gradients = _Gradients(probabilities, features)
-    if not len(chosen):
-        return gradients.square_norms
-    return np.min([gradients.square_distances(int(item)) for item in chosen], axis=0)
-
-
 def badge(
     probabilities: np.ndarray,
     features: np.ndarray,
@@ -214,7 +180,8 @@ def badge(
     """Draw items whose gradients are large and unlike each other, as k-means++ draws its seeds.
 
     The first is the one with the longest gradient, as in the authors' program; the others are drawn
-    by `badge_weights`. Where nothing is left that differs, by chance.
+    by their squared distances from the nearest that was. Where nothing is left that differs, by
+    chance.
 
     Parameters
     ----------
@@ -228,19 +195,14 @@ def badge(
     -------
     (k,) int64 items, in the order of choice
 
-    Raises
-    ------
-    ValueError
-        as `uncertainty.checked` and `uncertainty.checked_features`, and for a ``k`` that is not 1
-        to n_candidates
-
     Notes
     -----
     Time ``k * n_items * (n_classes + n_features)``.
 
-    Source: as `badge_weights`.
+    Source: Ash, Zhang, Krishnamurthy, Langford and Agarwal (2020), equation 1 and algorithm 1;
+    Arthur and Vassilvitskii (2007), k-means++.
     """
-    gradients = _Gradients(probabilities, features)
+    gradients = Gradients(probabilities, features)
     candidates = np.asarray(candidates, np.int64)
     uncertainty.check_batch(k, len(candidates))
     free = np.zeros(len(gradients.square_norms), bool)

@@ -2,7 +2,8 @@
 
 All three look at the softmax layer, ``softmax(x @ W + b)``: its gradients and its information are
 known in closed form, so no score retrains anything but `expected_error_reduction`, which is told
-how. Features are what goes into that layer.
+how. Features are what goes into that layer. All raise ValueError as `uncertainty.checked` and
+`uncertainty.checked_features` do, and for settings out of their range.
 """
 
 from __future__ import annotations
@@ -58,11 +59,6 @@ def expected_gradient_length(
     -------
     (n_samples,) of the probabilities' dtype, 0 or more
 
-    Raises
-    ------
-    ValueError
-        as `uncertainty.checked` and `uncertainty.checked_features`
-
     Source: Settles, Craven and Ray (2008); Settles (2009), section 3.3.
     """
     p = uncertainty.checked(probabilities)
@@ -108,8 +104,7 @@ def variance_reduction(
     Raises
     ------
     ValueError
-        as `uncertainty.checked` and `uncertainty.checked_features`, for a ridge that is not above
-        0, and where ``n_classes * (n_features + 1)`` is over ``MAX_PARAMETERS``
+        also where ``n_classes * (n_features + 1)`` is over ``MAX_PARAMETERS``
 
     Notes
     -----
@@ -118,17 +113,14 @@ def variance_reduction(
 
     Source: Schein and Ungar (2007), A-optimality; Settles (2009), section 3.5.
     """
-    p = uncertainty.checked(probabilities).astype(np.float64, copy=False)
-    x = _with_bias(uncertainty.checked_features(features, len(p)))
+    p, x, candidates, evaluated = _layer(probabilities, features, candidates, evaluated, ridge)
     n_classes, width = p.shape[1], x.shape[1]
-    _check_ridge(ridge)
     if n_classes * width > MAX_PARAMETERS:
         raise ValueError(
             f"{n_classes} classes x {width - 1} features: {n_classes * width} parameters, at most "
             f"{MAX_PARAMETERS} can be handled; use principal(features, "
             f"{MAX_PARAMETERS // n_classes - 1})."
         )
-    candidates, evaluated = _items(candidates, len(p)), _items(evaluated, len(p))
     labelled = np.asarray(labelled, np.int64)
     size = n_classes * width
     inverse = np.linalg.inv(_information(p[labelled], x[labelled]) + ridge * np.eye(size))
@@ -166,12 +158,6 @@ def expected_error_reduction(
     -------
     (n_candidates,) float64, at most 0: the mean entropy of what the retrained models say, in nats,
     over labels by their probability, negated
-
-    Raises
-    ------
-    ValueError
-        as `uncertainty.checked`, for what ``retrained`` gives, too; for a ``least`` that is no
-        share
 
     Notes
     -----
@@ -217,22 +203,13 @@ def one_step_error_reduction(
     -------
     (n_candidates,) float64, at most 0
 
-    Raises
-    ------
-    ValueError
-        as `uncertainty.checked` and `uncertainty.checked_features`, and for a ridge that is not
-        above 0
-
     Notes
     -----
     Time ``n_candidates * n_evaluated * (n_classes + n_features)``. A logit moves by 15 at most.
 
     Source: Roy and McCallum (2001); the bound is Böhning's (1992).
     """
-    p = uncertainty.checked(probabilities).astype(np.float64, copy=False)
-    x = _with_bias(uncertainty.checked_features(features, len(p)))
-    _check_ridge(ridge)
-    candidates, evaluated = _items(candidates, len(p)), _items(evaluated, len(p))
+    p, x, candidates, evaluated = _layer(probabilities, features, candidates, evaluated, ridge)
     if not len(evaluated):
         raise ValueError("evaluated: 0 samples; give at least one to measure the error on.")
     known = x[np.asarray(labelled, np.int64)]
@@ -267,14 +244,23 @@ def _future_entropy(
     return np.maximum(np.log(total) - logs / total, 0).mean(axis=0)
 
 
-def _items(items: np.ndarray | None, n: int) -> np.ndarray:
-    """Return which of ``n`` samples are meant: all, where nothing is said."""
-    return np.arange(n) if items is None else np.asarray(items, np.int64)
+def _layer(
+    probabilities: np.ndarray, features: np.ndarray, candidates: np.ndarray | None,
+    evaluated: np.ndarray | None, ridge: float,
+) -> tuple[np.ndarray, ...]:  # fmt: skip
+    """Return the checked arguments of a score of the layer, in float64; None stands for all items.
 
-
-def _with_bias(features: np.ndarray) -> np.ndarray:
-    """Return features as float64 with a column of ones, which the biases go with."""
-    return np.hstack([features.astype(np.float64), np.ones((len(features), 1))])
+    The features get a column of ones, which the biases go with.
+    """
+    if not ridge > 0:
+        raise ValueError(f"ridge={ridge}: expected more than 0, such as {RIDGE}.")
+    p = uncertainty.checked(probabilities).astype(np.float64, copy=False)
+    x = uncertainty.checked_features(features, len(p)).astype(np.float64)
+    items = (
+        np.arange(len(p)) if of is None else np.asarray(of, np.int64)
+        for of in (candidates, evaluated)
+    )  # fmt: skip
+    return p, np.hstack([x, np.ones((len(x), 1))]), *items
 
 
 def _class_information(p: np.ndarray) -> np.ndarray:
@@ -291,9 +277,3 @@ def _information(p: np.ndarray, x: np.ndarray) -> np.ndarray:
             weight = p[:, a] * ((a == b) - p[:, b])
             out[a, :, b] = out[b, :, a] = (x * weight[:, None]).T @ x
     return out.reshape(n_classes * width, n_classes * width)
-
-
-def _check_ridge(ridge: float) -> None:
-    """Raise ValueError unless the prior makes every information matrix invertible."""
-    if not ridge > 0:
-        raise ValueError(f"ridge={ridge}: expected more than 0, such as {RIDGE}.")

@@ -1,4 +1,8 @@
-"""Typical samples (TypiClust): the middle of many clusters, for when labels are very few."""
+"""Typical samples (TypiClust): the middle of many clusters, for when labels are very few.
+
+All raise ValueError as `uncertainty.checked_features` does, and for a ``k`` that is not 1 to
+n_candidates.
+"""
 
 from __future__ import annotations
 
@@ -106,11 +110,6 @@ def typical_of_clusters(
     Returns
     -------
     (k,) int64 items, in the order of choice
-
-    Raises
-    ------
-    ValueError
-        as `uncertainty.checked_features`, and for a ``k`` that is not 1 to n_candidates
 
     Source: Hacohen, Dekel and Weinshall (2022), algorithm 1.
     """

@@ -1,7 +1,7 @@
 """Informativeness scores on probabilities, and the choice of the best: pure functions on arrays.
 
 Higher = more informative. Scores and choice are separate: a score knows one sample, `top` only
-numbers.
+numbers. All scores raise ValueError as `checked` does.
 """
 
 from __future__ import annotations
@@ -146,11 +146,6 @@ def least_confident(probabilities: np.ndarray) -> np.ndarray:
     -------
     (n_samples,) float64 in [0, 1 - 1/n_classes]; the highest is the most informative
 
-    Raises
-    ------
-    ValueError
-        as `checked`
-
     Notes
     -----
     The difference is taken in float64, where it is exact for float32 probabilities: in float32 it
@@ -173,11 +168,6 @@ def margin(probabilities: np.ndarray) -> np.ndarray:
     (n_samples,) of the probabilities' dtype, in [-1, 0]; 0 where two classes tie, the most
     informative. Where there is one class only, -1: it is certain.
 
-    Raises
-    ------
-    ValueError
-        as `checked`
-
     Source: Scheffer, Decomain and Wrobel (2001); Settles (2009), section 3.1.
     """
     first, second = _two_highest(probabilities)
@@ -194,11 +184,6 @@ def entropy(probabilities: np.ndarray) -> np.ndarray:
     Returns
     -------
     (n_samples,) of the probabilities' dtype, in nats, in [0, log(n_classes)]; 0 log 0 is 0
-
-    Raises
-    ------
-    ValueError
-        as `checked`
 
     Source: Shannon (1948), section 6; Settles (2009), section 3.1.
     """

@@ -11,10 +11,11 @@ import pandas as pd
 
 from alutils.active.labels import Source
 from alutils.active.loops import autolabel
-from alutils.active.loops.pool import Classifier, PoolState, Round, by_score, check_loop, pool_based
+from alutils.active.loops.pool import PoolState, Round, by_score, check_loop, pool_based
 from alutils.active.strategies import uncertainty
 from alutils.base.errors import ParameterError
 from alutils.data.dataset import Dataset, as_float
+from alutils.models.classifier import Classifier
 from alutils.models.softmax_exact import Rows, SoftmaxRegression, Weights
 
 ARMS = ("all", "random", "first", "active", "auto_at_once", "auto_confident_first")

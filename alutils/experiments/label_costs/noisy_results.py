@@ -78,14 +78,9 @@ def _finding(told: pd.DataFrame, table: pd.DataFrame) -> str:
 
 
 def _figure(told: pd.DataFrame) -> Figure:
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
+    from alutils.plots.style import axes, name_rows, series
 
-    from alutils.plots.curves import STYLE
-
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8.5, 3.2), layout="constrained")
-        panels = figure.subplots(1, 2, sharey=True)
+    figure, panels = axes(1, 2, size=(8.5, 3.2), sharey=True)
     places = np.arange(len(ARMS))
     for panel, metric in zip(panels, ("auto_coverage", "broken"), strict=True):
         for number, target in enumerate(TARGETS):
@@ -93,14 +88,10 @@ def _figure(told: pd.DataFrame) -> Figure:
             around = rows[["low", "high"]].sub(rows["mean"], axis=0).abs().fillna(0).T
             panel.errorbar(
                 100 * rows["mean"], places + 0.24 * (number - 0.5), xerr=100 * around.to_numpy(),
-                fmt="os^D"[number], color=f"C{number}", capsize=4, linestyle="none",
-                label=f"promised {target:.0%}",
+                **series(number), capsize=4, linestyle="none", label=f"promised {target:.0%}",
             )  # fmt: skip
-    panels[0].set(
-        xlabel="digits labelled automatically, certified (%)", xlim=(-3, 103),
-        yticks=places, ylim=(len(ARMS) - 0.5, -0.5),
-    )  # fmt: skip
-    panels[0].set_yticklabels(list(ARMS.values()))
+    panels[0].set(xlabel="digits labelled automatically, certified (%)", xlim=(-3, 103))
+    name_rows(panels[0], list(ARMS.values()))
     panels[1].axvline(100 * (1 - LEVEL), color="black", linestyle="--", label="allowed")
     panels[1].set(xlabel="audits with a broken promise (%)")
     figure.legend(*panels[1].get_legend_handles_labels(), loc="outside upper center", ncols=3)

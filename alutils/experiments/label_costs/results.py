@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import matplotlib as mpl
+from textwrap import fill
+
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from alutils.base.files import repository_root
 from alutils.experiments.strategies.results import labels_to_reach
 from alutils.guarantee.pool import allowed_errors
-from alutils.plots.curves import STYLE
+from alutils.plots.style import arm_name, axes, legend_below, look, name_rows
 from alutils.stats import compare, tables
 from alutils.stats.intervals import over_seeds
 
@@ -23,15 +22,8 @@ TITLES = {
     "mnist": "60,000 digits",
     "letters": "capital letters",
 }
-ARMS = {
-    "random": "random",
-    "active": "active",
-    "active_unlabelled": "active, learning from\nthe unlabelled, too",
-    "active_rendered": "and from rendered\nletters first",
-}
+ARMS = {arm: arm_name(arm) for arm in ("random", "active", "active_unlabelled", "active_rendered")}
 _THOUSANDS = FuncFormatter(lambda x, _: f"{x:,.0f}")
-_COLOURS = dict(zip(ARMS, sns.color_palette("colorblind", len(ARMS)), strict=True))
-_MARKERS = dict(zip(ARMS, "so^D", strict=True))
 POINTS_TABLE = {"article": ("mnist", "active"), "letters": ("az", "as_published")}
 """Experiment and arm of the published accuracy beside which a setting stands."""
 
@@ -138,29 +130,26 @@ def cost(table: pd.DataFrame) -> tuple[Figure, str, str]:
     names = [arm for arm in ARMS if (total["arm"] == arm).any()]
     needed = {arm: total.loc[total["arm"] == arm, "value"] for arm in names}
     by_hand = pd.Series([float(n)])
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(7.5, 0.75 * (len(names) + 1) + 1), layout="constrained")
-        axes = figure.subplots()
-        for place, (arm, values) in enumerate({"by hand": by_hand, **needed}.items()):
-            known = values.dropna()
-            look = {"color": _COLOURS.get(arm, "0.35")}
-            if len(known):
-                axes.plot([100, known.mean()], [place, place], linewidth=8, alpha=0.25, **look)
-            axes.plot(
-                known, [place] * len(known), linestyle="", marker=_MARKERS.get(arm, "o"),
-                markersize=6, **look,
-            )  # fmt: skip
-            axes.annotate(
-                _needed(values), (known.max() if len(known) else 100, place), xytext=(10, 0),
-                textcoords="offset points", va="center",
-            )  # fmt: skip
-        axes.set_yticks(range(1 + len(names)), ["by hand", *(ARMS[arm] for arm in names)])
-        axes.set(xscale="log", xlim=(100, 400_000), ylim=(len(names) + 0.5, -0.5))
-        axes.xaxis.set_major_formatter(_THOUSANDS)
-        axes.set_xlabel("human labels in all, the audit's included (logarithmic); a mark a seed")
-        axes.set_title(f"{n:,} digits labelled, at least {target:.0%} right with certificate")
+    figure, panel = axes(size=(7.5, 0.75 * (len(names) + 1) + 1))
+    for place, (arm, values) in enumerate({"by hand": by_hand, **needed}.items()):
+        known = values.dropna()
+        drawn = {"color": "0.35", "marker": "o"} if arm == "by hand" else look(arm)
+        if len(known):
+            panel.plot(
+                [100, known.mean()], [place, place], linewidth=8, alpha=0.25, color=drawn["color"]
+            )
+        panel.plot(known, [place] * len(known), **drawn | {"linestyle": ""}, markersize=6)
+        panel.annotate(
+            _needed(values), (known.max() if len(known) else 100, place), xytext=(10, 0),
+            textcoords="offset points", va="center",
+        )  # fmt: skip
+    name_rows(panel, ["by hand", *(fill(ARMS[arm], 24) for arm in names)])
+    panel.set(xscale="log", xlim=(100, 400_000))
+    panel.xaxis.set_major_formatter(_THOUSANDS)
+    panel.set_xlabel("human labels in all, the audit's included (logarithmic); a mark a seed")
+    panel.set_title(f"{n:,} digits labelled, at least {target:.0%} right with certificate")
     order = sorted(names, key=lambda arm: (needed[arm].isna().all(), needed[arm].mean()))
-    told = [f"{ARMS[arm]}: {_needed(needed[arm])}".replace("\n", " ") for arm in order]
+    told = [f"{ARMS[arm]}: {_needed(needed[arm])}" for arm in order]
     finding = (
         f"Human labels, the audit's included, to have {n:,} digits labelled, at least {target:.0%} "
         f"of the labels certified to be right (confidence 95%), mean over seeds: {'; '.join(told)}."
@@ -186,44 +175,35 @@ def curves(table: pd.DataFrame) -> tuple[Figure, str, str]:
     of = table[table["metric"] == "accuracy"]
     protocols = [name for name in TITLES if (of["protocol"] == name).any()]
     findings = []
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(0.5 + 3.4 * len(protocols), 4.2), layout="constrained")
-        panels = figure.subplots(1, len(protocols), squeeze=False)
-        for axes, protocol in zip(panels[0], protocols, strict=True):
-            mine = of[of["protocol"] == protocol]
-            for arm in ARMS:
-                rows = mine[mine["arm"] == arm]
-                if not len(rows):
-                    continue
-                last = rows["round"] == rows.groupby("seed")["round"].transform("max")
-                early = rows[~last] if (~last).any() else rows
-                mean = early.groupby("n_human")["value"].mean()
-                look = {"color": _COLOURS[arm], "marker": _MARKERS[arm]}
-                axes.plot(mean.index, 100 * mean, markersize=4, label=ARMS[arm], **look)
-                axes.plot(
-                    rows.loc[last, "n_human"], 100 * rows.loc[last, "value"], linestyle="",
-                    markersize=7, markerfacecolor="none", **look,
-                )  # fmt: skip
-            goal = published(protocol)
-            if goal is not None:
-                axes.axhline(100 * goal, color="0.35", linestyle=":", label="published")
-            axes.set(xlabel="labels trained on", title=TITLES[protocol])
-            if mine["n_human"].max() > 10 * mine["n_human"].min():
-                axes.set_xscale("log")
-                axes.xaxis.set_minor_formatter(NullFormatter())
-            axes.xaxis.set_major_formatter(_THOUSANDS)
-            best = _last(mine).groupby("arm")["value"].mean()
-            findings.append(
-                f"{TITLES[protocol]}: {best.max():.1%} ({ARMS[best.idxmax()]})".replace("\n", " ")
-            )
-        panels[0][0].set_ylabel("accuracy on test images, %")
-        handles = {}
-        for axes in panels[0]:
-            handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-        handles["the last, larger network,\na mark a seed"] = Line2D(
-            [], [], linestyle="", marker="o", markerfacecolor="none", color="0.35"
-        )
-        figure.legend(handles.values(), handles, loc="outside lower center", ncols=5)
+    figure, panels = axes(1, len(protocols), (0.5 + 3.4 * len(protocols), 4.2), squeeze=False)
+    for panel, protocol in zip(panels[0], protocols, strict=True):
+        mine = of[of["protocol"] == protocol]
+        for arm in ARMS:
+            rows = mine[mine["arm"] == arm]
+            if not len(rows):
+                continue
+            last = rows["round"] == rows.groupby("seed")["round"].transform("max")
+            early = rows[~last] if (~last).any() else rows
+            mean, drawn = early.groupby("n_human")["value"].mean(), look(arm)
+            panel.plot(mean.index, 100 * mean, **drawn, markersize=4, label=ARMS[arm])
+            panel.plot(
+                rows.loc[last, "n_human"], 100 * rows.loc[last, "value"], markersize=7,
+                markerfacecolor="none", **drawn | {"linestyle": ""},
+            )  # fmt: skip
+        goal = published(protocol)
+        if goal is not None:
+            panel.axhline(100 * goal, color="0.35", linestyle=":", label="published")
+        panel.set(xlabel="labels trained on", title=TITLES[protocol])
+        if mine["n_human"].max() > 10 * mine["n_human"].min():
+            panel.set_xscale("log")
+            panel.xaxis.set_minor_formatter(NullFormatter())
+        panel.xaxis.set_major_formatter(_THOUSANDS)
+        best = _last(mine).groupby("arm")["value"].mean()
+        findings.append(f"{TITLES[protocol]}: {best.max():.1%} ({ARMS[best.idxmax()]})")
+    panels[0][0].set_ylabel("accuracy on test images, %")
+    text = "the last, larger network, a mark a seed"
+    panels[0][0].plot([], [], "o", mfc="none", color="0.35", label=text)
+    legend_below(figure, *panels[0], columns=3)
     alt = (
         "Accuracy on test images against labels, a panel for each data set, a line for each way of "
         "asking and learning; open marks: the last, larger network of each seed."

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from alutils.experiments.report.exploration import Classifier
+from alutils.models.classifier import Classifier
 from alutils.stats.metrics import CLASSIFICATION, classification_metrics
 
 THRESHOLDS = (0.6, 0.9)  # confidence from which a prediction becomes a label; the report's is 0.6
@@ -263,7 +263,7 @@ def at_worst(table: pd.DataFrame) -> pd.DataFrame:
     return table.loc[highest].set_index("kind")
 
 
-def told(measured: pd.Series, threshold: float) -> str:
+def describe(measured: pd.Series, threshold: float) -> str:
     """Say in words what labelling the confident ones automatically gives.
 
     Parameters

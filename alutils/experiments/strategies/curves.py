@@ -13,16 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from alutils.active.loops import members
-from alutils.active.loops.pool import PoolState, by_strategy, check_loop, pool_based
-from alutils.active.oracles import Perfect
+from alutils.active.loops.pool import check_loop
 from alutils.active.strategies import registry
 from alutils.base.checks import check_count, check_known
 from alutils.base.errors import ParameterError
 from alutils.data import loading, mnist
 from alutils.data.dataset import as_float
-from alutils.experiments.strategies import features
-from alutils.models import estimator
+from alutils.experiments.strategies import comparison, features
 from alutils.stats.tables import Vocabulary
 
 SETTINGS = ("mnist_pixels", "mnist_vgg16", "letters_vgg16")
@@ -32,8 +29,6 @@ VOCABULARY = Vocabulary(protocols=SETTINGS)
 DRAWN_FROM = 12_000
 """The first so many training and half as many test digits: the draws of all seeds share these, so
 that their VGG16 features are computed once."""
-N_MEMBERS = 5
-"""A committee has so many members, each trained on a bootstrap of the labels."""
 TEST_SHARE = 0.3
 """The share of a data set without test images of its own that tests, as in the report."""
 
@@ -156,25 +151,14 @@ def run(settings: Settings) -> pd.DataFrame:
         test, order = order[:n_test], order[n_test:]
     pool = order[: settings.n_pool]
     x, x_test = features.scaled(origin.x[pool], origin.x[test])
-    labels = origin.labels[pool]
-    # Density goes by angles at the origin, which are about nothing once the mean is taken away.
-    plain = np.asarray(origin.x[pool]) if strategy == "density_weighted" else None
-    query = by_strategy(
-        strategy,
-        np.random.default_rng([seed, 1]),
-        embed=None if plain is None else lambda *_: plain,
-        committee=members.committee(N_MEMBERS),
-        retrained=members.retrained(),
+    drawn = comparison.Draw(
+        x, origin.labels[pool], x_test, origin.labels[test], np.asarray(origin.x[pool]),
+        origin.n_classes,
+    )  # fmt: skip
+    rows = comparison.learning_curve(
+        drawn, strategy, [seed, 1], batch=settings.batch, budget=settings.budget
     )
-    classifier = estimator.Estimator(origin.n_classes)
-    rows = []
-    for done in pool_based(
-        x, Perfect(labels), classifier, query, PoolState.start(len(pool)),
-        batch=settings.batch, budget=settings.budget,
-    ):  # fmt: skip
-        right = classifier.predict(x_test) == origin.labels[test]
-        rows.append({"round": done.number, "n_human": done.n_human, "value": right.mean()})
-    return pd.DataFrame(rows).assign(
+    return rows[["round", "n_human", "value"]].assign(
         protocol=settings.setting, arm=strategy, seed=seed, n_auto=0, split="test",
         metric="accuracy", n_eval=len(test),
     )  # fmt: skip

@@ -56,10 +56,10 @@ def figures(table: pd.DataFrame) -> dict[str, tuple[Figure, str, str]]:
     ----------
     table : as for `summary`
     """
-    from alutils.plots import strategies
+    from alutils import plots
 
     gains = summary(table)
-    figure = strategies.gains(
+    figure = plots.gains(
         gains,
         TITLES,
         f"What a strategy adds to the area under the curve ({gains['seeds'].min()} draws, "

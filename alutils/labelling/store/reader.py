@@ -186,15 +186,9 @@ class Reader:
 
     def labelled(self) -> list[tuple[Item, Event]]:
         """Every picture with a label, by number, and the event that gave it."""
-<<<<<<< HEAD:alutils/labelling/store/reader.py
         with self.database.reading() as connection:
-            items = connection.execute(_ITEM + "WHERE items.label IS NOT NULL ORDER BY items.id")
-            items = items.fetchall()
-=======
-        with self.reading() as connection:
             query = _ITEM + "WHERE items.label IS NOT NULL ORDER BY items.id"
             items = connection.execute(query).fetchall()
->>>>>>> systems:alutils/labelling/store/reading.py
             rows = connection.execute(_EVENT + "JOIN items ON items.event = events.id")
             events = {row["item"]: as_event(row) for row in rows}
         return [(as_item(row), events[row["id"]]) for row in items]

@@ -134,8 +134,10 @@ def test_confident_first_takes_the_most_confident():
     list(pool_based(x, labels.__getitem__, classifier, None, state, batch=6, budget=6))
     before = classifier.predict_proba(x[6:]).max(axis=1)
     done = next(autolabel.confident_first(x, classifier, state, batch=3, number=1))
-    assert set(done.items) == set(6 + np.argsort(before, kind="stable")[-3:])
-    assert np.array_equal(done.utility, np.sort(before))
+    assert np.array_equal(done.items, 6 + np.argsort(before, kind="stable")[-3:])
+    after = classifier.predict_proba(x[state.pool]).max(axis=1)
+    assert np.array_equal(done.utility, after)
+    assert after[:3].min() >= after[3:].max()  # the next to be labelled wait in front
 
 
 def test_at_once_gives_every_item_its_likeliest_class():

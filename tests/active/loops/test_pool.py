@@ -304,8 +304,3 @@ def test_any_classifier_of_scikit_learn_can_be_trained_with_one_more_label(pool,
     assert np.allclose(again.predict_proba(x), whole.predict_proba(x))
     _, state, _ = loop(pool, "expected_error_reduction", classifier=base, budget=12)
     assert state.book.n_human == 12
-
-
-def test_a_committee_of_an_unknown_kind_is_refused():
-    with pytest.raises(ValueError, match="kind=votes"):
-        committee(kind="votes")

@@ -138,6 +138,12 @@ def embeddings(p, x):
     return (error[:, :, None] * x[:, None, :]).reshape(len(p), -1).astype(float)
 
 
+def badge_weights(p, x, chosen):
+    """Return what the next item is drawn by: squared distances from the nearest that is chosen."""
+    gradients = diversity.Gradients(p, x)
+    return np.min([gradients.square_distances(int(item)) for item in chosen], axis=0)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_badge_weights_are_squared_distances_of_written_out_gradients(dtype):
     x, p, _ = linear_pool(dtype=DTYPES[dtype])
@@ -145,9 +151,9 @@ def test_badge_weights_are_squared_distances_of_written_out_gradients(dtype):
     chosen = np.array([4, 17, 60])
     expected = ((g[:, None] - g[chosen]) ** 2).sum(axis=2).min(axis=1)
     tolerance = {"abs": 1e-4 if dtype == "float32" else 1e-10}
-    assert diversity.badge_weights(p, x, chosen) == pytest.approx(expected, **tolerance)
-    assert not diversity.badge_weights(p, x, chosen)[chosen].any()
-    norms = diversity.badge_weights(p, x, np.array([], int))
+    assert badge_weights(p, x, chosen) == pytest.approx(expected, **tolerance)
+    assert not badge_weights(p, x, chosen)[chosen].any()
+    norms = diversity.Gradients(p, x).square_norms
     assert norms == pytest.approx((g**2).sum(axis=1), **tolerance)
 
 
@@ -160,10 +166,10 @@ def test_badge_weights_are_the_odds_of_scikit_activeml():
     )
     free = np.flatnonzero(~labelled)
     p = clf.predict_proba(x)
-    norms = diversity.badge_weights(p, x, np.array([], int))
+    norms = diversity.Gradients(p, x).square_norms
     for i in range(12):
         # Theirs keep the norms, as if zero had been chosen, too; the paper's k-means++ does not.
-        weights = np.minimum(diversity.badge_weights(p, x, np.array(theirs[:i], int)), norms)[free]
+        weights = np.minimum(badge_weights(p, x, theirs[:i]), norms)[free] if i else norms[free]
         ours = weights / weights.sum()
         wanted = np.nan_to_num(odds[i, free])  # NaN where it was chosen
         assert ours == pytest.approx(wanted, rel=1e-6, abs=1e-12)
@@ -175,7 +181,7 @@ def test_badge_draws_by_its_weights():
     free = np.arange(2, 12)
     draws = np.array([diversity.badge(p, x, free, 2, rng(seed)) for seed in range(4000)])
     assert len(set(draws[:, 0])) == 1  # the longest gradient
-    weights = diversity.badge_weights(p, x, draws[0, :1])
+    weights = badge_weights(p, x, draws[0, :1])
     odds = np.where(np.arange(12) < 2, 0, weights)
     odds /= odds.sum()
     shares = np.bincount(draws[:, 1], minlength=12) / 4000
