@@ -2,7 +2,7 @@
 
 An `Audit` is made from a plan (`alutils.guarantee.plans`, `alutils.guarantee.weighted`) and a
 generator, which together settle the order of its draws before the first label. All the rest
-follows from the answers: the same plan, seed and answers give the same audit, in whatever portions
+follows from the answers: the same plan, seed and answers give the same audit, in whatever order
 the answers came. Whoever keeps these three can go on with an audit another day.
 """
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from alutils.base.checks import check_count
 from alutils.base.errors import ParameterError
 from alutils.guarantee.plans import AuditPlan
 from alutils.guarantee.weighted import WeightedPlan
@@ -38,11 +39,14 @@ class Audit:
     ----------
     plan : fixed before the first label
     rng : of the draws; one that nothing which made the labels drew from
+    portion : draws after which it is decided, fewer where fewer certify. People who label some at
+        a time, without knowing how they do, may as well label all of these before a refusal; a
+        certificate needs every draw and comes at the same one
 
     Attributes
     ----------
     answers : (population,) int8: 1 where an item's label is wrong, 0 where it is right, `UNKNOWN`
-    outcome : so far; it is decided after every draw, and no label beyond the deciding one counts
+    outcome : so far; no label beyond the deciding draw counts
 
     An example, with the truth at hand:
 
@@ -52,8 +56,11 @@ class Audit:
     ...     audit.answer(places, is_wrong[places])
     """
 
-    def __init__(self, plan: AuditPlan | WeightedPlan, rng: np.random.Generator) -> None:
-        self.plan, self._rng = plan, rng
+    def __init__(
+        self, plan: AuditPlan | WeightedPlan, rng: np.random.Generator, portion: int = 1
+    ) -> None:
+        check_count("portion", portion)
+        self.plan, self._rng, self._portion = plan, rng, max(1, portion)
         self.answers = np.full(plan.population, UNKNOWN, np.int8)
         self._asked: list[np.ndarray] = [np.empty(0, np.int64)]
         self._drawn = np.empty(0, np.int64)
@@ -78,12 +85,13 @@ class Audit:
     def next(self, n: int = 1) -> np.ndarray:
         """Return the places of the items to ask about next, without drawing more than is needed.
 
-        n : draws to look ahead, at most. An item that is drawn again, or was answered before, is
-            not asked for again; at least one item comes back until the audit is decided, then none
+        n : draws to look ahead, at most, but a portion at least. An item that is drawn again, or
+            was answered before, is not asked for again; at least one item comes back until the
+            audit is decided, then none
         """
         if self.decision != GO_ON:
             return np.empty(0, np.int64)
-        ahead = self._drawn[self._n : self._n + min(n, self._left)]
+        ahead = self._drawn[self._n : self._n + min(max(n, self._portion), self._left)]
         ahead = ahead[np.sort(np.unique(ahead, return_index=True)[1])]
         return ahead[self.answers[ahead] == UNKNOWN]
 
@@ -113,7 +121,7 @@ class Audit:
         self._is_new[first] = True
 
     def _look(self) -> None:
-        """Set the outcome after the draws whose items have an answer, up to the deciding one."""
+        """Set the outcome after the portions whose items have answers, up to the deciding one."""
         while True:
             known = self.answers[self._drawn]
             unknown = np.flatnonzero(known == UNKNOWN)
@@ -124,14 +132,27 @@ class Audit:
             left = np.ceil(self.plan.needed(drawn, wrong) - np.arange(n + 1))
             # A draw takes a label at most, so this gives up where the labels do not seem to do.
             refused = left > self.plan.most - labels
-            decided = (left <= 0) | refused
+            ends = self._ends(left)
+            decided = (left[ends] <= 0) | refused[ends]
             if decided.any() or len(unknown):
                 break
             self._draw()
-        at = int(decided.argmax()) if decided.any() else int(n)
-        decision = (REFUSED if refused[at] else CERTIFIED) if decided[at] else GO_ON
+        at = int(ends[decided.argmax() if decided.any() else -1])
+        decision = (REFUSED if refused[at] else CERTIFIED) if decided.any() else GO_ON
         self.outcome = AuditOutcome(decision, int(labels[at]), int(errors[at]))
-        self._n, self._left = at, 0 if decided[at] else int(left[at])
+        self._n, self._left = at, 0 if decided.any() else int(left[at])
+
+    def _ends(self, left: np.ndarray) -> np.ndarray:
+        """Return after how many draws portions end, up to the last that has all its answers."""
+        if self._portion == 1:
+            return np.arange(len(left))
+        ends = [0]
+        while left[ends[-1]] > 0:
+            end = ends[-1] + int(min(left[ends[-1]], self._portion))
+            if end >= len(left):
+                break
+            ends.append(end)
+        return np.array(ends)
 
 
 def run_audit(

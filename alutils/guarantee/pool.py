@@ -236,9 +236,9 @@ def finish(
     ask(order)
     if len(state.declined) > unanswered:
         planned = plan()  # fewer errors are allowed now
-    audit = Audit(planned, rng)
+    # In pieces, so that nobody labels on where the audit is refused already.
+    audit = Audit(planned, rng, PIECE)
     while audit.decision == GO_ON:
-        # In pieces, so that nobody labels on where the audit is refused already.
         places = audit.next(PIECE)
         audit.answer(places, ask(left[places]))
     certified = audit.decision == CERTIFIED

@@ -51,6 +51,30 @@ def test_an_audit_goes_on_from_the_plan_the_seed_and_the_answers(kind):
     assert again.next(50).tolist() == first.next(50).tolist()
 
 
+@pytest.mark.parametrize("kind", PLANS)
+@pytest.mark.parametrize("seed", range(20))
+def test_an_audit_in_portions_is_decided_at_their_ends(kind, seed):
+    plan, portion = PLANS[kind], 7
+    wrong = errors_of(plan, seed, 0.15 if kind == "uniform" else 0.05)
+    drawn, n = plan.draw(np.random.default_rng(seed)), 0
+    while True:
+        seen = drawn[:n]
+        left = np.ceil(plan.needed(seen, wrong[seen])[-1] - n)
+        if left <= 0 or left > plan.most - len(np.unique(seen)):
+            break
+        n += int(min(left, portion))
+    audit = Audit(plan, np.random.default_rng(seed), portion)
+    while audit.decision == GO_ON:
+        places = audit.next()
+        audit.answer(places, wrong[places])
+    assert audit.decision == ("certified" if left <= 0 else "refused")
+    assert set(audit.answered) == set(seen)
+    assert (audit.outcome.n_used, audit.errors) == (
+        len(np.unique(seen)),
+        wrong[audit.answered].sum(),
+    )
+
+
 def test_an_answer_that_is_taken_back_counts_as_the_new_one():
     plan = PLANS["uniform"]
     audit = Audit(plan, np.random.default_rng(1))
