@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from alutils.experiments.base import Experiment
@@ -22,42 +24,27 @@ def _draw_label_costs(table: pd.DataFrame) -> dict[str, tuple]:
     return results.figures(table)
 
 
+def _of(name: str, module: Any, **says: Any) -> Experiment:
+    """Return the experiment that a module holds, by the names that all these modules share."""
+    return Experiment(name, module.Settings, module.run, module.VOCABULARY, module.prepare, **says)
+
+
 EXPERIMENTS = {
     experiment.name: experiment
     for experiment in (
-        Experiment(
-            name="curve",
-            settings=curves.Settings,
-            run=curves.run,
-            vocabulary=curves.VOCABULARY,
-            prepare=curves.prepare,
-            summarise=curve_results.publish,
-            figures=curve_results.figures,
-        ),
-        Experiment(
-            name="fewest_labels",
-            settings=fewest_labels.Settings,
-            run=fewest_labels.run,
-            vocabulary=fewest_labels.VOCABULARY,
-            prepare=fewest_labels.prepare,
+        _of("curve", curves, summarise=curve_results.publish, figures=curve_results.figures),
+        _of(
+            "fewest_labels",
+            fewest_labels,
             summarise=_summarise_label_costs,
             figures=_draw_label_costs,
         ),
-        Experiment(
-            name="noisy_humans",
-            settings=noisy_humans.Settings,
-            run=noisy_humans.run,
-            vocabulary=noisy_humans.VOCABULARY,
-            prepare=noisy_humans.prepare,
+        _of(
+            "noisy_humans",
+            noisy_humans,
             summarise=noisy_results.publish,
             figures=noisy_results.figures,
         ),
-        Experiment(
-            name="vgg16_blocks",
-            settings=vgg16_blocks.Settings,
-            run=vgg16_blocks.run,
-            vocabulary=vgg16_blocks.VOCABULARY,
-            prepare=vgg16_blocks.prepare,
-        ),
+        _of("vgg16_blocks", vgg16_blocks),
     )
 }

@@ -5,7 +5,7 @@ The README holds them between marks, ``<!-- table: NAME -->`` and ``<!-- end -->
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 
@@ -15,54 +15,59 @@ from alutils.runs.notebook import runs
 from alutils.stats import compare
 
 
+def _results(name: str) -> pd.DataFrame:
+    return pd.read_csv(repository_root() / "results" / f"{name}.csv")
+
+
+def _markdown(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [f"| {' | '.join(headings)} |", "|---" * len(headings) + "|"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
 def published_against_ours(experiment: str) -> str:
     """Return the Markdown table of an experiment's published values beside ours."""
     results = repository_root() / "results"
     frame = compare.compare([results / f"{experiment}.csv"], results / "published.csv")
-    frame = frame[frame["published"].notna() & (frame["metric"] != "n_right")]
-    lines = ["| what | labels | published | ours | verdict |", "|---|---|---|---|---|"]
-    counts = compare.compare([results / f"{experiment}.csv"], results / "published.csv")
-    exact = counts[counts["metric"] == "n_right"].set_index(["protocol", "arm", "split"])
-    for row in frame.to_dict("records"):
-        count = exact["published"].get((row["protocol"], row["arm"], row["split"]))
-        verdict = row["verdict"]
-        ours = f"{row['mean']:.4f}"
+    frame = frame[frame["published"].notna()]
+    counts = frame[frame["metric"] == "n_right"].set_index(["protocol", "arm", "split"])
+    rows = []
+    for row in frame[frame["metric"] != "n_right"].to_dict("records"):
+        ours, shown, verdict = f"{row['mean']:.4f}", f"{row['published']:.4f}", row["verdict"]
         if row["n"] > 1:
             ours += f" [{row['low']:.4f}, {row['high']:.4f}], n = {row['n']}"
-        shown = f"{row['published']:.4f}"
-        if count is not None and pd.notna(count):
-            verdict = exact["verdict"][(row["protocol"], row["arm"], row["split"])]
-            shown += f" ({count:.0f} of {row['n_eval']:.0f})"
-            mean = exact["mean"][(row["protocol"], row["arm"], row["split"])]
-            ours += f" ({mean:.0f} of {row['n_eval']:.0f})"
-        what = f"{row['arm']}, {row['split']}" + (
-            "" if row["metric"] == "accuracy" else f", {row['metric']}"
-        )
-        lines.append(f"| {what} | {row['n_human']:g} | {shown} | {ours} | {verdict} |")
-    return "\n".join(lines)
+        key = row["protocol"], row["arm"], row["split"]
+        if key in counts.index:
+            count = counts.loc[key]
+            verdict = count["verdict"]
+            shown += f" ({count['published']:.0f} of {row['n_eval']:.0f})"
+            ours += f" ({count['mean']:.0f} of {row['n_eval']:.0f})"
+        what = f"{row['arm']}, {row['split']}"
+        what += "" if row["metric"] == "accuracy" else f", {row['metric']}"
+        rows.append((what, f"{row['n_human']:g}", shown, ours, verdict))
+    return _markdown(["what", "labels", "published", "ours", "verdict"], rows)
 
 
 def percentiles() -> str:
     """Return the Markdown table of where the article's counts stand among replicates."""
-    table = pd.read_csv(repository_root() / "results" / "mnist_percentiles.csv")
-    lines = [
-        "| replicates | arm | mean ± sd (of 400) | range | published | percentile |",
-        "|---|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {row['replicates']} | {row['arm']} | {row['mean']:.1f} ± {row['sd']:.1f} | "
-        f"{row['lowest']:.0f}-{row['highest']:.0f} | {row['published']:.0f} | "
-        f"{row['percentile']:.1f} |"
+    table = _results("mnist_percentiles")
+    headings = ["replicates", "arm", "mean ± sd (of 400)", "range", "published", "percentile"]
+    rows = (
+        (
+            row["replicates"], row["arm"], f"{row['mean']:.1f} ± {row['sd']:.1f}",
+            f"{row['lowest']:.0f}-{row['highest']:.0f}", f"{row['published']:.0f}",
+            f"{row['percentile']:.1f}",
+        )
         for row in table.to_dict("records")
-    ]
-    return "\n".join(lines)
+    )  # fmt: skip
+    return _markdown(headings, rows)
 
 
 def claims(name: str) -> str:
     """Return the paired differences of a results table as a Markdown list of sentences."""
     from alutils.stats.intervals import Paired
 
-    table = pd.read_csv(repository_root() / "results" / f"{name}.csv")
+    table = _results(name)
     if "n_test" not in table:
         raise runs.RunError(
             f"results/{name}.csv does not say on how many images (n_test): an older run made it; "
@@ -78,27 +83,20 @@ def claims(name: str) -> str:
 def worries() -> str:
     """Return other classifiers' accuracies beside the report's head, as a Markdown table."""
     results = repository_root() / "results"
-    table = pd.read_csv(results / "az_classifiers.csv")
+    table = _results("az_classifiers")
     rendered = compare.is_rendered(manifest.read_json(results / "az.manifest.json"))
     kind = "rendered" if rendered else "real"
     wide = table.pivot(index="classifier", columns="inputs", values="accuracy")
-    lines = [
-        f"| {table['n_human'].iloc[0]:,} {kind} letters labelled | {' | '.join(wide.columns)} |",
-        "|---" * (1 + len(wide.columns)) + "|",
-    ]
     best = wide.loc[wide.max(axis=1).sort_values(ascending=False).index]
-    lines += [
-        f"| {name} | {' | '.join(f'{value:.1%}' for value in row)} |"
-        for name, row in best.iterrows()
-    ]
-    return "\n".join(lines)
+    rows = ((name, *(f"{value:.1%}" for value in row)) for name, row in best.iterrows())
+    return _markdown([f"{table['n_human'].iloc[0]:,} {kind} letters labelled", *best], rows)
 
 
 def claim() -> str:
     """Return what the article's active learning is worth, in two sentences."""
     results = repository_root() / "results"
-    stands = pd.read_csv(results / "mnist_percentiles.csv").query("arm == 'active'").iloc[0]
-    sound = pd.read_csv(results / "mnist_sound_differences.csv").iloc[0]
+    stands = _results("mnist_percentiles").query("arm == 'active'").iloc[0]
+    sound = _results("mnist_sound_differences").iloc[0]
     rows = compare.read_published(results / "published.csv")
     accuracy = {
         row["arm"]: float(row["value"])
@@ -118,29 +116,26 @@ def claim() -> str:
 
 def speed() -> str:
     """Return the benchmarks as a Markdown table."""
-    table = pd.read_csv(repository_root() / "results" / "benchmarks.csv")
-    lines = ["| what | baseline | ours | ratio | asked |", "|---|---|---|---|---|"]
-    lines += [
-        f"| {row['what']} | {row['baseline_s']:.3g} s | {row['ours_s']:.3g} s | "
-        f"{row['ratio']:.{1 if row['ratio'] >= 1 else 2}f} | "
-        f"{format(row['bar'], 'g') if row['bar'] else ''} |"
+    table = _results("benchmarks")
+    rows = (
+        (
+            row["what"], f"{row['baseline_s']:.3g} s", f"{row['ours_s']:.3g} s",
+            f"{row['ratio']:.{1 if row['ratio'] >= 1 else 2}f}", format(row["bar"], "g") if row["bar"] else "",
+        )
         for row in table.to_dict("records")
-    ]
-    return "\n".join(lines)
+    )  # fmt: skip
+    return _markdown(["what", "baseline", "ours", "ratio", "asked"], rows)
 
 
 def strategies() -> str:
     """Return the query strategies' benchmark as a Markdown table: areas, labels needed, wins."""
     from alutils.experiments.strategies import results as strategy_tables
 
-    table = pd.read_csv(repository_root() / "results" / "strategies_summary.csv")
+    table = _results("strategies_summary")
     protocols = list(table["protocol"].unique())
     order = table.groupby("arm")["gain"].mean().sort_values(ascending=False).index
     by = table.set_index(["protocol", "arm"])
-    lines = [
-        "| strategy | " + " | ".join(strategy_tables.TITLES[p] for p in protocols) + " | seconds |",
-        "|---" * (2 + len(protocols)) + "|",
-    ]
+    rows = []
     for arm in order:
         cells = []
         for protocol in protocols:
@@ -151,16 +146,17 @@ def strategies() -> str:
                 wins = f"{row['win']:.0f}/{row['tie']:.0f}/{row['loss']:.0f}"
                 cells.append(f"{100 * row['gain']:+.1f} ({wins})")
         took = table[table["arm"] == arm]["seconds"].mean()
-        lines.append(f"| {arm} | {' | '.join(cells)} | {took:.1f} |")
-    return "\n".join(lines)
+        rows.append((arm, *cells, f"{took:.1f}"))
+    titles = [strategy_tables.TITLES[protocol] for protocol in protocols]
+    return _markdown(["strategy", *titles, "seconds"], rows)
 
 
 def no_better() -> str:
     """Return which strategies do no better than random, in a sentence for each setting."""
     from alutils.experiments.strategies import results as strategy_tables
 
-    table = pd.read_csv(repository_root() / "results" / "strategies_summary.csv")
-    best = pd.read_csv(repository_root() / "results" / "strategies_best.csv")
+    table = _results("strategies_summary")
+    best = _results("strategies_best")
     lines = []
     for protocol, names in strategy_tables.no_better_than_random(table).items():
         alike = best[best["protocol"] == protocol]
@@ -184,14 +180,14 @@ def label_costs() -> str:
     """Return what the sweeps of label costs came to, as a Markdown table."""
     from alutils.experiments.label_costs import results as label_costs
 
-    table = pd.read_csv(repository_root() / "results" / "label_costs_summary.csv")
+    table = _results("label_costs_summary")
     by = table.set_index(["protocol", "arm", "metric"]).sort_index()
-    lines = [
-        "| pool | asking and learning | labels trained on | accuracy on test images | labelled "
-        "automatically, certified | human labels for the whole pool, certified | certified, "
-        "broken |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    headings = [
+        "pool", "asking and learning", "labels trained on", "accuracy on test images",
+        "labelled automatically, certified", "human labels for the whole pool, certified",
+        "certified, broken",
+    ]  # fmt: skip
+    rows = []
 
     def cell(row: pd.Series, text: str) -> str:
         if not row["seeds"]:
@@ -209,38 +205,38 @@ def label_costs() -> str:
             )
             of, missing = row.loc["certified", "of"], row.loc["labels_to_certify"]
             some = "" if missing["seeds"] == of else f", {missing['seeds']:.0f} of {of:.0f} seeds"
-            lines.append(
-                f"| {label_costs.TITLES[protocol]}, {label_costs.TARGETS[protocol]:.0%} "
-                f"| {label_costs.ARMS[arm]} ".replace("\n", " ")
-                + f"| {row.loc['n_human', 'mean']:,.0f} | {cell(row.loc['accuracy'], ':.2%')} "
-                f"| {coverage} | {cell(missing, ':,.0f')}{some} "
-                f"| {of * row.loc['certified', 'mean']:.0f} of {of:.0f}, "
-                f"{of * row.loc['broken', 'mean']:.0f} |"
+            certified, broken = (of * row.loc[name, "mean"] for name in ("certified", "broken"))
+            rows.append(
+                (
+                    f"{label_costs.TITLES[protocol]}, {label_costs.TARGETS[protocol]:.0%}",
+                    label_costs.ARMS[arm].replace("\n", " "),
+                    f"{row.loc['n_human', 'mean']:,.0f}",
+                    cell(row.loc["accuracy"], ":.2%"),
+                    coverage,
+                    cell(missing, ":,.0f") + some,
+                    f"{certified:.0f} of {of:.0f}, {broken:.0f}",
+                )
             )
-    return "\n".join(lines)
+    return _markdown(headings, rows)
 
 
 def guarantee() -> str:
     """Return how often rules for automatic labels break their promise, as a Markdown table."""
-    table = pd.read_csv(repository_root() / "results" / "guarantee.csv")
+    table = _results("guarantee")
     table = table[table["noise"] == "none"]
     models = list(table["model"].unique())
-    lines = [
-        "| rule | " + " | ".join(f"{m}: broken, labelled" for m in models) + " |",
-        "|---" * (1 + len(models)) + "|",
-    ]
+    rows = []
     for rule in table["rule"].unique():
-        rows = table[table["rule"] == rule].set_index("model")
-        cells = [f"{rows.loc[m, 'broken']:.1%}, {rows.loc[m, 'coverage']:.0%}" for m in models]
-        lines.append(f"| {rule} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        of = table[table["rule"] == rule].set_index("model")
+        cells = (f"{of.loc[m, 'broken']:.1%}, {of.loc[m, 'coverage']:.0%}" for m in models)
+        rows.append((rule, *cells))
+    return _markdown(["rule", *(f"{model}: broken, labelled" for model in models)], rows)
 
 
 def reached() -> str:
     """Return what was reached with how many labels, as a Markdown list."""
-    results = repository_root() / "results"
-    table = pd.read_csv(results / "label_costs_summary.csv")
-    rounds = pd.read_csv(results / "label_costs_rounds.csv")
+    table = _results("label_costs_summary")
+    rounds = _results("label_costs_rounds")
     lines = [
         *_labels_to_reach(table, rounds),
         *_audits(table),
@@ -336,20 +332,17 @@ def _largest_coverage(rounds: pd.DataFrame) -> Iterator[str]:
 
 def blocks() -> str:
     """Return what VGG16's features are worth at each depth, as a Markdown table."""
-    table = pd.read_csv(repository_root() / "results" / "vgg16_blocks_summary.csv")
+    table = _results("vgg16_blocks_summary")
     counts = sorted(table["n_human"].unique())
-    lines = [
-        "| features of | " + " | ".join(f"{n:,} random labels" for n in counts) + " |",
-        "|---" * (1 + len(counts)) + "|",
-    ]
-    for arm, rows in table.groupby("arm"):
-        by = rows.set_index("n_human")
-        cells = [
+    rows = []
+    for arm, of_arm in table.groupby("arm"):
+        by = of_arm.set_index("n_human")
+        cells = (
             "{mean:.1%} ({low:.1%} to {high:.1%})".format(**by.loc[n, ["mean", "low", "high"]])
             for n in counts
-        ]
-        lines.append(f"| {arm} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        )
+        rows.append((arm, *cells))
+    return _markdown(["features of", *(f"{n:,} random labels" for n in counts)], rows)
 
 
 BLOCKS = {
