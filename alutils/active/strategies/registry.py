@@ -6,7 +6,7 @@ nothing of loops, classifiers or people: `pool.by_strategy` and users give it wh
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,6 +25,7 @@ LEAST = 0.05
 """It leaves out labels that are less likely than this."""
 PARAMETERS = 1000
 """Features go in as few directions as keep the softmax layer's parameters to this many."""
+_P, _PX, _COMMITTEE = ("probabilities",), ("probabilities", "features"), ("committee",)
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,10 @@ class Context:
     def known(self) -> np.ndarray:
         """(n,) int64: the labelled items, ascending."""
         return np.flatnonzero(self.labelled)
+
+    def arrays(self, *names: str) -> Iterator[np.ndarray]:
+        """Yield fields that a strategy needs and `Strategy.check` has found."""
+        return (getattr(self, name) for name in names)
 
 
 Choose = Callable[[Context, int, np.random.Generator], np.ndarray]
@@ -178,8 +183,13 @@ def mixed(name: str, *parts: str | Strategy, source: str) -> Strategy:
     return Strategy(name, needs, choose, " + ".join(costs), source)
 
 
-def _by_score(name: str, needs: set[str], score: Score, cost: str, source: str) -> Strategy:
-    """Return a strategy that asks for the highest scores."""
+def _by_score(
+    name: str, needs: Sequence[str], function: Callable[..., np.ndarray], cost: str, source: str
+) -> Strategy:
+    """Return a strategy that asks for the highest scores, a function of what it needs."""
+
+    def score(context: Context) -> np.ndarray:
+        return function(*context.arrays(*needs))
 
     def choose(context: Context, batch: int, rng: np.random.Generator) -> np.ndarray:
         items = context.askable
@@ -193,15 +203,18 @@ def _random(context: Context, batch: int, rng: np.random.Generator) -> np.ndarra
 
 
 def _k_center(context: Context, batch: int, rng: np.random.Generator) -> np.ndarray:
-    return diversity.k_center_greedy(context.features, context.known, context.askable, batch, rng)
+    (x,) = context.arrays("features")
+    return diversity.k_center_greedy(x, context.known, context.askable, batch, rng)
 
 
 def _badge(context: Context, batch: int, rng: np.random.Generator) -> np.ndarray:
-    return diversity.badge(context.probabilities, context.features, context.askable, batch, rng)
+    p, x = context.arrays(*_PX)
+    return diversity.badge(p, x, context.askable, batch, rng)
 
 
 def _typiclust(context: Context, batch: int, rng: np.random.Generator) -> np.ndarray:
-    return typicality.typiclust(context.features, context.known, context.askable, batch, rng)
+    (x,) = context.arrays("features")
+    return typicality.typiclust(x, context.known, context.askable, batch, rng)
 
 
 def _of_a_part(score: Callable[..., np.ndarray]) -> Choose:
@@ -214,8 +227,8 @@ def _of_a_part(score: Callable[..., np.ndarray]) -> Choose:
 
     def choose(context: Context, batch: int, rng: np.random.Generator) -> np.ndarray:
         # The whole pool is checked, so that a fault is found in the first round and by its item.
-        p = uncertainty.checked(context.probabilities)
-        x = uncertainty.checked_features(context.features)
+        p, x = context.arrays(*_PX)
+        p, x = uncertainty.checked(p), uncertainty.checked_features(x)
         part = rng.permutation(context.askable)[: max(PART, batch)]
         rows = np.concatenate([part, context.known])
         p, x = p[rows], x[rows]
@@ -233,15 +246,17 @@ def _of_a_part(score: Callable[..., np.ndarray]) -> Choose:
 
 
 def _expected_error(context: Context, batch: int, rng: np.random.Generator) -> np.ndarray:
-    p = uncertainty.checked(context.probabilities)
+    (p,) = context.arrays("probabilities")
+    p = uncertainty.checked(p)
+    retrained = context.retrained
+    assert retrained is not None  # `Strategy.check` has found it
     part = rng.permutation(context.askable)[: max(RETRAINED_PART, 2 * batch)]
     scores = model_change.expected_error_reduction(
-        p[part], lambda i, label: context.retrained(int(part[i]), label), LEAST
+        p[part], lambda i, label: retrained(int(part[i]), label), LEAST
     )
     return part[uncertainty.top(scores, batch, rng)]
 
 
-_P, _PX = {"probabilities"}, {"probabilities", "features"}
 _PARTLY = f"on {PART} random items, {TURNS} times a batch"
 
 STRATEGIES: dict[str, Strategy] = {
@@ -249,32 +264,31 @@ STRATEGIES: dict[str, Strategy] = {
     for strategy in (
         Strategy("random", frozenset(), _random, "n", "the baseline of every comparison"),
         _by_score(
-            "least_confident", _P, lambda c: uncertainty.least_confident(c.probabilities),
+            "least_confident", _P, uncertainty.least_confident,
             "n c", "Lewis and Gale (1994)",
         ),
         _by_score(
-            "margin", _P, lambda c: uncertainty.margin(c.probabilities),
+            "margin", _P, uncertainty.margin,
             "n c", "Scheffer, Decomain and Wrobel (2001)",
         ),
         _by_score(
-            "entropy", _P, lambda c: uncertainty.entropy(c.probabilities),
+            "entropy", _P, uncertainty.entropy,
             "n c", "Shannon (1948); Settles (2009)",
         ),
         _by_score(
-            "vote_entropy", {"committee"}, lambda c: committees.vote_entropy(c.committee),
+            "vote_entropy", _COMMITTEE, committees.vote_entropy,
             "m n c, and m trainings", "Dagan and Engelson (1995)",
         ),
         _by_score(
-            "consensus_kl", {"committee"}, lambda c: committees.consensus_kl(c.committee),
+            "consensus_kl", _COMMITTEE, committees.consensus_kl,
             "m n c, and m trainings", "McCallum and Nigam (1998)",
         ),
         _by_score(
-            "bald", {"committee"}, lambda c: committees.bald(c.committee),
+            "bald", _COMMITTEE, committees.bald,
             "m n c, and m trainings", "Houlsby, Huszár, Ghahramani and Lengyel (2011)",
         ),
         _by_score(
-            "expected_gradient_length", _PX,
-            lambda c: model_change.expected_gradient_length(c.probabilities, c.features),
+            "expected_gradient_length", _PX, model_change.expected_gradient_length,
             "n (c + d)", "Settles, Craven and Ray (2008)",
         ),
         Strategy(
@@ -295,7 +309,7 @@ STRATEGIES: dict[str, Strategy] = {
         ),
         _by_score(
             "density_weighted", _PX,
-            lambda c: diversity.density_weighted(uncertainty.entropy(c.probabilities), c.features),
+            lambda p, x: diversity.density_weighted(uncertainty.entropy(p), x),
             "n (c + d)", "Settles and Craven (2008)",
         ),
         Strategy(
