@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from alutils.plots.style import COLOURS, arm_name, axes, look, name_rows
+from alutils.plots.style import COLOURS, RC, arm_name, axes, look, name_rows
 from alutils.stats.intervals import Paired, percentile_of
 
 
@@ -33,16 +34,21 @@ def centroids(centres: np.ndarray, shares: pd.DataFrame) -> Figure:
     centres : (k, height, width) float
     shares : (k, n_classes) what share of each class's images falls to each centroid, in per cent
     """
-    figure, grid = axes(2, len(centres), size=(7.5, 5.4), height_ratios=(1, 4))
-    for panel, centre in zip(grid[0], centres, strict=True):
-        panel.imshow(centre, cmap="gray_r")
-        panel.set_axis_off()
-    for panel in grid[1]:
-        panel.remove()
-    panel = figure.add_subplot(grid[1, 0].get_gridspec()[1, :])
-    sns.heatmap(shares.T, annot=True, fmt=".0f", cmap="Blues", cbar=False, ax=panel, linewidths=0.5)
-    panel.set(xlabel="centroid, as above", ylabel="digit", title="Where each digit's images go (%)")
-    panel.tick_params(axis="y", rotation=0)
+    with mpl.rc_context(RC):
+        figure = Figure(figsize=(7.5, 5.4), layout="constrained")
+        grid = figure.add_gridspec(2, len(centres), height_ratios=(1, 4))
+        for k, centre in enumerate(centres):
+            panel = figure.add_subplot(grid[0, k])
+            panel.imshow(centre, cmap="gray_r")
+            panel.set_axis_off()
+        panel = figure.add_subplot(grid[1, :])
+        sns.heatmap(
+            shares.T, annot=True, fmt=".0f", cmap="Blues", cbar=False, ax=panel, linewidths=0.5
+        )
+        panel.set(
+            xlabel="centroid, as above", ylabel="digit", title="Where each digit's images go (%)"
+        )
+        panel.tick_params(axis="y", rotation=0)
     return figure
 
 

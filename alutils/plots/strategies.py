@@ -26,7 +26,7 @@ CLASS_LOOKS = (("o", COLOURS[0]), ("s", COLOURS[2]), ("^", COLOURS[3]))
 """Marker and colour of the labelled points of each class of a toy."""
 VERDICTS = {
     "better": ("o", COLOURS[2], "better than random"),
-    "no better": ("D", "0.45", "no difference that can be told"),
+    "no better": ("D", "0.45", "statistically tied with random"),
     "worse": ("v", COLOURS[3], "worse than random"),
 }
 """Marker, colour and text of each verdict of `alutils.experiments.strategies.results.summary`."""
