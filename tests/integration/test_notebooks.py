@@ -173,8 +173,8 @@ SMALLER = {
         "n_letters": 3000, "budget": 190, "steps": 100, "draws": 200, "folds": 2, "fold_steps": 40,
     },
 }  # fmt: skip
-"""Sizes on which no exact output depends: fewer draws and letters than ``make reproduce`` takes. Two
-notebooks share their letters, so that VGG16 looks at them once."""
+"""Sizes on which no exact output depends: fewer draws and letters than ``make reproduce`` takes.
+Two notebooks share their letters, so that VGG16 looks at them once."""
 
 
 @pytest.mark.slow
