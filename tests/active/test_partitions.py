@@ -84,6 +84,7 @@ def test_a_classifier_scores_a_stream():
     assert found.items.tolist() == brute_force(whole, 20)
 
 
+@pytest.mark.slow
 def test_a_cluster_gives_the_local_answer():
     from distributed import Client, LocalCluster
 

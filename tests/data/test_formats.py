@@ -351,6 +351,7 @@ png.csv_to_png(sys.argv[1], sys.argv[2], progress=False)
 """
 
 
+@pytest.mark.slow
 def test_a_conversion_killed_several_times_ends_with_the_undisturbed_files(tmp_path):
     n = 6_000
     path = made_up_csv.write(tmp_path / "t.csv", n, stock=4)

@@ -50,6 +50,7 @@ def value(table, metric, number):
     return row["value"].iloc[0]
 
 
+@pytest.mark.slow
 def test_rows_are_of_the_long_table_and_every_round_is_there(rows):
     for arm, table in rows.items():
         tidy = tables.tidy(table, VOCABULARY, run_id="x", experiment="fewest_labels")
@@ -61,6 +62,7 @@ def test_rows_are_of_the_long_table_and_every_round_is_there(rows):
         } | {name + kind for name in OF_AN_AUDIT for kind in KINDS[arm]}  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_cost_is_what_was_trained_on_by_hand_and_audited(rows):
     certified = 0
     for arm, table in rows.items():
@@ -100,6 +102,7 @@ def test_what_is_expected_of_an_audit_is_what_audits_of_the_same_model_come_to()
         assert certified > 0.3
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_rows_and_the_same_first_labels_for_all_arms(rows):
     again = run(arm="random", **TINY)
     pd.testing.assert_frame_equal(again, rows["random"])
@@ -109,12 +112,14 @@ def test_the_same_seed_gives_the_same_rows_and_the_same_first_labels_for_all_arm
     assert value(first, "accuracy", 0) == value(again, "accuracy", 0)
 
 
+@pytest.mark.slow
 def test_growth_makes_rounds_of_a_share_of_the_labels_so_far():
     table = run(arm="random", **(TINY | {"growth": 1.0, "budget": 300, "steps": 2, "audit": 0}))
     assert list(table.groupby("round")["n_human"].first()) == [60, 120, 240, 300]
     assert "auto_coverage" not in set(table["metric"])
 
 
+@pytest.mark.slow
 def test_one_more_training_on_the_whole_budget_comes_last():
     table = run(arm="random", **(TINY | {"budget": 60, "last_members": 2, "last_steps": 60}))
     assert list(table.groupby("round")["n_human"].first()) == [60, 60]

@@ -139,6 +139,7 @@ def check_split(labels, parts):
     assert np.abs(np.bincount(labels[parts.start], minlength=26) - wanted).max() < 1.0001
 
 
+@pytest.mark.slow
 def test_the_whole_data_set_is_split_into_the_published_numbers():
     # 372,450 letters with a smallest class of 1,120, as the published data
     labels = labels_of(372_450, at_least=1_120)

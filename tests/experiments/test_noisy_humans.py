@@ -191,6 +191,7 @@ def of(rows):
     return rows.set_index("metric")["value"]
 
 
+@pytest.mark.slow
 def test_cells_are_rows_of_the_long_table(cells):
     for arm, rows in cells.items():
         table = tables.tidy(rows, noisy_humans.VOCABULARY, run_id="a", experiment="noisy_humans")
@@ -202,6 +203,7 @@ def test_cells_are_rows_of_the_long_table(cells):
         }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_seed_gives_the_same_cell_and_another_seed_another_one(cells):
     again = run(arm="asked_again", seed=1, wrong=0.2, **TINY)
     pd.testing.assert_frame_equal(again, cells["asked_again"])
@@ -209,6 +211,7 @@ def test_a_seed_gives_the_same_cell_and_another_seed_another_one(cells):
     assert not of(other).equals(of(again))
 
 
+@pytest.mark.slow
 def test_arms_meet_the_same_wrong_answers_and_count_every_question(cells):
     right, wrong, again, twice = (of(cells[arm]) for arm in ARMS)
     assert right["wrong_labels_first"] == right["wrong_labels"] == 0

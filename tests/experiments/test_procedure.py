@@ -26,11 +26,13 @@ def outcome(digits):
     return procedure.exact(*digits)
 
 
+@pytest.mark.slow
 def test_the_six_published_counts_come_out_to_the_digit(outcome):
     assert outcome.n_right() == published_counts()
     assert set(outcome.n_right()) == set(procedure.ARMS)
 
 
+@pytest.mark.slow
 def test_every_arm_gives_the_labels_that_it_says(outcome):
     n_human = {arm: outcome.last(arm).round.n_human for arm in procedure.ARMS}
     n_auto = {arm: outcome.last(arm).round.n_auto for arm in procedure.ARMS}
@@ -46,12 +48,14 @@ def test_every_arm_gives_the_labels_that_it_says(outcome):
     assert len(outcome.of("auto_confident_first")) == 360
 
 
+@pytest.mark.slow
 def test_no_item_is_labelled_twice_and_all_are_labelled_in_the_end(outcome):
     rounds = outcome.of("active") + outcome.of("auto_confident_first")
     items = np.concatenate([step.round.items for step in rounds])
     assert np.array_equal(np.sort(items), np.arange(4000))
 
 
+@pytest.mark.slow
 def test_the_last_weights_are_those_that_the_count_was_made_with(outcome, digits):
     _, _, x_test, y_test = digits
     for arm in procedure.ARMS:
@@ -60,6 +64,7 @@ def test_the_last_weights_are_those_that_the_count_was_made_with(outcome, digits
         assert n_right == step.n_right
 
 
+@pytest.mark.slow
 def test_the_table_and_the_metrics_say_what_the_rounds_did(outcome, digits):
     _, _, x_test, y_test = digits
     table = procedure.table(outcome, x_test, y_test)
@@ -98,6 +103,7 @@ def both(digits, train_start, n_train, test_start, n_test, batch, budget):
     return ours, {arm: n_right for arm, (n_right, _) in theirs.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", SLICES)
 def test_the_engine_agrees_with_the_articles_procedure_on_other_slices(digits, cut):
     ours, theirs = both(digits, *cut)

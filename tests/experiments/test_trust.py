@@ -135,6 +135,7 @@ def test_what_cannot_be_simulated_is_refused(model, options, said):
         simulated(model, **options)
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_the_runs():
     options = {"setting": "article", "seed": 3, "first": 30, "batch": 30, "budget": 60}
     options |= {"members": 1, "steps": 6, "n_pool": 400}

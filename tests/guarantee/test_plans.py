@@ -177,6 +177,7 @@ def first_anytime(errors):
     return high
 
 
+@pytest.mark.slow
 def test_a_plan_takes_fewer_labels_than_the_anytime_bound():
     """With as many errors acceptable at the end, and at the rate that it was made for."""
     plan = plan_audit(POOL, ALLOWED, rate=0.002, most=1000)

@@ -105,6 +105,7 @@ def test_the_audits_order_is_uniform_over_what_is_left():
     assert counts[state.book.order].sum() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weighted", [False, True])
 def test_a_false_promise_is_rarer_than_the_level_says(weighted):
     """One error more than allowed, many audits: the hardest case."""

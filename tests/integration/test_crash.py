@@ -28,7 +28,10 @@ from alutils.labelling.store.names import file_name
 from alutils.labelling.store.records import ConflictError, Model
 from alutils.labelling.store.store import Store
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL and no fork")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL and no fork"),
+]
 CLASSES = ["A", "b", "c/d"]
 FOREIGN = b"somebody put this here"
 

@@ -1007,6 +1007,7 @@ def command(*arguments: str, **options) -> subprocess.Popen:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_serves_until_it_is_interrupted(tmp_path, number):
     (tmp_path / "1.png").write_bytes(png())

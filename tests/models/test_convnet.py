@@ -20,6 +20,7 @@ def trained(digits):
     return ConvNet(10, steps=150, members=2, seed=3).fit(train.images[:200], train.labels[:200])
 
 
+@pytest.mark.slow
 def test_200_labels_and_150_steps_read_most_digits(trained, digits):
     _, test = digits
     assert np.mean(trained.predict(test.images) == test.labels) > 0.85
@@ -68,6 +69,7 @@ def test_two_members_side_by_side_are_the_two_one_after_the_other(digits, monkey
     assert np.array_equal(p[0], p[1])
 
 
+@pytest.mark.slow
 def test_unlabelled_images_are_believed_from_tau_on_and_only_after_the_first_steps(digits):
     train, _ = digits
     x, y = train.images[:100], train.labels[:100]
@@ -92,6 +94,7 @@ def test_unlabelled_images_are_worth_a_lot(digits):
     assert helped > alone + 0.01
 
 
+@pytest.mark.slow
 def test_a_prior_teaches_classes_that_nobody_has_labelled(digits):
     train, test = digits
     few = np.flatnonzero(train.labels < 2)[:60]

@@ -47,6 +47,7 @@ def keras_head(keras, weights):
 # --- training -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_training_follows_keras_weight_for_weight_on_the_same_batches(keras):
     x, y = blobs(300)
     start = dense_head.initial_weights(512, 128, 26, np.random.default_rng(3))
@@ -75,6 +76,7 @@ def test_starting_weights_are_distributed_as_keras_draws_them(keras):
     assert not ours.b1.any() and not ours.b2.any()
 
 
+@pytest.mark.slow
 def test_ten_epochs_read_as_well_as_keras_fit(keras):
     x, y = blobs(1500, seed=5)
     x_new, y_new = blobs(3000, seed=6)

@@ -171,6 +171,7 @@ def test_the_table_is_sorted_and_gives_every_digit(finished):
 # Killed, failed, interrupted
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_with_the_undisturbed_table(finished, tmp_path):
     other = project_in(tmp_path / "other")
     environment = os.environ | {"ALUTILS_ROOT": str(other), "WITNESS": str(other / "witness")}
@@ -235,6 +236,7 @@ def test_a_kernel_that_dies_is_a_failed_run(project, tmp_path):
     assert (about["status"], about["error"]["name"]) == ("failed", "DeadKernelError")
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_in_one_line_and_an_interrupted_run(project, tmp_path):
     other = project_in(tmp_path / "other")
     code = (  # a shell that starts the tests in the background has SIGINT ignored
@@ -465,6 +467,7 @@ def test_a_damaged_part_is_computed_again(session, damage):
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["C"]))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=50)
 @given(
     st.integers(0, 20).flatmap(

@@ -321,6 +321,7 @@ def test_cells_run_on_one_thread_and_leave_the_environment(monkeypatch):
 # Killed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [["--jobs", "1"], ["--jobs", "2"], ["--workers", "2"]])
 def test_a_killed_command_given_again_ends_with_the_undisturbed_table(undisturbed, place, options):
     place.hold(after=8)
@@ -343,6 +344,7 @@ def test_a_killed_command_given_again_ends_with_the_undisturbed_table(undisturbe
     assert len(place.begun()) - n_before <= 40 - len(kept) + 2
 
 
+@pytest.mark.slow
 def test_a_dask_worker_killed_half_way_changes_nothing(undisturbed, place):
     place.hold(after=10)
     process = place.start("--workers", "2")
@@ -360,6 +362,7 @@ def test_a_dask_worker_killed_half_way_changes_nothing(undisturbed, place):
     assert len(set(pids)) >= 2  # and one that took the victim's place, if it came in time
 
 
+@pytest.mark.slow
 def test_a_killed_dask_scheduler_ends_the_command_and_another_goes_on(undisturbed, place):
     place.hold(after=10)
     with dask_cluster(place, "first") as (scheduler, address):
@@ -403,6 +406,7 @@ with workers.connect(sys.argv[1], None) as client:
 """
 
 
+@pytest.mark.slow
 def test_dask_does_not_print_the_traceback_of_a_connection_that_breaks(place):
     with dask_cluster(place, "broken") as (_, address):
         command = [sys.executable, "-c", LOST, address]
@@ -465,6 +469,7 @@ def shown_toy():
     return f"{TESTS.name}/{Path(toy_sweep.__file__).name}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["--jobs", "--workers"])
 def test_a_cell_that_kills_its_worker_fails_alone(tmp_path, option):
     shapes = {"shape": ["round", "deadly", "leaving"]}
@@ -509,6 +514,7 @@ def _gives(rows):
 # Notebooks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [["--jobs", "2"], ["--workers", "2"]])
 def test_a_notebook_is_swept_with_its_files(tmp_path, options):
     from test_runs import project_in
@@ -681,6 +687,7 @@ def test_a_second_sweep_of_the_same_grid_is_refused(place):
     process.communicate()
 
 
+@pytest.mark.slow
 def test_workers_with_other_code_are_refused(place, monkeypatch):
     with dask_cluster(place, "other") as (_, address):
         monkeypatch.setattr(grids, "code", lambda module: "ab" * 32)

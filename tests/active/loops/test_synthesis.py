@@ -45,6 +45,7 @@ def fitted(n_classes=3, seed=0, n=40):
     return x, Centres(n_classes).fit(x, y)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 99), n_classes=st.integers(2, 6), n=st.integers(1, 80),
