@@ -120,7 +120,8 @@ def speed() -> str:
     rows = (
         (
             row["what"], f"{row['baseline_s']:.3g} s", f"{row['ours_s']:.3g} s",
-            f"{row['ratio']:.{1 if row['ratio'] >= 1 else 2}f}", format(row["bar"], "g") if row["bar"] else "",
+            f"{row['ratio']:.{1 if row['ratio'] >= 1 else 2}f}",
+            format(row["bar"], "g") if row["bar"] else "",
         )
         for row in table.to_dict("records")
     )  # fmt: skip
