@@ -554,7 +554,7 @@ def test_one_changed_byte_in_the_cached_weights_is_noticed(fetched, tmp_path):
 
 def test_artefacts_do_not_import_tensorflow_or_torch():
     code = (
-        "import sys; from alutils import artefacts;"
+        "import sys; from alutils.base import artefacts;"
         "print(sorted({'tensorflow', 'keras', 'torch', 'pandas'} & set(sys.modules)))"
     )
     found = subprocess.run(
