@@ -3,7 +3,7 @@
 .. code-block:: yaml
 
     name: strategies            # names the sweep's folder
-    experiment: curve           # one of `EXPERIMENTS`, or a notebook: mnist, az, ...
+    experiment: curve           # one of the registry, or a notebook: mnist, ...
     fixed: {batch: 50, budget: 750}
     grid: {strategy: [random, margin], n_pool: [1000, 4000]}    # every combination
     seeds: 20                   # 0 to 19, or a list; the parameter `seed`
@@ -20,7 +20,7 @@ import itertools
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,6 @@ import yaml
 from alutils.base import files, manifest
 from alutils.base.errors import ParameterError, nearest
 from alutils.experiments.base import Experiment
-from alutils.experiments.registry import EXPERIMENTS
 from alutils.runs.notebook import headless, runs
 from alutils.runs.notebook.parameters import Parameter, check, read_parameters
 from alutils.runs.notebook.parameters import code_of as source_of
@@ -49,8 +48,8 @@ class Swept:
 
     Attributes
     ----------
-    name : one of `EXPERIMENTS` or `alutils.runs.notebook.runs.NOTEBOOKS`
-    experiment : None for a notebook
+    name : of `alutils.experiments.registry.EXPERIMENTS` or `alutils.runs.notebook.runs.NOTEBOOKS`
+    experiment : without what only publishing needs; None for a notebook
     parameters : with their types and defaults
     profile : whose values stand in for a notebook's defaults
     code : hash of what the results depend on
@@ -135,9 +134,9 @@ def parse(content: Any, fixed: Mapping[str, Any] | None = None) -> Grid:
     if not isinstance(content["experiment"], str):
         raise ParameterError("experiment", content["experiment"], "expected a name")
     fixed, grid = _mapping(content, "fixed") | dict(fixed or {}), _mapping(content, "grid")
-    if content["experiment"] in EXPERIMENTS and "profile" in content:
-        raise ParameterError("profile", content["profile"], "only notebooks have profiles")
     swept = find(content["experiment"], str(content.get("profile", "quick")))
+    if swept.experiment is not None and "profile" in content:
+        raise ParameterError("profile", content["profile"], "only notebooks have profiles")
     seeds = _seeds(content["seeds"])
     known = {parameter.name: parameter for parameter in swept.parameters}
     for key, value in itertools.chain(fixed.items(), grid.items()):
@@ -168,8 +167,11 @@ def find(name: str, profile: str = "quick") -> Swept:
     GridError
         There is none of that name; the nearest one is named.
     """
+    # All experiments take seconds to import, and workers need only their own.
+    from alutils.experiments.registry import EXPERIMENTS
+
     if name in EXPERIMENTS:
-        experiment = EXPERIMENTS[name]
+        experiment = replace(EXPERIMENTS[name], summarise=None, figures=None)
         return Swept(name, experiment, parameters_of(experiment), "", code_of(experiment))
     if name not in runs.NOTEBOOKS:
         known = [*EXPERIMENTS, *runs.NOTEBOOKS]
