@@ -126,7 +126,7 @@ def _put(x, i, a):
 
 
 _ONE = np.float32(1)
-_ZEROS = np.zeros((1, LANES), np.float32)
+_ZEROS = (np.float32(0),) * LANES
 
 
 @_compile
@@ -137,7 +137,7 @@ def _logits(start, pixel, value, rows, w, b, out):
     """
     for i in range(len(rows)):
         first, last = start[rows[i]], start[rows[i] + np.uint32(1)]
-        one, other = _lanes(b, 0), _lanes(_ZEROS, 0)
+        one, other = _lanes(b, 0), _ZEROS
         half = first + (last - first) // np.uint32(2)
         q = half
         for p in range(first, half):
