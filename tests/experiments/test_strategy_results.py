@@ -12,7 +12,7 @@ from scipy import stats
 from alutils.active.strategies import registry
 from alutils.base import manifest
 from alutils.base.errors import ParameterError
-from alutils.experiments.strategies import curves
+from alutils.experiments.strategies import comparison, curves
 from alutils.experiments.strategies import results as strategy_tables
 from alutils.runs.publish import from_sweeps
 from alutils.runs.sweeps import grids, sweep
@@ -204,10 +204,10 @@ def test_test_items_are_never_in_the_pool_where_there_are_none_of_their_own(
 
     def watched(features, *arguments, **options):
         seen.append(features)
-        return curves_pool_based(features, *arguments, **options)
+        return the_loop(features, *arguments, **options)
 
-    curves_pool_based = curves.pool_based
-    monkeypatch.setattr(curves, "pool_based", watched)
+    the_loop = comparison.pool_based
+    monkeypatch.setattr(comparison, "pool_based", watched)
     own = curves.Source(
         few_digits.x, few_digits.labels, 10, np.arange(800), np.empty(0, int), "mnist"
     )
