@@ -3,7 +3,7 @@
 import hashlib
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,27 @@ def tidy(
     if len(twice):
         raise TableError(f"{dict(twice.iloc[0][list(KEY)])}: twice in the same rows")
     return table
+
+
+def long_rows(table: pd.DataFrame, arms: Iterable[str], **columns: Any) -> pd.DataFrame:
+    """Turn a table with a column for each metric into rows in the long format.
+
+    Parameters
+    ----------
+    table : columns named as `METRICS`, or ``metric@t`` where it depends on a threshold t; of the
+        others, counts and seeds (`INTEGERS`) are kept
+    arms : (n_rows,) names of the rows; what depends on a threshold t has ``@t`` behind its name
+    columns : values of columns that are the same in every row (protocol, split, n_human, seed)
+    """
+    columns |= {name: table[name].to_numpy() for name in INTEGERS if name in table}
+    frames = []
+    for column in table.columns:
+        metric, at, threshold = column.partition("@")
+        if metric in METRICS:
+            names = [f"{arm}{at}{threshold}" for arm in arms]
+            row = {"arm": names, "metric": metric, "value": table[column].to_numpy()}
+            frames.append(pd.DataFrame(row | columns))
+    return pd.concat(frames, ignore_index=True)
 
 
 def as_csv(table: pd.DataFrame) -> str:
