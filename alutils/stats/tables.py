@@ -56,7 +56,6 @@ def tidy(
 
     Parameters
     ----------
-    rows : with the columns `COLUMNS`, or fewer where `defaults` has the rest
     vocabulary : the experiment's own names
     defaults : values of columns that the rows lack
 
@@ -130,13 +129,7 @@ def as_csv(table: pd.DataFrame) -> str:
 
 
 def read(path: Path) -> pd.DataFrame:
-    """Read a results table.
-
-    Raises
-    ------
-    TableError
-        There is no such file, it is no CSV table, or it lacks a column or has a text for a number.
-    """
+    """Read a results table; TableError says why a file is none."""
     try:
         table = pd.read_csv(path, dtype={"run_id": str, "arm": str, "value": str})
     except FileNotFoundError:
@@ -166,11 +159,8 @@ def write_part(path: Path, key: Any, frame: pd.DataFrame) -> None:
         The frame does not come back as it went: an index, mixed or nested values, missing strings.
     """
     body = frame.to_csv(index=False, lineterminator="\n", na_rep="nan").encode()
-    head = {
-        "key": key,
-        "types": {str(column): str(dtype) for column, dtype in frame.dtypes.items()},
-        "sha256": hashlib.sha256(body).hexdigest(),
-    }
+    types = {str(column): str(dtype) for column, dtype in frame.dtypes.items()}
+    head = {"key": key, "types": types, "sha256": hashlib.sha256(body).hexdigest()}
     line = f"# {json.dumps(head)}\n".encode()
     try:
         pd.testing.assert_frame_equal(_parse(head, body), frame, check_exact=True)
@@ -193,14 +183,14 @@ def read_part(path: Path, key: Any) -> pd.DataFrame | None:
 
 
 def _parse(head: dict[str, Any], body: bytes) -> pd.DataFrame:
-    floats = [column for column, dtype in head["types"].items() if dtype.startswith("float")]
+    floats = {name: dtype for name, dtype in head["types"].items() if dtype.startswith("float")}
     return pd.read_csv(
         io.BytesIO(body),
-        dtype={column: dtype for column, dtype in head["types"].items() if column not in floats},
+        dtype={name: dtype for name, dtype in head["types"].items() if name not in floats},
         converters=dict.fromkeys(floats, float),  # exact, as pandas' own is not in every version
         keep_default_na=False,
         skip_blank_lines=False,
-    ).astype({column: head["types"][column] for column in floats})
+    ).astype(floats)
 
 
 def _numbers(table: pd.DataFrame, column: str) -> pd.Series:
