@@ -46,8 +46,8 @@ def publish(
     for path, content in contents.items():
         write_atomically(results / path, content)
     abouts = {results / f"{stem}.manifest.json": about for stem, about in manifests.items()}
-    for path, about in abouts.items():
-        manifest.write_json(path, about)
+    for place, about in abouts.items():
+        manifest.write_json(place, about)
     written = [*(results / path for path in contents), *abouts]
     for stale in _of_name(results, name) - set(written):
         stale.unlink()
