@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import toy_sweep
 import yaml
+from tiny_notebook import project_in
 
 from alutils.base import files as paths
 from alutils.base import manifest
@@ -517,8 +518,6 @@ def _gives(rows):
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [["--jobs", "2"], ["--workers", "2"]])
 def test_a_notebook_is_swept_with_its_files(tmp_path, options):
-    from test_runs import project_in
-
     root = project_in(tmp_path / "project")
     grid = {"name": "books", "experiment": "mnist", "fixed": {"batch": 20, "figure": True}}
     grid |= {"grid": {"end": ["well", "error"]}, "seeds": [5]}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import pickle
 import queue
 import re
 import signal
@@ -274,7 +275,10 @@ def _gather(
             while waiting and len(under_way) < (width or max(n_workers, 1)):
                 i, (function, arguments, host) = waiting.popleft()
                 future = client.submit(
-                    function, *arguments, key=f"{function.__name__}-{session}-{i}", workers=host
+                    _unpacked,
+                    pickle.dumps((function, arguments)),
+                    key=f"{function.__name__}-{session}-{i}",
+                    workers=host,
                 )
                 under_way[future.key] = i, future
                 future.add_done_callback(ended.put)
@@ -297,6 +301,12 @@ def _gather(
     finally:
         if client.status == "running":
             client.cancel([future for _, future in under_way.values()], force=True)
+
+
+def _unpacked(task: bytes) -> Any:
+    """Run a task; the scheduler, which only passes bytes on, imports no experiment."""
+    function, arguments = pickle.loads(task)
+    return function(*arguments)
 
 
 def _result(future: Future, client: Client) -> Any:
