@@ -206,7 +206,7 @@ def test_the_root_is_found_from_inside_a_clone_when_the_package_lies_elsewhere(
 
 def test_data_sets_are_read_without_tensorflow():
     code = (
-        "import sys; from alutils import datasets; mnist.mnist_article();"
+        "import sys; from alutils.data import mnist; mnist.mnist_article();"
         "print(sorted({'tensorflow', 'keras', 'torch'} & set(sys.modules)))"
     )
     found = subprocess.run(

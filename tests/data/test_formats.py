@@ -334,7 +334,8 @@ def test_two_processes_do_not_write_the_same_folder(tmp_path):
 
 CONVERSION = """
 import os, signal, sys, threading
-from alutils import csv_letters, png_folders
+from alutils.data import csv_letters
+from alutils.data import png as png_folders
 csv_letters._BLOCK = 2**18  # short chunks: a kill falls into one, not beside it
 write_note, notes = png_folders._write_note, []
 

@@ -256,7 +256,7 @@ def test_loading_a_small_thing_imports_no_tensorflow(tmp_path):
     dataset = Dataset(np.zeros((2, 3, 3), np.uint8), np.array([0, 1]), ("a", "b"), "local", "few")
     path = write_npz(dataset, tmp_path / "few.npz")
     code = (
-        "import sys\nfrom alutils import datasets\n"
+        "import sys\nfrom alutils.data import loading\n"
         f"assert len(loading.load({str(path)!r})) == 2\nassert 'tensorflow' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, env=dict(os.environ))
