@@ -228,6 +228,7 @@ def test_arms_meet_the_same_wrong_answers_and_count_every_question(cells):
     assert again["human_answers"] > asked[0] + 100
 
 
+@pytest.mark.slow
 def test_only_suspects_are_asked_again_and_their_third_answers_are_trained_on(
     few_digits, monkeypatch
 ):

@@ -58,6 +58,7 @@ def test_training_again_starts_anew(digits):
     assert np.array_equal(again.predict_proba(some), once.predict_proba(some))
 
 
+@pytest.mark.slow
 def test_two_members_side_by_side_are_the_two_one_after_the_other(digits, monkeypatch):
     train, test = digits
     p = []

@@ -171,6 +171,7 @@ def test_a_failing_cell_is_told_and_kept_and_the_run_can_be_repeated(
     assert folders.claim(tmp_path, folder.name)[0] == folder  # the next one goes on here
 
 
+@pytest.mark.slow
 def test_a_kernel_that_dies_is_a_failed_run(project, tmp_path):
     with pytest.raises(runs.RunError, match="code cell 6"):
         headless.execute("mnist", overrides={"end": "kill"}, output_root=tmp_path)
@@ -245,6 +246,7 @@ def test_a_file_of_parameters_goes_before_the_profile_and_p_before_the_file(proj
     assert told == {"rate": "1e-2", "seed": "7", "flag": False}
 
 
+@pytest.mark.slow
 def test_papermill_alone_converts_and_makes_a_whole_run(finished, project, tmp_path):
     out = tmp_path / "out.ipynb"
     papermill(project, out, {"flag": "false", "rate": "1e-3", "figure": "true"})
@@ -263,6 +265,7 @@ def test_papermill_alone_converts_and_makes_a_whole_run(finished, project, tmp_p
     assert finding.data["text/markdown"] == f"*{texts['line']['finding']}*"
 
 
+@pytest.mark.slow
 def test_papermill_alone_cannot_pass_an_unknown_name(project, tmp_path):
     out = tmp_path / "out.ipynb"
     before = set((project / "results").rglob("*"))
@@ -542,6 +545,7 @@ def test_nothing_here_imports_tensorflow():
     assert done.stdout == "[]\n"
 
 
+@pytest.mark.slow
 def test_reproduce_runs_what_is_there_and_ends_with_compares_status(project, finished, capsys):
     published = Path(__file__).resolve().parents[2] / "results" / "published.csv"
     (project / "results" / "published.csv").write_text(published.read_text())
