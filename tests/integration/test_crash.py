@@ -1,6 +1,6 @@
 """Killed at every point of writing and at random times, the labelling store loses nothing.
 
-This file is also the program that is killed: ``python test_label_crash.py`` reads what to do from
+This file is also the program that is killed: ``python test_crash.py`` reads what to do from
 its input, forks for each line, and says how the child ended. Forking saves the imports.
 """
 
