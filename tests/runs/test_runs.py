@@ -456,7 +456,7 @@ def test_two_runs_at_once_do_not_share_a_folder(tmp_path):
 
 def test_another_process_does_not_get_a_held_folder(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from alutils import folders;"
+        "import sys; from pathlib import Path; from alutils.runs.notebook import folders;"
         "folder, _ = folders.claim(Path(sys.argv[1]), 'r', own=True);"
         "print(folder.name, flush=True); sys.stdin.read()"
     )
@@ -504,7 +504,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
         ("/clone/notebooks/a.ipynb", "notebooks/a.ipynb"),
         (
             "File \x1b[32m/clone/alutils/runs/notebook/runs.py:3\x1b[39m",
-            "File \x1b[32malutils/runs.py:3\x1b[39m",
+            "File \x1b[32malutils/runs/notebook/runs.py:3\x1b[39m",
         ),
         ("/clone2/a, /other/clone/a", "/clone2/a, /other/clone/a"),
         (f"{sys.prefix}/lib/x.py", "<python>/lib/x.py"),
@@ -519,16 +519,9 @@ def test_paths_of_the_machine_are_taken_out(text, cleaned):
 
 
 def test_nothing_here_imports_tensorflow():
-    modules = [
-        "parameters",
-        "runs",
-        "folders",
-        "headless",
-        "tables",
-        "manifest",
-        "compare",
-        "__main__",
-    ]
+    rooms = {"runs.notebook": ["parameters", "runs", "folders", "headless"]}
+    rooms |= {"stats": ["tables", "compare"], "base": ["manifest"]}
+    modules = ["__main__", "runs", *(f"{room}.{m}" for room, all_ in rooms.items() for m in all_)]
     heavy = ["tensorflow", "keras", "papermill", "scipy", "nbformat"]
     code = (
         "import importlib, sys\n"

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from alutils.data.dataset import Dataset
+from alutils.models.classifier import Classifier
 from alutils.stats.metrics import classification_metrics
 
 _ITERATIONS = (250, 500)  # openTSNE's defaults: early exaggeration, then the rest
 _MANY = 10_000  # items from which interpolation is faster than a tree, and threads pay
 _EVERY = 50  # iterations between two steps of the progress bar
-
-
-class Classifier(Protocol):
-    """What scikit-learn's classifiers and the project's heads have in common."""
-
-    def fit(self, x: np.ndarray, y: np.ndarray) -> Any: ...
-
-    def predict_proba(self, x: np.ndarray) -> np.ndarray: ...
 
 
 # --- classes --------------------------------------------------------------------------------------
