@@ -525,16 +525,9 @@ def test_paths_of_the_machine_are_taken_out(text, cleaned):
 
 
 def test_nothing_here_imports_tensorflow():
-    modules = [
-        "runs.notebook.parameters",
-        "runs.notebook.runs",
-        "runs.notebook.folders",
-        "runs.notebook.headless",
-        "stats.tables",
-        "base.manifest",
-        "stats.compare",
-        "__main__",
-    ]
+    rooms = {"runs.notebook": ["parameters", "runs", "folders", "headless"]}
+    rooms |= {"stats": ["tables", "compare"], "base": ["manifest"]}
+    modules = ["__main__", "runs", *(f"{room}.{m}" for room, all_ in rooms.items() for m in all_)]
     heavy = ["tensorflow", "keras", "papermill", "scipy", "nbformat"]
     code = (
         "import importlib, sys\n"
