@@ -626,7 +626,7 @@ def test_a_closed_pipe_is_no_error(finished):
 
 def test_a_keras_of_another_backend_is_said_at_the_start(monkeypatch):
     class Torch:
-        class config:  # noqa: N801 - as the module is called
+        class config:
             backend = staticmethod(lambda: "torch")
 
     monkeypatch.setitem(sys.modules, "keras", Torch)
