@@ -630,5 +630,5 @@ def test_a_keras_of_another_backend_is_said_at_the_start(monkeypatch):
             backend = staticmethod(lambda: "torch")
 
     monkeypatch.setitem(sys.modules, "keras", Torch)
-    with pytest.raises(ParameterError, match="KERAS_BACKEND=torch: .* expected tensorflow"):
+    with pytest.raises(ParameterError, match=r"KERAS_BACKEND=torch: .* expected tensorflow"):
         runs.start("az")
