@@ -270,25 +270,6 @@ def test_a_text_is_not_taken_for_a_list_of_letters(store):
         store.classes.add("ABC")
 
 
-def test_a_renamed_class_keeps_its_pictures(store):
-    store.queue.label("ann", 1, "A")
-    store.queue.label("ann", 2, "B")
-    store.rename_class("A", "a b")
-    assert store.reader.item(1).label == "a b"
-    assert folders(store) == {("a b", "1-1.png"), ("B", "2-2.png")}
-    assert not store.reconcile()
-    (store.files.classes / "Z").mkdir()  # in the way: the links are made anew
-    (store.files.classes / "Z" / "mine").write_bytes(b"mine")
-    store.rename_class("a b", "Z")
-    assert folders(store) == {("Z", "1-1.png"), ("B", "2-2.png")}
-    assert (store.files.aside / "mine").read_bytes() == b"mine"
-    store.rename_class("Z", "a b")
-    with pytest.raises(LabellingError, match="exists already"):
-        store.rename_class("a b", "B")
-    with pytest.raises(LabellingError, match="no such class"):
-        store.rename_class("A", "Z")
-
-
 # --- the queue ------------------------------------------------------------------------------------
 
 

@@ -26,7 +26,7 @@ from alutils.labelling.store.models import Models
 from alutils.labelling.store.pictures import Pictures
 from alutils.labelling.store.queue import LEASE_S, Queue
 from alutils.labelling.store.reader import Reader
-from alutils.labelling.store.records import LabelClass, LabellingError
+from alutils.labelling.store.records import LabellingError
 
 _DATABASE, _LOCK = "labels.sqlite", "lock"
 
@@ -141,25 +141,6 @@ class Store:
     def project_id(self) -> str:
         """32 hexadecimal digits, drawn when the project was begun: no two projects share it."""
         return self.database.setting("project")
-
-    def rename_class(self, old: str, new: str) -> LabelClass:
-        """Give a class another name; its number, key and pictures stay, its folder is renamed.
-
-        Raises
-        ------
-        LabellingError
-            If there is no such class, or one of the new name.
-        """
-        with self.database.writing:  # until the folder has its name, nobody makes links in it
-            renamed, before = self.classes.rename(old, new)
-            source, target = self.files.classes / before, self.files.classes / renamed.folder
-            if before != renamed.folder and source.is_dir():
-                if target.exists():
-                    self.reconcile()
-                else:
-                    source.rename(target)
-                    self.database.step("class folder renamed")
-        return renamed
 
     def reconcile(self, *, check_content: bool = False) -> Mended:
         """Mend what a crash or a stranger left; call it after `open`. Twice does no more than once.
