@@ -835,7 +835,7 @@ def test_an_older_token_lets_nobody_in(tmp_path):
     store, browser = make(tmp_path / "p", who=first)
     with store:
         browser.client.get(f"/?token={first.token}")
-        cookie = browser.client.get_cookie(security.cookie_name(store.project_id))
+        cookie = browser.client.get_cookie(f"{security.COOKIE}_{store.project_id[:12]}")
         again = create_app(store, access=second).test_client()
         again.set_cookie(cookie.key, cookie.value)
         assert again.get("/who").status_code == 401

@@ -439,7 +439,7 @@ def test_a_key_that_was_used_for_something_else_is_refused(store):
         (lambda s: s.queue.label("ann", 99, "A"), UnknownError, "picture 99"),
         (lambda s: s.queue.label("ann", 0, "A"), UnknownError, "picture 0"),
         (lambda s: s.queue.label("ann", -1, "A"), UnknownError, "picture -1"),
-        (lambda s: s.queue.label("ann", 2**70, "A"), UnknownError, "expected 1 to"),
+        (lambda s: s.queue.label("ann", 2**70, "A"), UnknownError, "number from 1 to"),
         (lambda s: s.queue.label("ann", "1", "A"), UnknownError, "whole number"),
         (lambda s: s.queue.label("ann", 1.0, "A"), UnknownError, "whole number"),
         (lambda s: s.queue.label("ann", None, "A"), UnknownError, "whole number"),

@@ -44,7 +44,7 @@ def rows(store: Store) -> Iterator[dict[str, Any]]:
     ``predicted``, ``confidence`` and ``model`` are those of the moment at which the label was
     given; ``replaced`` is the class before; ``file`` is relative to ``FOLDER/labelling``.
     """
-    folders = {c.name: c.folder for c in store.classes.all()}
+    folders: dict[str | None, str] = {c.name: c.folder for c in store.classes.all()}
     for item, event in store.reader.labelled():
         values = asdict(item) | asdict(event)
         values |= {

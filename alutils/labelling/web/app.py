@@ -16,9 +16,9 @@ from alutils.labelling.model.loop import LabellingLoop
 from alutils.labelling.store.records import ConflictError, LabellingError
 from alutils.labelling.store.store import Store
 from alutils.labelling.web import api, pages
+from alutils.labelling.web.api import Tool, tool
 from alutils.labelling.web.pictures import MOST_BYTES
 from alutils.labelling.web.security import PROJECT_HEADER, Access, protect
-from alutils.labelling.web.tool import Tool, tool
 
 MOST_FILES = 100  # in one request; the page sends them one by one
 MOST_BODY = 2 * MOST_BYTES
@@ -47,13 +47,9 @@ def create_app(
 
     Parameters
     ----------
-    store : the project
-    loop : the model, or None to label without a model
+    store, loop, more : as for `alutils.labelling.model.desk.Desk`
     access : who may come in, from `alutils.labelling.web.security.access`
-    threshold : confidence, 0 to 1; see `Tool`
-    more : further parts of the status, by name
-    decoders : is held while a picture is decoded, by whatever else decodes too; by default one for
-        `DECODERS` pictures at a time
+    threshold, decoders : as for `Tool`; by default for `DECODERS` pictures at a time
     """
     app = Flask(__name__)
     app.extensions["labelling"] = Tool(

@@ -26,8 +26,7 @@ from alutils.labelling.store import export
 from alutils.labelling.store.names import checked_name, checked_person
 from alutils.labelling.store.records import Item, LabellingError
 from alutils.labelling.store.store import Store
-from alutils.labelling.web.api import sent_files, take
-from alutils.labelling.web.tool import tool
+from alutils.labelling.web.api import sent_files, take, tool
 
 blueprint = Blueprint("pages", __name__)
 
