@@ -146,7 +146,7 @@ class LabellingLoop:
             self._wake.clear()
 
     def work(self, *, train: bool = False) -> bool:
-        """Do once what is due, ``train`` however few labels are new; tell if scores were written."""
+        """Do once what is due, ``train`` whatever is new; returns whether scores were written."""
         with self._at_work:
             if not hasattr(self, "_cache"):
                 self._load()

@@ -41,11 +41,6 @@ class Classes:
         """Add classes, all or none, and choose their keys; returns them in the order of the names.
 
         One that is there already stays as it is.
-
-        Raises
-        ------
-        LabellingError
-            If a name is empty, too long or no text.
         """
         if isinstance(names, str):
             raise LabellingError(f"classes={names!r}: expected a list of names, not one text")

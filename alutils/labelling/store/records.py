@@ -40,7 +40,7 @@ class UnavailableError(LabellingError):
 
 
 def checked_number(
-    value: object, what: str, low: int, high: int, error: type[LabellingError] = LabellingError
+    value: Any, what: str, low: int, high: int, error: type[LabellingError] = LabellingError
 ) -> int:
     """Return a whole number in its bounds, or raise."""
     is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from flask import Flask, Response, current_app, jsonify, render_template, request
+from flask.json.provider import DefaultJSONProvider
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.exceptions import HTTPException
 
@@ -61,7 +62,7 @@ def create_app(
         MAX_FORM_PARTS=MOST_FILES + 20,
         WTF_CSRF_TIME_LIMIT=None,  # people label all afternoon; the token ends with the session
     )
-    app.json.sort_keys = False
+    cast("DefaultJSONProvider", app.json).sort_keys = False
     protect(app, access, store.project_id)
     app.before_request(_limit_what_is_no_upload)
     app.before_request(_check_project)  # before the CSRF token, whose text would not tell

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
-from flask import Flask, Response, abort, redirect, request, session
+from flask import Flask, abort, redirect, request, session
+from werkzeug import Response
 
 from alutils.base.errors import ParameterError
 from alutils.base.files import atomic_file

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -48,7 +47,7 @@ class Options:
 
 def run(options: Options) -> None:
     """Serve until interrupted, then end in order."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with serving(options) as (url, server):
         print(f"Labelling at {url}", flush=True)
         print("Ctrl+C ends it.", flush=True)
@@ -84,8 +83,8 @@ def serving(options: Options) -> Iterator[tuple[str, Any]]:
             "FOLDER", folder, "no such folder", "make it, and put pictures into it"
         )
     if options.model is not None:  # is there one? before anything is written
-        of_model = classes_of(options.model)
-        classes = classes or list(of_model)
+        of_model = list(classes_of(options.model))
+        classes = classes or of_model
     if folder is None:
         folder, classes = make_demo(), classes or [chr(65 + i) for i in range(26)]
     with Store.open(folder, classes, audit_share=options.audit) as store:
@@ -131,15 +130,11 @@ def _url(server: Any, host: str, token: str | None) -> str:
     return f"http://{shown}:{port}/" + (f"?token={token}" if token else "")
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 def read_classes(given: str | None) -> list[str]:
     """Read names of classes: a file with one a line, or names with commas between."""
     if given is None:
         return []
-    path = Path(given)
+    path, names = Path(given), given.split(",")
     if path.is_file():
         try:
             names = path.read_text(encoding="utf-8-sig").splitlines()
@@ -147,8 +142,6 @@ def read_classes(given: str | None) -> list[str]:
             raise ParameterError("--classes", given, "expected a text file in UTF-8") from error
     elif path.suffix == ".txt" or len(path.parts) > 1:
         raise ParameterError("--classes", given, "no such file", "names go with commas between")
-    else:
-        names = given.split(",")
     names = [name.strip() for name in names if name.strip()]
     if not names:
         raise ParameterError("--classes", given, "expected names: A,B,C or a file of one a line")

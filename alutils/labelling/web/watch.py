@@ -55,10 +55,9 @@ class Watcher:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watched folder", daemon=True)
 
-    def start(self) -> Watcher:
+    def start(self) -> None:
         """Begin to look, in a thread of its own."""
         self._thread.start()
-        return self
 
     def stop(self) -> None:
         """End, after the picture that is being read."""
