@@ -175,7 +175,7 @@ def load_model(folder: Path | str) -> LabellingModel:
         If a file is missing, cut or changed, or the card is not one.
     """
     folder = Path(folder)
-    card = _card(folder)
+    card = read_card(folder)
     for name, expected in card["sha256"].items():
         path = folder / name
         if not path.is_file():
@@ -205,7 +205,7 @@ def load_model(folder: Path | str) -> LabellingModel:
     )
 
 
-def _card(folder: Path) -> dict[str, Any]:
+def read_card(folder: Path) -> dict[str, Any]:
     """Read the card, or raise SavedModelError."""
     path = folder / CARD
     try:
