@@ -136,10 +136,7 @@ def opinions(toy: Toy, points: np.ndarray, seed: int) -> np.ndarray:
 
 
 def panel(toy: Toy, name: str, batch: int, seed: int, side: int = 45) -> Panel:
-    """Return all that a picture of a strategy on a toy shows, with a map of ``side`` points each way.
-
-    The rest as in `ask`.
-    """
+    """Return what a picture of a strategy on a toy shows; its map has ``side`` points each way."""
     axis, points = map_points(toy, side)
     scores, members = utility(toy, name, points, seed), None
     if "committee" in registry.get(name).needs:
@@ -198,8 +195,11 @@ def shared(table: pd.DataFrame) -> pd.DataFrame:
     ``table`` of `choices`. Returns an (n_strategies, n_strategies) float frame, in its order.
     """
     names = table["strategy"].unique()
-    chosen = pd.crosstab(table["strategy"], [table["draw"], table["item"]]).loc[names].to_numpy()
-    return pd.DataFrame(chosen @ chosen.T / chosen[0].sum(), names, names)
+    common = []
+    for _, rows in table.groupby("draw"):
+        chosen = pd.crosstab(rows["strategy"], rows["item"]).loc[names].to_numpy()
+        common.append(chosen @ chosen.T / chosen[0].sum())
+    return pd.DataFrame(np.stack(common, axis=-1).mean(axis=-1), names, names)
 
 
 def alike(matrix: pd.DataFrame) -> list[str]:
