@@ -215,11 +215,12 @@ def pool_based(
     """
     book = state.book
     check_loop(book.count(source) + len(state.pool), batch, budget, first)
-    most = n_classes or getattr(classifier, "n_classes", np.iinfo(np.int64).max)
+    if n_classes is None:
+        n_classes = int(getattr(classifier, "n_classes", np.iinfo(np.int64).max))
     ask, stopped = first or batch, ""
     while (left := budget - book.count(source)) > 0 and len(state.pool) and not stopped:
         items = state.pool[: min(ask, left)]
-        answers = checked_answers(oracle(items), items, most)
+        answers = checked_answers(oracle(items), items, n_classes)
         told = answers != ABSTAINED
         book.add(items[told], answers[told], source, number)
         state.pool = state.pool[len(items) :]

@@ -194,7 +194,8 @@ def _random(context: Context, batch: int, rng: np.random.Generator) -> np.ndarra
 
 
 def _badge(context: Context, batch: int, rng: np.random.Generator) -> np.ndarray:
-    return diversity.badge(*context.arrays(*_PX), context.askable, batch, rng)
+    p, x = context.arrays(*_PX)
+    return diversity.badge(p, x, context.askable, batch, rng)
 
 
 def _covering(choose: Callable[..., np.ndarray]) -> Choose:
