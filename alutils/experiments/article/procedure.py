@@ -15,10 +15,11 @@ from alutils.active.loops.pool import PoolState, Round, by_score, check_loop, po
 from alutils.active.strategies import uncertainty
 from alutils.base.errors import ParameterError
 from alutils.data.dataset import Dataset, as_float
-from alutils.models.classifier import Classifier
 from alutils.models.softmax_exact import Rows, SoftmaxRegression, Weights
+from alutils.models.softmax_fast import SparseSoftmax
 
 ARMS = ("all", "random", "first", "active", "auto_at_once", "auto_confident_first")
+Softmax = SoftmaxRegression | SparseSoftmax
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Outcome:
 
 
 def run(
-    make_classifier: Callable[[], Classifier],
+    make_classifier: Callable[[], Softmax],
     features: Any,
     labels: np.ndarray,
     *,
@@ -98,13 +99,13 @@ def run(
     check_loop(len(labels), batch, budget)
     outcome = Outcome()
 
-    def note(arm: str, done: Round, classifier: Classifier, state: PoolState) -> None:
+    def note(arm: str, done: Round, classifier: Softmax, state: PoolState) -> None:
         auto = state.book.source == Source.AUTO
         wrong = int(np.count_nonzero(state.book.label[auto] != labels[auto]))
         outcome.steps.append(Step(arm, done, wrong, classifier.weights))
         progress(len(done.items))
 
-    def human(arm: str, batch: int, budget: int, query: Any) -> tuple[Classifier, PoolState]:
+    def human(arm: str, batch: int, budget: int, query: Any) -> tuple[Softmax, PoolState]:
         classifier, state = make_classifier(), PoolState.start(len(labels))
         for done in pool_based(
             features, labels.__getitem__, classifier, query, state, batch=batch, budget=budget
@@ -170,7 +171,8 @@ def table(
     DataFrame: arm, round, n_human, n_auto, n_right (of the stop set), n_auto_wrong, n_right_test
     (NaN where not counted)
     """
-    records, counted = [], {}
+    records: list[dict[str, Any]] = []
+    counted: dict[int, Weights] = {}
     for arm in ARMS:
         steps = [outcome.last(arm)] if arm == "first" else outcome.of(arm)
         for step in steps:
@@ -187,7 +189,7 @@ def table(
                     "n_right_test": np.nan,
                 }
             )
-    if counted:
+    if x_test is not None and counted:
         # All classifiers side by side in one matrix: one product instead of many thin ones.
         together = Weights(
             np.concatenate([weights.w for weights in counted.values()], axis=1),
