@@ -12,17 +12,10 @@ from alutils.base.errors import ParameterError
 
 
 def ramp(n: int, at: int, width: int = 0) -> np.ndarray:
-    """Return how far a change has come.
+    """Return how far a change has come at each of n arrivals, (n,) float64.
 
-    Parameters
-    ----------
-    n : arrivals
-    at : the first arrival of the change, 0 to n
-    width : arrivals from its begin to its end; 0: abrupt
-
-    Returns
-    -------
-    (n,) float64: 0 before ``at``, 1 from ``at + width`` on, a straight line in between
+    0 before ``at`` (0 to n), 1 from ``at + width`` on, a straight line in between; with width 0 the
+    change is abrupt.
     """
     if not 0 <= at <= n:
         raise ParameterError("at", at, f"expected an arrival, 0 to {n}")

@@ -32,13 +32,7 @@ ARTICLE = Content(
 
 
 def mnist() -> tuple[Dataset, Dataset]:
-    """All of MNIST: 60,000 training and 10,000 test digits, downloaded at the first call.
-
-    Raises
-    ------
-    alutils.base.artefacts.ArtefactError
-        If they are not in the cache and no source can be used.
-    """
+    """All of MNIST: 60,000 training and 10,000 test digits; errors as `artefacts.mnist`."""
     return _train_and_test(artefacts.mnist(), "mnist")
 
 
@@ -90,22 +84,12 @@ def make_mnist_article(path: Path | None = None, arrays: Arrays | None = None) -
 
     Parameters
     ----------
-    path
-        The file to write; by default the one in the repository.
-    arrays
-        All of MNIST, as `alutils.base.artefacts.mnist` gives it, which is the default.
+    path : the file to write; by default the one in the repository
+    arrays : all of MNIST, as `alutils.base.artefacts.mnist` gives it, which is the default
 
     Returns
     -------
-    Path
-        The file written.
-
-    Raises
-    ------
-    alutils.base.artefacts.ArtefactError
-        If MNIST is needed and cannot be had.
-    ValueError
-        If the arrays are not MNIST; nothing is written then.
+    the file written; ValueError if the arrays are not MNIST, nothing is written then
     """
     path = article_path() if path is None else Path(path)
     arrays = artefacts.mnist() if arrays is None else arrays
