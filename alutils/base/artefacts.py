@@ -81,7 +81,12 @@ class Artefact:
                     failures.append(f"{place.name + ' in the cache' if place else source}: {error}")
                     _log.warning("%s: %s", self.name, failures[-1])
                 else:
-                    self._keep(arrays, kept)
+                    try:
+                        with atomic_file(kept) as handle:
+                            np.savez(handle, **arrays)  # type: ignore[arg-type]
+                    except OSError as error:  # what was fetched can be used all the same
+                        problem = "%s could not be kept for the next time: %s"
+                        _log.warning(problem, self.name, one_line(error))
                     return arrays
         names = " or ".join(dict.fromkeys(source.filename for source in self.sources))
         raise ArtefactError(
@@ -98,13 +103,6 @@ class Artefact:
             if source.file_sha256 is not None:
                 check_hash(path.name, source.file_sha256, sha256_of_file(path))
             return self.content.read(path, source.read)
-
-    def _keep(self, arrays: Arrays, path: Path) -> None:
-        try:
-            with atomic_file(path) as handle:
-                np.savez(handle, **arrays)  # type: ignore[arg-type]
-        except OSError as error:  # what was fetched is good and can be used all the same
-            _log.warning("%s could not be kept for the next time: %s", self.name, one_line(error))
 
 
 # --- the artefacts --------------------------------------------------------------------------------

@@ -12,11 +12,7 @@ def repository_root() -> Path:
     """Folder that holds ``pyproject.toml``, ``notebooks/`` and ``data/``, or ``ALUTILS_ROOT``.
 
     The same from any working directory: papermill, nbval and Jupyter differ in it.
-
-    Raises
-    ------
-    FileNotFoundError
-        Where the package does not lie in its repository and the working directory is not inside it.
+    FileNotFoundError where neither the package nor the working directory lies in the repository.
     """
     if named := os.environ.get("ALUTILS_ROOT"):
         return Path(named)

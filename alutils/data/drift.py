@@ -35,17 +35,10 @@ def new_concept(n: int, at: int, width: int, rng: np.random.Generator) -> np.nda
 
 
 def relabelled(y: np.ndarray, new: np.ndarray, meaning: np.ndarray) -> np.ndarray:
-    """Let classes change their meaning: label drift.
+    """Let classes change their meaning: label drift of ``y`` (n,) int, whose dtype is kept.
 
-    Parameters
-    ----------
-    y : (n,) int labels
-    new : (n,) bool, which arrivals belong to the new concept
-    meaning : (n_classes,) int, a permutation: what was class c is called ``meaning[c]`` there
-
-    Returns
-    -------
-    (n,) of y's dtype
+    ``new`` (n,) bool says which arrivals belong to the new concept; what was class c is called
+    ``meaning[c]`` there, a permutation of the classes.
     """
     y, meaning = np.asarray(y), np.asarray(meaning)
     if not np.array_equal(np.sort(meaning), np.arange(len(meaning))):

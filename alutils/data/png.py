@@ -73,7 +73,12 @@ def csv_to_png(
     """
     csv, folder = Path(csv), Path(folder).resolve()
     report = Skips() if report is None else report
-    _refuse_foreign(folder)
+    ours = folder.is_dir() and (read_json(folder / NOTE) or not any(folder.iterdir()))
+    if folder.exists() and not ours:
+        raise BadInput(
+            f"{folder} is there and is not a conversion of a table; expected a folder to be made "
+            "or an empty one: name another"
+        )
     table = _survey(csv, on_bad, progress, report)
     if _is_complete(folder, table):
         return table.counts
@@ -105,16 +110,6 @@ def _survey(csv: Path, on_bad: str, progress: bool, report: Skips) -> _Table:
             bar.update(len(chunk.labels))
     by_letter = dict(zip(LETTERS, counts.tolist(), strict=True))
     return _Table(sha256_of_file(csv), report.seen, by_letter)
-
-
-def _refuse_foreign(folder: Path) -> None:
-    if folder.is_dir() and (read_json(folder / NOTE) or not any(folder.iterdir())):
-        return
-    if folder.exists():
-        raise BadInput(
-            f"{folder} is there and is not a conversion of a table; expected a folder to be made "
-            "or an empty one: name another"
-        )
 
 
 def _is_complete(folder: Path, table: _Table) -> bool:

@@ -62,7 +62,7 @@ def test_two_members_side_by_side_are_the_two_one_after_the_other(digits, monkey
     train, test = digits
     p = []
     for cores in (1, 2):
-        monkeypatch.setattr(convnet, "_cores", lambda cores=cores: cores)
+        monkeypatch.setattr(convnet, "cores", lambda cores=cores: cores)
         net = ConvNet(10, train.images[:500], steps=40, members=2)
         net.fit(train.images[:40], train.labels[:40])
         p.append(net.predict_proba(test.images[:30]))
