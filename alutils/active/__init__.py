@@ -4,11 +4,9 @@ A loop is given everything as an argument: the oracle, the classifier, the query
 rule, and the generators of all chance.
 """
 
-from typing import Any
-
 from alutils.base import lazy
 
-_NAMES = {
+_HOMES = {
     "labels": "LabelBook Source",
     "loops.pool": "PoolState Ranking Round View by_score by_strategy pool_based",
     "loops.stream": "stream_based",
@@ -16,9 +14,5 @@ _NAMES = {
     "oracles": "Abstaining Costly Noisy Perfect",
     "strategies.registry": "STRATEGIES",
 }
-_PLACES = {name: place for place, names in _NAMES.items() for name in names.split()}
-__all__ = [*_PLACES]
-
-
-def __getattr__(name: str) -> Any:
-    return lazy.find(__name__, _PLACES, name)
+__getattr__, __dir__, _public = lazy.attach(__name__, _HOMES)
+__all__ = _public
