@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     from alutils.base.files import display_path
     from alutils.runs.notebook import headless
 
-    overrides = headless.read_yaml(options.file) if options.file else {}
+    overrides = headless.read_parameters_file(options.file) if options.file else {}
     folder = headless.execute(options.name, options.profile, overrides | dict(options.parameter))
     if options.keep_outputs:
         headless.keep_outputs(options.name, folder)

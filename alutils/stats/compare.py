@@ -50,16 +50,13 @@ NOTE = (
 
 @dataclass(frozen=True)
 class Source:
-    """A results table and, where it is known, under which parameters and on what it was made.
-
-    ``rendered``: made from letters that were rendered from fonts.
-    """
+    """A results table and, where it is known, under which parameters and on what it was made."""
 
     label: str
     table: pd.DataFrame
     parameters: Mapping[str, Any] | None
     cpu: str | None = None
-    rendered: bool = False
+    rendered: bool = False  # made from letters that were rendered from fonts
 
 
 def compare(
@@ -89,18 +86,15 @@ def compare(
         summaries = _summaries(source.table, curves)
         rows += [{"run": source.label, **_judge(row, known, source)} for row in summaries]
         rows += _absent(summaries, known, source)
-    frame = pd.DataFrame(rows, columns=list(COMPARED))
-    arms = [row["arm"] for row in known]
-    orders = {"protocol": tables.PROTOCOLS, "arm": list(dict.fromkeys(arms))}
-    orders |= {"split": tables.SPLITS, "metric": tables.METRICS}
+    orders = {"protocol": tables.PROTOCOLS, "split": tables.SPLITS, "metric": tables.METRICS}
+    orders["arm"] = tuple(dict.fromkeys(row["arm"] for row in known))
 
     def rank(column: pd.Series) -> pd.Series:
-        order = {name: place for place, name in enumerate(orders.get(column.name, ()))}
-        if not order:
-            return column
-        return column.map(lambda name: (order.get(name, len(order)), name))
+        order = {name: place for place, name in enumerate(orders.get(str(column.name), ()))}
+        return column.map(lambda name: (order.get(name, len(order)), name)) if order else column
 
     by = ["experiment", "protocol", "split", "metric", "arm", "round"]
+    frame = pd.DataFrame(rows, columns=list(COMPARED))
     return frame.sort_values(by, key=rank, kind="stable", ignore_index=True)
 
 
@@ -141,13 +135,7 @@ def is_rendered(about: Mapping[str, Any]) -> bool:
 
 
 def read_published(path: Path | str) -> list[dict[str, Any]]:
-    """Read published values as one dict a row.
-
-    Raises
-    ------
-    TableError
-        The file is not there or lacks a column, or a claim is neither exact nor context.
-    """
+    """Read published values as one dict a row; TableError says what is wrong with the file."""
     try:
         # Python's float() is exact; pandas' own is not in every version.
         table = pd.read_csv(path, converters={"value": float}, keep_default_na=False)
@@ -234,9 +222,8 @@ def _absent(
     there = {tuple(summary[name] for name in GROUP) for summary in summaries}
     experiments = {summary["experiment"] for summary in summaries}
     return [
-        {"run": source.label, **{name: row[name] for name in GROUP}, "n": 0}
-        | {"n_human": row["n_human"], "n_eval": row["n_eval"]}
-        | {"published": float(row["value"]), "verdict": "MISSED"}
+        {"run": source.label, "n": 0, "published": float(row["value"]), "verdict": "MISSED"}
+        | {name: row[name] for name in (*GROUP, "n_human", "n_eval")}
         for row in known
         if row["claim"] == "exact"
         and row["experiment"] in experiments
@@ -256,10 +243,9 @@ def _applies(when: str, parameters: Mapping[str, Any] | None) -> bool | None:
 
 
 def render(frame: pd.DataFrame, form: str = "text") -> str:
-    """Write a comparison as ``text``, ``markdown`` or ``csv``.
+    """Write a comparison as ``csv``, every digit, a row for each run, or to be read.
 
-    CSV holds every digit, and a row for each run. The others are for reading: a table for each
-    experiment, its runs side by side.
+    ``text`` and ``markdown`` have a table for each experiment, its runs side by side.
     """
     if form == "csv":
         return frame.to_csv(index=False, lineterminator="\n")

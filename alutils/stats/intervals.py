@@ -65,24 +65,14 @@ def over_seeds(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Paired:
-    """The difference between two arms, seed by seed.
-
-    Attributes
-    ----------
-    mean, low, high : mean difference and its interval at ``LEVEL`` (Student's t over seeds)
-    p : two-sided p-value of the paired t-test
-    p_signed_rank : two-sided p-value of Wilcoxon's signed-rank test, which assumes no normality;
-        NaN where seeds are not independent (``test_to_train`` above 0)
-    n : seeds
-    test_to_train : what `paired` was told of them
-    """
+    """The difference between two arms, seed by seed, and its interval at `LEVEL`; see `paired`."""
 
     mean: float
     low: float
     high: float
-    p: float
-    p_signed_rank: float
-    n: int
+    p: float  # of the paired t-test, two-sided
+    p_signed_rank: float  # of Wilcoxon's, which assumes no normality; NaN for re-splits
+    n: int  # seeds
     test_to_train: float = 0.0
 
     @property
@@ -93,11 +83,7 @@ class Paired:
         return "is reversed" if self.high < 0 else "is open"
 
     def sentence(self, claim: str, n_test: int) -> str:
-        """Return the finding in one plain sentence; differences are accuracies, told in points.
-
-        It says what the interval is for: other images of the kind, where it was corrected for
-        seeds that re-split one data set; else other training draws, on the test images at hand.
-        """
+        """Return the finding, and what its interval is for; accuracies are told in points."""
         mean, low, high = (100 * value for value in (self.mean, self.low, self.high))
         seeds = f"{self.n} seeds on the same {n_test:,} test images, paired t-test"
         if self.test_to_train:
@@ -127,12 +113,7 @@ def paired(ours: np.ndarray, base: np.ndarray, test_to_train: float = 0.0) -> Pa
 
     Returns
     -------
-    Paired, of ``ours - base``
-
-    Raises
-    ------
-    ValueError
-        For arms that do not fit, fewer than two seeds, or a ratio below 0.
+    Paired, of ``ours - base``; ValueError for arms that do not fit, or a ratio below 0
 
     Source: Student (1908); Wilcoxon (1945); Nadeau and Bengio (2003) for re-splits.
     """
@@ -155,17 +136,11 @@ def paired(ours: np.ndarray, base: np.ndarray, test_to_train: float = 0.0) -> Pa
         same = float(difference[0] == 0)
         return Paired(mean, mean, mean, same, same, n, test_to_train)
     error = float(difference.std(ddof=1)) * np.sqrt(1 / n + test_to_train)
+    p = float(2 * stats.t.sf(abs(mean) / error, n - 1))
+    # Ranks have no such correction: re-splits leave the test without a meaning.
+    p_signed_rank = np.nan if test_to_train else float(stats.wilcoxon(difference).pvalue)
     low, high = t_interval(difference, test_to_train)
-    return Paired(
-        mean=mean,
-        low=low,
-        high=high,
-        p=float(2 * stats.t.sf(abs(mean) / error, n - 1)),
-        # Ranks have no such correction: re-splits leave the test without a meaning.
-        p_signed_rank=np.nan if test_to_train else float(stats.wilcoxon(difference).pvalue),
-        n=n,
-        test_to_train=test_to_train,
-    )
+    return Paired(mean, low, high, p, p_signed_rank, n, test_to_train)
 
 
 def lower_bound(
@@ -208,9 +183,7 @@ def holm(p: np.ndarray, level: float = 1 - LEVEL) -> np.ndarray:
 
     Returns
     -------
-    (n,) bool, whose null hypotheses are rejected
-
-    Source: Holm (1979).
+    (n,) bool, whose null hypotheses are rejected (Holm 1979)
     """
     p = np.asarray(p, float)
     order = np.argsort(p, kind="stable")
@@ -227,17 +200,12 @@ def percentile_of(value: float, draws: np.ndarray) -> float:
 
 
 def bands(table: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
-    """Summarise many replicates round by round.
-
-    Parameters
-    ----------
-    table : one row for each replicate and round
-    by : columns that name a round, for example arm, round, n_human and n_auto
-    value : column to summarise
+    """Summarise a column of many replicates round by round.
 
     Returns
     -------
-    DataFrame: ``by``, then mean, low (5th percentile), middle (median), high (95th), draws
+    DataFrame: ``by`` (what names a round: arm, round, n_human), then mean, low (5th percentile),
+    middle (median), high (95th), draws
     """
     grouped = table.groupby(by, sort=False)[value]
     return grouped.agg(

@@ -28,7 +28,8 @@ def confusion(y_true: np.ndarray, y_pred: np.ndarray, n_classes: int) -> np.ndar
         If the labels are no whole numbers, not as many as predictions, none, or out of range.
     """
     y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
-    for name, labels in (("y_true", y_true), ("y_pred", y_pred)):
+    both = {"y_true": y_true, "y_pred": y_pred}
+    for name, labels in both.items():
         if labels.dtype.kind not in "iu":
             raise TypeError(
                 f"{name} is {labels.dtype}, expected whole numbers; of probabilities take argmax"
@@ -40,7 +41,7 @@ def confusion(y_true: np.ndarray, y_pred: np.ndarray, n_classes: int) -> np.ndar
         )
     if not len(y_true):
         raise ValueError("y_true is empty: there is nothing to measure; give at least one label")
-    for name, labels in (("y_true", y_true), ("y_pred", y_pred)):
+    for name, labels in both.items():
         wrong = labels[(labels < 0) | (labels >= n_classes)]
         if len(wrong):
             raise ValueError(
@@ -65,20 +66,12 @@ def classification_metrics(
 
     So ``recall_macro`` is ``balanced_accuracy`` unless a class is predicted that is not there.
 
-    Parameters
-    ----------
-    y_true, y_pred, n_classes
-        As in `confusion`.
+    Takes and raises what `confusion` does.
 
     Returns
     -------
     dict with the keys `CLASSIFICATION`, each 0 to 1, but for Matthews' correlation coefficient, mcc
     (-1 to 1; 0 where truth or prediction is one class only)
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `confusion`.
 
     Source: Gorodkin (2004) for the coefficient of more than two classes.
     """

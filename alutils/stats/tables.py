@@ -3,7 +3,7 @@
 import hashlib
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,6 @@ def tidy(
 
     Parameters
     ----------
-    rows : with the columns `COLUMNS`, or fewer where `defaults` has the rest
     vocabulary : the experiment's own names
     defaults : values of columns that the rows lack
 
@@ -101,6 +100,27 @@ def tidy(
     return table
 
 
+def long_rows(table: pd.DataFrame, arms: Iterable[str], **columns: Any) -> pd.DataFrame:
+    """Turn a table with a column for each metric into rows in the long format.
+
+    Parameters
+    ----------
+    table : columns named as `METRICS`, or ``metric@t`` where it depends on a threshold t; of the
+        others, counts and seeds (`INTEGERS`) are kept
+    arms : (n_rows,) names of the rows; what depends on a threshold t has ``@t`` behind its name
+    columns : values of columns that are the same in every row (protocol, split, n_human, seed)
+    """
+    columns |= {name: table[name].to_numpy() for name in INTEGERS if name in table}
+    frames = []
+    for column in table.columns:
+        metric, at, threshold = column.partition("@")
+        if metric in METRICS:
+            names = [f"{arm}{at}{threshold}" for arm in arms]
+            row = {"arm": names, "metric": metric, "value": table[column].to_numpy()}
+            frames.append(pd.DataFrame(row | columns))
+    return pd.concat(frames, ignore_index=True)
+
+
 def as_csv(table: pd.DataFrame) -> str:
     """Return a results table as CSV: sorted by its key, floats to the last bit."""
     return table.sort_values(list(KEY), kind="stable").to_csv(
@@ -109,13 +129,7 @@ def as_csv(table: pd.DataFrame) -> str:
 
 
 def read(path: Path) -> pd.DataFrame:
-    """Read a results table.
-
-    Raises
-    ------
-    TableError
-        There is no such file, it is no CSV table, or it lacks a column or has a text for a number.
-    """
+    """Read a results table; TableError says why a file is none."""
     try:
         table = pd.read_csv(path, dtype={"run_id": str, "arm": str, "value": str})
     except FileNotFoundError:
@@ -145,11 +159,8 @@ def write_part(path: Path, key: Any, frame: pd.DataFrame) -> None:
         The frame does not come back as it went: an index, mixed or nested values, missing strings.
     """
     body = frame.to_csv(index=False, lineterminator="\n", na_rep="nan").encode()
-    head = {
-        "key": key,
-        "types": {str(column): str(dtype) for column, dtype in frame.dtypes.items()},
-        "sha256": hashlib.sha256(body).hexdigest(),
-    }
+    types = {str(column): str(dtype) for column, dtype in frame.dtypes.items()}
+    head = {"key": key, "types": types, "sha256": hashlib.sha256(body).hexdigest()}
     line = f"# {json.dumps(head)}\n".encode()
     try:
         pd.testing.assert_frame_equal(_parse(head, body), frame, check_exact=True)
@@ -172,14 +183,14 @@ def read_part(path: Path, key: Any) -> pd.DataFrame | None:
 
 
 def _parse(head: dict[str, Any], body: bytes) -> pd.DataFrame:
-    floats = [column for column, dtype in head["types"].items() if dtype.startswith("float")]
+    floats = {name: dtype for name, dtype in head["types"].items() if dtype.startswith("float")}
     return pd.read_csv(
         io.BytesIO(body),
-        dtype={column: dtype for column, dtype in head["types"].items() if column not in floats},
+        dtype={name: dtype for name, dtype in head["types"].items() if name not in floats},
         converters=dict.fromkeys(floats, float),  # exact, as pandas' own is not in every version
         keep_default_na=False,
         skip_blank_lines=False,
-    ).astype({column: head["types"][column] for column in floats})
+    ).astype(floats)
 
 
 def _numbers(table: pd.DataFrame, column: str) -> pd.Series:

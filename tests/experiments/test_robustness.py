@@ -9,7 +9,7 @@ from alutils.data.dataset import as_float
 from alutils.data.rendering import render_letters
 from alutils.experiments.report import robustness
 from alutils.stats import tables
-from alutils.stats.metrics import classification_metrics
+from alutils.stats.metrics import CLASSIFICATION, classification_metrics
 
 KINDS = tuple(robustness.CORRUPTIONS)
 
@@ -200,9 +200,9 @@ def test_a_results_table_takes_the_rows(letters):
         n_classes=26, seeds=(0, 1), shares=(0, 0.1),
     )  # fmt: skip
     arms = [f"wrong_labels_{share:g}" for share in table["share"]]
-    rows = robustness.long_rows(table, arms, protocol="sound", split="pool", n_human=300)
+    rows = tables.long_rows(table, arms, protocol="sound", split="pool", n_human=300)
     tidy = tables.tidy(rows, run_id="r", experiment="az", round=0, n_auto=0)
-    assert len(tidy) == len(table) * (len(robustness.CLASSIFICATION) + 2 * 2)
+    assert len(tidy) == len(table) * (len(CLASSIFICATION) + 2 * 2)
     one = tidy[(tidy["arm"] == "wrong_labels_0.1@0.9") & (tidy["seed"] == 1)]
     coverage = one.set_index("metric")["value"]["auto_coverage"]
     assert coverage == table[(table["share"] == 0.1) & (table["seed"] == 1)][

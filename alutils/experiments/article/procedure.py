@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -24,25 +24,28 @@ Softmax = SoftmaxRegression | SparseSoftmax
 
 @dataclass(frozen=True)
 class Step:
-    """One round of one arm.
+    """One round of one arm, and the classifier's weights after it."""
 
-    Attributes
-    ----------
-    arm : one of ``ARMS``; ``first`` is round 0 of ``active``
-    round : what the loop did
-    n_auto_wrong : automatic labels so far that are not the true ones
-    weights : the classifier's, after the round
-    """
-
-    arm: str
+    arm: str  # one of `ARMS`; ``first`` is round 0 of ``active``
     round: Round
-    n_auto_wrong: int
+    n_auto_wrong: int  # automatic labels so far that are not the true ones
     weights: Weights
 
     @property
     def n_right(self) -> int:
         """How many of the stop set the classifier gets right: what its ``fit`` says first."""
         return self.round.trained[0]
+
+
+class Resumable(Classifier, Protocol):
+    """A classifier that can be put back to an earlier state."""
+
+    @property
+    def weights(self) -> Weights: ...
+
+    def state(self) -> list[np.ndarray]: ...
+
+    def restore(self, state: list[np.ndarray]) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -52,28 +55,23 @@ class Outcome:
     steps: list[Step] = field(default_factory=list)
 
     def last(self, arm: str) -> Step:
-        """Return the last round of an arm."""
-        if arm == "first":
-            return self.of("active")[0]
-        return self.of(arm)[-1]
+        return self.of("active")[0] if arm == "first" else self.of(arm)[-1]
 
     def of(self, arm: str) -> list[Step]:
-        """Return the rounds of an arm."""
         return [step for step in self.steps if step.arm == arm]
 
     def n_right(self) -> dict[str, int]:
-        """Return for each arm how many of the stop set its last round gets right."""
+        """Return by arm how many of the stop set its last round gets right."""
         return {arm: self.last(arm).n_right for arm in ARMS}
 
 
 def run(
-    make_classifier: Callable[[], Softmax],
+    make_classifier: Callable[[], Resumable],
     features: Any,
     labels: np.ndarray,
     *,
     batch: int = 10,
     budget: int = 400,
-    progress: Callable[[int], None] = lambda n: None,
 ) -> Outcome:
     """Run the article's procedure: all labels, random, active, and both kinds of auto-labels.
 
@@ -82,30 +80,19 @@ def run(
     make_classifier : gives a classifier as the article's ``reset()`` leaves it; called three times
     features : ``Rows`` or ``SparseImages``, as the classifier takes them
     labels : (n_items,) int, the true labels; the oracle
-    batch, budget : labels a round, human labels in all
-    progress : called with the number of labels that each round has given
-
-    Returns
-    -------
-    Outcome
-
-    Raises
-    ------
-    ValueError
-        for a batch or a budget that does not fit, before any work
+    batch, budget : labels a round, human labels in all; ValueError if they do not fit
 
     Source: the article; ``benchmarks/article_tf1.py`` is its procedure line by line.
     """
     check_loop(len(labels), batch, budget)
     outcome = Outcome()
 
-    def note(arm: str, done: Round, classifier: Softmax, state: PoolState) -> None:
+    def note(arm: str, done: Round, classifier: Resumable, state: PoolState) -> None:
         auto = state.book.source == Source.AUTO
         wrong = int(np.count_nonzero(state.book.label[auto] != labels[auto]))
         outcome.steps.append(Step(arm, done, wrong, classifier.weights))
-        progress(len(done.items))
 
-    def human(arm: str, batch: int, budget: int, query: Any) -> tuple[Softmax, PoolState]:
+    def human(arm: str, batch: int, budget: int, query: Any) -> tuple[Resumable, PoolState]:
         classifier, state = make_classifier(), PoolState.start(len(labels))
         for done in pool_based(
             features, labels.__getitem__, classifier, query, state, batch=batch, budget=budget
@@ -135,11 +122,6 @@ def run(
     return outcome
 
 
-def n_labels(n_items: int, budget: int) -> int:
-    """Return how many labels :func:`run` gives in all: the length of a progress bar."""
-    return n_items + budget + budget + 2 * (n_items - budget)
-
-
 def exact(
     x: np.ndarray, y: np.ndarray, x_test: np.ndarray, y_test: np.ndarray, **options: Any
 ) -> Outcome:
@@ -147,9 +129,9 @@ def exact(
 
     Parameters
     ----------
-    x, y : (n, n_features) float32 from ``datasets.as_float``, (n,) int labels
+    x, y : (n, n_features) float32 from `alutils.data.dataset.as_float`, (n,) int labels
     x_test, y_test : the same; they stop the training, as published
-    options : those of :func:`run`
+    options : those of `run`
     """
     classifier = SoftmaxRegression(x_test, y_test, n_classes=10)
     return run(classifier.reset, Rows.of(x), y, **options)
@@ -158,11 +140,10 @@ def exact(
 def table(
     outcome: Outcome, x_test: np.ndarray | None = None, y_test: np.ndarray | None = None
 ) -> pd.DataFrame:
-    """Return one row for each arm and round.
+    """Return one row for each arm and round of what `run` gave.
 
     Parameters
     ----------
-    outcome : what :func:`run` gave
     x_test, y_test : (n_test, n_features) float32 and (n_test,) int; the weights of every active
         round and of each arm's last round are counted on them where they are given
 
@@ -189,7 +170,7 @@ def table(
                     "n_right_test": np.nan,
                 }
             )
-    if x_test is not None and counted:
+    if x_test is not None:
         # All classifiers side by side in one matrix: one product instead of many thin ones.
         together = Weights(
             np.concatenate([weights.w for weights in counted.values()], axis=1),
@@ -212,12 +193,10 @@ def metrics(
     test_split: str = "test",
     n_test: int | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the last round of each arm of a :func:`table` as rows of the long results table.
+    """Return the last round of each arm of a `table` as rows of the long results table.
 
     Parameters
     ----------
-    table : of one run of the six arms
-    protocol, seed : columns of the long table
     stop_split, n_stop : what the stop set is (``test`` as published, ``validation`` where the
         protocol is sound) and how many images it holds
     test_split, n_test : what ``n_right_test`` counts; None leaves it out
@@ -225,14 +204,8 @@ def metrics(
     long = []
     for arm, of_arm in table.groupby("arm", sort=False):
         last = of_arm.iloc[-1]
-        common = {
-            "protocol": protocol,
-            "arm": arm,
-            "seed": seed,
-            "round": int(last["round"]),
-            "n_human": int(last["n_human"]),
-            "n_auto": int(last["n_auto"]),
-        }
+        common = {"protocol": protocol, "arm": arm, "seed": seed}
+        common |= {name: int(last[name]) for name in ("round", "n_human", "n_auto")}
         counts = [(stop_split, int(last["n_right"]), n_stop)]
         if n_test is not None:
             counts.append((test_split, int(last["n_right_test"]), n_test))
@@ -249,23 +222,15 @@ def metrics(
 
 @dataclass(frozen=True)
 class Slices:
-    """The digits of one experiment and all the digits that replicates may draw from.
+    """The digits of one experiment, and the data sets that replicates may draw from."""
 
-    Attributes
-    ----------
-    x, y : (n_train, n_features) float32 and (n_train,) int64
-    x_test, y_test : (n_test, n_features) and (n_test,)
-    train, test : the whole data sets
-    test_start : where in ``test`` the experiment's own test digits begin
-    """
-
-    x: np.ndarray
-    y: np.ndarray
+    x: np.ndarray  # (n_train, n_features) float32
+    y: np.ndarray  # (n_train,) int64
     x_test: np.ndarray
     y_test: np.ndarray
     train: Dataset
     test: Dataset
-    test_start: int = 0
+    test_start: int = 0  # where in ``test`` the experiment's own test digits begin
 
     def test_own_first(self) -> tuple[np.ndarray, np.ndarray]:
         """Return all test digits, (n, n_features) float32 and (n,) int64, its own before the rest.
@@ -298,10 +263,8 @@ def slices(
         does not fit what the sound protocol trains on: as many digits less the validation digits,
         where the data set has no others for those
     """
-    for kind, data, start, n in (
-        ("train", train, train_start, n_train),
-        ("test", test, test_start, n_test),
-    ):
+    asked = ("train", train, train_start, n_train), ("test", test, test_start, n_test)
+    for kind, data, start, n in asked:
         if start + n > len(data):
             raise ParameterError(
                 f"n_{kind}",
@@ -310,26 +273,18 @@ def slices(
                 f"{kind} images",
                 "ask for fewer, or for all of MNIST with data=mnist",
             )
-    if budget > n_train:
-        raise ParameterError(
-            "budget", budget, f"the pool holds {n_train} images (n_train)",
-            f"ask for at most {n_train}",
-        )  # fmt: skip
-    if budget > len(train) - n_test:
-        raise ParameterError(
-            "budget", budget,
-            f"of {train.name}'s {len(train)} training images the sound protocol keeps {n_test} "
-            "(n_test) for validation",
-            f"ask for at most {len(train) - n_test}, or for all of MNIST with data=mnist",
-        )  # fmt: skip
-    if batch > budget:
-        raise ParameterError(
-            "batch", batch, f"the budget is {budget} labels", f"ask for at most {budget} a round"
-        )
-    cut, cut_test = (
-        slice(train_start, train_start + n_train),
-        slice(test_start, test_start + n_test),
+    kept = (
+        f"of {train.name}'s {len(train)} training images the sound protocol keeps {n_test} "
+        "(n_test) for validation"
     )
+    for name, value, most, why, more in (
+        ("budget", budget, n_train, f"the pool holds {n_train} images (n_train)", ""),
+        ("budget", budget, len(train) - n_test, kept, ", or for all of MNIST with data=mnist"),
+        ("batch", batch, budget, f"the budget is {budget} labels", " a round"),
+    ):
+        if value > most:
+            raise ParameterError(name, value, why, f"ask for at most {most}{more}")
+    cut, cut_test = (slice(start, start + n) for _, _, start, n in asked)
     return Slices(
         as_float(train.images[cut]),
         train.labels[cut],

@@ -36,11 +36,11 @@ Checkpoint = Callable[[str, Callable[[], pd.DataFrame]], pd.DataFrame]
 
 @dataclass(frozen=True)
 class Digits:
-    """All digits that replicates draw from.
+    """All digits that replicates draw from, as (n, n_features) float32 and (n,) int64.
 
     Attributes
     ----------
-    x, y : (n, n_features) float32 and (n,) int64: what training and validation digits come from
+    x, y : what training and validation digits come from
     x_test, y_test : the digits that every result is counted on; the first ``n_stop`` are those
         that stop a training as published
     n_train, n_stop : digits an experiment trains on, and digits that stop a training
@@ -54,10 +54,8 @@ class Digits:
     n_stop: int
 
     def __post_init__(self) -> None:
-        for what, wanted, held in (
-            ("n_train", self.n_train, len(self.x)),
-            ("n_test", self.n_stop, len(self.x_test)),
-        ):
+        train, test = (self.n_train, len(self.x)), (self.n_stop, len(self.x_test))
+        for what, (wanted, held) in {"n_train": train, "n_test": test}.items():
             if not 1 <= wanted <= held:
                 raise ValueError(
                     f"{what}={wanted}: there are {held} digits; ask for 1 to {held}, or name a "
@@ -75,10 +73,10 @@ def _one(
     batch: int,
     budget: int,
 ) -> pd.DataFrame:
-    """Return the :func:`procedure.table` of one replicate."""
+    """Return the `procedure.table` of one replicate."""
     n_features = digits.x.shape[1]
     n_classes = 1 + int(max(digits.y.max(), digits.y_test.max()))  # few digits may lack a class
-    first = slice(0, digits.n_stop)
+    first = np.arange(digits.n_stop)
     x_stop, y_stop = x_test[first], digits.y_test[first]
     drawn = np.arange(digits.n_train)
     if kind == "draws":
@@ -113,11 +111,11 @@ def run(
     budget: int = 400,
     checkpoint: Checkpoint = lambda key, compute: compute(),
 ) -> pd.DataFrame:
-    """Run ``n`` replicates, ``BATCH`` at a time, on all cores.
+    """Run ``n`` replicates, `BATCH` at a time, on all cores.
 
     Parameters
     ----------
-    kind : one of ``KINDS``
+    kind : one of `KINDS`
     digits : what to draw from
     n : replicates; the first n are the same whatever n is
     seed : with the replicate's number, all that its randomness depends on
@@ -127,7 +125,7 @@ def run(
 
     Returns
     -------
-    DataFrame: ``replicate`` and the columns of :func:`procedure.table`
+    DataFrame: ``replicate`` and the columns of `procedure.table`
     """
     if kind not in KINDS:
         raise ValueError(f"kind={kind!r}: one of {', '.join(KINDS)}.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,24 +10,18 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from alutils.data.dataset import Dataset
+from alutils.experiments.report.splits import undersample
 from alutils.models.classifier import Classifier
 from alutils.stats.metrics import classification_metrics
 
 _ITERATIONS = (250, 500)  # openTSNE's defaults: early exaggeration, then the rest
+_COMPONENTS = 50
 _MANY = 10_000  # items from which interpolation is faster than a tree, and threads pay
 _EVERY = 50  # iterations between two steps of the progress bar
 
 
-# --- classes --------------------------------------------------------------------------------------
-
-
 def without_empty_classes(data: Dataset) -> tuple[Dataset, tuple[str, ...]]:
-    """Leave out the classes of a data set that have no items; a CSV names all 26 letters.
-
-    Returns
-    -------
-    the data set, its labels renumbered, and the names left out
-    """
+    """Leave out classes without items (a CSV names all 26 letters); return their names, too."""
     counts = np.bincount(data.labels, minlength=len(data.classes))
     if counts.all():
         return data, ()
@@ -37,71 +31,24 @@ def without_empty_classes(data: Dataset) -> tuple[Dataset, tuple[str, ...]]:
     return replace(data, labels=labels, classes=kept), absent
 
 
-# --- undersampling --------------------------------------------------------------------------------
-
-
-def undersample(labels: np.ndarray, seed: int = 42) -> np.ndarray:
-    """Choose as many items of every class as the smallest class has, as the report does.
-
-    Parameters
-    ----------
-    labels : (n,) int, two classes or more
-    seed : ``random_state`` of imbalanced-learn's RandomUnderSampler; the report's is 42
-
-    Returns
-    -------
-    (m,) int64 positions in `labels`, class by class
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two classes.
-    """
-    from imblearn.under_sampling import RandomUnderSampler
-
-    labels = np.asarray(labels)
-    if len(np.unique(labels)) < 2:
-        raise ValueError(
-            f"labels hold {len(np.unique(labels))} classes: balancing takes 2 or more of them"
-        )
-    sampler = RandomUnderSampler(random_state=seed)
-    sampler.fit_resample(np.zeros((len(labels), 1)), labels)
-    return np.asarray(sampler.sample_indices_, np.int64)
-
-
-# --- maps in two dimensions -----------------------------------------------------------------------
-
-
-def embed(
-    x: np.ndarray,
-    *,
-    seed: int,
-    perplexity: float = 30.0,
-    components: int = 50,
-    progress: bool = False,
-) -> np.ndarray:
+def embed(x: np.ndarray, *, seed: int, perplexity: float = 30.0) -> np.ndarray:
     """Lay items out in two dimensions by t-SNE, the fast kind: practical for tens of thousands.
 
-    Principal components first, which also give the starting layout; approximate neighbours; forces
-    by a tree, or for 10,000 items and more by interpolation and FFT, so that time grows with n and
-    not with its square.
+    50 principal components first, which also give the starting layout; approximate neighbours;
+    forces by a tree, or for 10,000 items and more by interpolation and FFT, so that time grows with
+    n and not with its square.
 
     Parameters
     ----------
     x : (n, d) numbers, d of 2 or more
     seed : of the approximate neighbours
     perplexity : about how many neighbours an item is held to; the report's is 30
-    components : principal components kept
-    progress : show a bar
 
     Returns
     -------
     (n, 2) float64
 
-    Raises
-    ------
-    ValueError
-        If x is no such array, or there are fewer than ``3 * perplexity + 2`` items.
+    Raises ValueError if x is no such array, or there are fewer than ``3 * perplexity + 2`` items.
 
     Source: van der Maaten and Hinton (2008); Linderman et al. (2019) for the interpolation.
     """
@@ -118,14 +65,13 @@ def embed(
             f"n={len(x)}: perplexity={perplexity:g} takes {least} items or more; lower it or take "
             "more items"
         )
-    reduced = PCA(min(components, *x.shape), random_state=seed).fit_transform(x)
+    reduced = PCA(min(_COMPONENTS, *x.shape), random_state=seed).fit_transform(x)
     steps = sum(_ITERATIONS) // _EVERY
-    with tqdm(total=steps, desc="t-SNE", unit="step", leave=False, disable=not progress) as bar:
+    with tqdm(total=steps, desc="t-SNE", unit="step", leave=False) as bar:
 
-        def step(*_: object) -> None:
+        def step(*_: object) -> None:  # a callback that returns something true ends the layout
             bar.update()
 
-        watched = {"callbacks": step, "callbacks_every_iters": _EVERY} if progress else {}
         return np.asarray(
             TSNE(
                 perplexity=perplexity,
@@ -135,7 +81,8 @@ def embed(
                 negative_gradient_method="fft" if len(x) >= _MANY else "bh",
                 n_jobs=-1 if len(x) >= _MANY else 1,
                 random_state=seed,
-                **watched,
+                callbacks=step,
+                callbacks_every_iters=_EVERY,
             ).fit(reduced)
         )
 
@@ -192,39 +139,24 @@ def label_agreement(
 
 
 def classes_in_first(counts: np.ndarray, n: int, draws: int, rng: np.random.Generator) -> float:
-    """How many classes the first n rows of a data set hold that is read class by class.
+    """How many classes the first n rows hold, on average, of items read class by class.
 
     Parameters
     ----------
     counts : (n_classes,) items of each class
-    n : rows taken, 1 or more
-    draws : orders of the classes tried
-
-    Returns
-    -------
-    mean over random orders of the classes
+    draws : random orders of the classes tried
     """
     orders = rng.permuted(np.tile(np.asarray(counts), (draws, 1)), axis=1)
     before = np.cumsum(orders, axis=1) - orders
     return float(((before < n) & (orders > 0)).sum(1).mean())
 
 
-# --- what imbalance does --------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class ImbalanceSplit:
-    """Positions of items that share none: (n,) int64 each.
+    """Positions of items, (n,) int64 each; no item is in two of them."""
 
-    Attributes
-    ----------
-    train : uneven
-    test : as uneven
-    balanced_test : equally many of each class
-    """
-
-    train: np.ndarray
-    test: np.ndarray
+    train: np.ndarray  # uneven
+    test: np.ndarray  # as uneven
     balanced_test: np.ndarray
 
 
@@ -338,19 +270,3 @@ def imbalance_metrics(
         size = {"n_human": len(arms.get(arm, train)), "n_eval": len(tests[name])}
         rows.append({"arm": arm, "test": name, "seed": seed, **size, **measured})
     return pd.DataFrame(rows)
-
-
-def long_rows(
-    table: pd.DataFrame, metrics: Sequence[str] | Mapping[str, object], **columns: object
-) -> pd.DataFrame:
-    """Turn a table with a column for each metric into rows for `Run.record`.
-
-    Parameters
-    ----------
-    table : with arm, seed, n_human, n_eval and the metrics
-    metrics : names of those to take
-    columns : values of columns that are the same in every row (protocol, split)
-    """
-    keys = ["arm", "seed", "n_human", "n_eval"]
-    rows = table.melt(keys, list(metrics), "metric", "value").assign(**columns)
-    return rows.dropna(subset="value")

@@ -6,8 +6,7 @@ Everything here works on frozen features and true labels; what a person would be
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,9 +21,6 @@ THRESHOLD = 0.6  # confidence under which a prediction counts as unsure
 STOP_SHARE = 0.10  # of unsure ones, at which the loop ends
 LOOPS = ("as_published", "as_intended", "random", "random_as_published")
 LABELS_APART = 0.1  # of the larger number of labels: further apart, two loops are not compared
-
-
-# --- the loop -------------------------------------------------------------------------------------
 
 
 def moved_as_published(low: np.ndarray) -> np.ndarray:
@@ -48,21 +44,12 @@ def moved_as_published(low: np.ndarray) -> np.ndarray:
     return shifted[shifted < len(low)]
 
 
-@dataclass
-class Loop:
-    """What a loop did.
+class Loop(NamedTuple):
+    """What a loop did, and the head as its last round left it."""
 
-    Attributes
-    ----------
-    rounds : DataFrame, a row a round; see `run_loop`
-    labelled : (n,) int64, the items that the last round was trained on, in their order
-    pool : (n,) int64, the items still waiting
-    head : as the last round left it
-    """
-
-    rounds: pd.DataFrame
-    labelled: np.ndarray
-    pool: np.ndarray
+    rounds: pd.DataFrame  # see `run_loop`
+    labelled: np.ndarray  # (n,) int64, what the last round was trained on, in its order
+    pool: np.ndarray  # (n,) int64, the items still waiting
     head: DenseHead
 
 
@@ -234,25 +221,14 @@ def until_stop(rounds: pd.DataFrame) -> pd.DataFrame:
 def comparable(rounds: pd.DataFrame, ours: str, base: str) -> bool:
     """Whether two loops ended with about as many labels, so that their accuracies may be compared.
 
-    Parameters
-    ----------
-    rounds : of one setting
-    ours, base : loops
-
-    Returns
-    -------
-    bool; whether their mean numbers of labels after the last round are at most ``LABELS_APART`` of
-    the larger one apart
+    About: their means over the draws of one setting are at most `LABELS_APART` of the larger apart.
     """
     last = rounds.groupby(["seed", "arm"])["n_human"].max().groupby("arm").mean()
     return abs(last[ours] - last[base]) <= LABELS_APART * max(last[ours], last[base])
 
 
 def moved_unsure(rounds: pd.DataFrame) -> pd.Series:
-    """Return for each of ``LOOPS`` which share of what it moved was unsure: mean over rounds.
-
-    NaN for a loop that moved nothing.
-    """
+    """Return by loop which share of what it moved was unsure, mean over rounds; NaN for nothing."""
     moved = rounds[rounds["n_moved"] > 0]
     return moved.groupby("arm")["moved_unsure"].mean().reindex(LOOPS)
 
@@ -278,9 +254,6 @@ def metrics(rounds: pd.DataFrame, setting: str) -> pd.DataFrame:
     return pd.DataFrame(long)
 
 
-# --- "Approach and Key metric", to its end --------------------------------------------------------
-
-
 def label_everything(
     features: np.ndarray,
     labels: np.ndarray,
@@ -291,7 +264,7 @@ def label_everything(
     portion: float = 0.05,
     rest: float = 0.05,
 ) -> tuple[LabelBook, dict[str, float]]:
-    """Follow the report's seven steps until every item has a label.
+    """Follow the report's seven steps ("Approach and Key metric") until every item has a label.
 
     Hand label the first ones; train; predict the others; take every prediction at or above the
     threshold as its label; hand label a portion of those with the lowest confidence and add it to

@@ -16,12 +16,7 @@ def fractions_behind(value: float, *, multiple_of: int = 1, at_most: int) -> lis
 
     Returns
     -------
-    list of (count, out of), in rising order, for which ``count / out_of == value`` in float64
-
-    Raises
-    ------
-    ValueError
-        For a value outside 0 to 1, or bounds that are not positive.
+    (count, out of), in rising order, for which ``count / out_of == value`` in float64
     """
     if not 0 <= value <= 1:
         raise ValueError(f"value={value}: expected a ratio from 0 to 1")
@@ -49,12 +44,7 @@ def true_share(counted: float) -> float:
 
     Every deletion shortens the array by one, and the loop stops counting where it has run out:
     with k counted of n, the places up to n - k have been looked at, and a share f of these is k.
-    So the loop counts f / (1 + f).
-
-    Raises
-    ------
-    ValueError
-        For a share of more than one half: the loop cannot count more.
+    So the loop counts f / (1 + f), which is one half at most.
     """
     if not 0 <= counted <= 0.5:
         raise ValueError(f"counted={counted}: the faulty loop counts from 0 to one half of a pool")
@@ -62,18 +52,11 @@ def true_share(counted: float) -> float:
 
 
 def chance_of_count(counted: int, n_pool: int, n_unsure: int) -> float:
-    """Return the probability that the faulty loop counts so many or more.
+    """Return the probability that the faulty loop counts so many or more of a pool.
 
-    Parameters
-    ----------
-    counted : what it counted
-    n_pool : items that it went through, in random order
-    n_unsure : how many of these are unsure
-
-    Notes
-    -----
-    The loop counts k or more exactly if the k-th unsure item stands at one of the first n - k + 1
-    places, that is, if these hold k or more unsure items: a hypergeometric tail.
+    The pool is in random order, ``n_unsure`` of its items are unsure. The loop counts k or more
+    exactly if the k-th unsure item stands at one of the first n - k + 1 places, that is, if these
+    hold k or more unsure items: a hypergeometric tail.
     """
     if not 0 <= n_unsure <= n_pool or not 0 <= counted <= n_pool:
         raise ValueError(

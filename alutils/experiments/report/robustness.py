@@ -1,7 +1,8 @@
 """The report's worries, measured: noisy images, wrong labels, the choice of the classifier.
 
 Everything takes arrays and a factory of untrained classifiers (`fit`, `predict_proba`), and gives a
-table with a row for each case.
+table with a row for each case. A way to spoil images takes them as uint8, (n, height, width) or
+(n, height, width, 3), with a level of 0 or more, and gives others of the same shape.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from alutils.models.classifier import Classifier, Make
-from alutils.stats.metrics import CLASSIFICATION, classification_metrics
+from alutils.stats.metrics import classification_metrics
 
 THRESHOLDS = (0.6, 0.9)  # confidence from which a prediction becomes a label; the report's is 0.6
 Features = Callable[[np.ndarray], np.ndarray]
@@ -27,31 +28,14 @@ Features = Callable[[np.ndarray], np.ndarray]
 
 
 def add_noise(images: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
-    """Add Gaussian noise to every pixel.
-
-    Parameters
-    ----------
-    images : uint8, (n, height, width) or (n, height, width, 3)
-    level : standard deviation, in grey levels of 255
-
-    Returns
-    -------
-    uint8, of the same shape; cut off at 0 and 255
-    """
+    """Add Gaussian noise to every pixel; ``level`` is its deviation, in grey levels of 255."""
     _check(images, level)
     noise = rng.standard_normal(images.shape, np.float32) * np.float32(level)
     return np.clip(np.rint(images + noise), 0, 255).astype(np.uint8)
 
 
 def blur(images: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
-    """Blur with a Gaussian.
-
-    Parameters
-    ----------
-    images : uint8, (n, height, width) or (n, height, width, 3)
-    level : standard deviation in pixels; 0 leaves the images as they are
-    rng : not used; here so that all kinds are called alike
-    """
+    """Blur with a Gaussian, whose deviation in pixels is ``level``; nothing here is random."""
     _check(images, level)
     if level == 0:
         return images.copy()
@@ -59,18 +43,10 @@ def blur(images: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarr
 
 
 def occlude(images: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
-    """Cover a part of what is drawn with a black square.
+    """Cover a part of what is drawn with a black square, ``level`` of the image's area (0 to 1).
 
-    Parameters
-    ----------
-    images : uint8, (n, height, width) or (n, height, width, 3)
-    level : share of the image's area that the square has, 0 to 1. Its centre is a random pixel
-        that is not black, so that it always covers some of the ink; near the edge it is cut off.
-
-    Raises
-    ------
-    ValueError
-        If level is over 1.
+    Its centre is a random pixel that is not black, so that it always covers some of the ink; near
+    the edge it is cut off.
     """
     _check(images, level)
     if level > 1:
@@ -116,28 +92,14 @@ CORRUPTIONS = {
 def wrong_labels(
     labels: np.ndarray, share: float, n_classes: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Give a share of items the label of another class, every other class as likely.
+    """Give ``round(share * n)`` of n items the label of another class, every one as likely.
 
     Parameters
     ----------
-    labels : (n,) int, 0 to ``n_classes - 1``
-    share : 0 to 1; of n items, ``round(share * n)`` become wrong
-    n_classes : 2 or more
-
-    Returns
-    -------
-    (n,) int64
-
-    Raises
-    ------
-    ValueError
-        If the share is not 0 to 1, or there is no other class.
+    labels : (n,) int, 0 to ``n_classes - 1``; a copy, int64, is changed and returned
     """
     if not 0 <= share <= 1 or n_classes < 2:
-        raise ValueError(
-            f"share={share}, n_classes={n_classes}: expected a share of 0 to 1, and 2 classes or "
-            "more"
-        )
+        raise ValueError(f"share={share}, n_classes={n_classes}: expected 0 to 1, and 2 or more")
     labels = np.array(labels, np.int64)
     # Drawn for all, whatever the share: with the same seed a larger one spoils the same and more.
     order, shift = rng.permutation(len(labels)), rng.integers(1, n_classes, len(labels))
@@ -150,9 +112,7 @@ def wrong_labels(
 
 
 def measure(
-    probabilities: np.ndarray,
-    labels: np.ndarray,
-    thresholds: Sequence[float] = THRESHOLDS,
+    probabilities: np.ndarray, labels: np.ndarray, thresholds: Sequence[float] = THRESHOLDS
 ) -> dict[str, float]:
     """Measure predictions, and what labelling the confident ones automatically would give.
 
@@ -164,8 +124,8 @@ def measure(
 
     Returns
     -------
-    dict: `classification_metrics`; n_eval; and for each threshold t ``auto_coverage@t``, the share
-    of items labelled, and ``auto_precision@t``, the share of those that are right, NaN if there are
+    `classification_metrics`; n_eval; and for each threshold t ``auto_coverage@t``, the share of
+    items labelled, and ``auto_precision@t``, the share of those that are right, NaN if there are
     none
     """
     probabilities, labels = np.asarray(probabilities), np.asarray(labels)
@@ -187,7 +147,6 @@ def under_corruption(
     features: Features,
     *,
     seed: int,
-    corruptions: Mapping[str, Corruption] = CORRUPTIONS,
     thresholds: Sequence[float] = THRESHOLDS,
 ) -> pd.DataFrame:
     """Spoil the images that a trained model is to label, ever more.
@@ -195,7 +154,7 @@ def under_corruption(
     Parameters
     ----------
     model : trained on features of clean images of the same classes
-    images : uint8, (n, height, width) or (n, height, width, 3), clean
+    images : clean
     labels : (n,) int
     features : images to what the model sees, (n, d); `alutils.models.embeddings.features` keeps its
         results, so that the second time costs nothing
@@ -208,7 +167,7 @@ def under_corruption(
     """
     clean = measure(model.predict_proba(features(images)), labels, thresholds)
     rows = []
-    for number, (kind, corruption) in enumerate(corruptions.items()):
+    for number, (kind, corruption) in enumerate(CORRUPTIONS.items()):
         rows.append({"kind": kind, "level": 0.0, **clean})
         for level in corruption.levels:
             spoilt = corruption.spoil(images, level, np.random.default_rng([seed, number]))
@@ -264,59 +223,12 @@ def at_worst(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def describe(measured: pd.Series, threshold: float) -> str:
-    """Say in words what labelling the confident ones automatically gives.
-
-    Parameters
-    ----------
-    measured : a row of `measure`
-    threshold : one of those that it was made with
-    """
+    """Say in words what a row of `measure` tells of labels given from a threshold on."""
     coverage = measured[f"auto_coverage@{threshold:g}"]
     if not coverage > 0:
         return "no letter gets an automatic label"
     right = measured[f"auto_precision@{threshold:g}"]
     return f"{coverage:.0%} of the letters get an automatic label, {right:.1%} of these are right"
-
-
-def long_rows(
-    table: pd.DataFrame,
-    arms: Sequence[str],
-    *,
-    thresholds: Sequence[float] = THRESHOLDS,
-    **columns: object,
-) -> pd.DataFrame:
-    """Turn rows of `measure` into rows for `alutils.runs.notebook.runs.Run.record`.
-
-    Parameters
-    ----------
-    table : with the columns of `measure`; a column ``seed``, if there is one, is kept
-    arms : (n_rows,) names of the rows. What depends on a threshold t has ``@t`` after the name.
-    thresholds : those in the table
-    columns : values of columns that are the same in every row (protocol, split, n_human, seed)
-
-    Returns
-    -------
-    DataFrame in the long format; values that are undefined stay NaN
-    """
-    columns |= {name: table[name].to_numpy() for name in ("seed", "n_eval") if name in table}
-    metrics = {name: ("", name) for name in CLASSIFICATION if name in table}
-    for threshold in thresholds:
-        for name in ("auto_coverage", "auto_precision"):
-            metrics[f"{name}@{threshold:g}"] = (f"@{threshold:g}", name)
-    return pd.concat(
-        [
-            pd.DataFrame(
-                {
-                    "arm": [f"{arm}{ending}" for arm in arms],
-                    "metric": metric,
-                    "value": table[column].to_numpy(),
-                    **columns,
-                }
-            )
-            for column, (ending, metric) in metrics.items()
-        ],
-        ignore_index=True,
-    )
 
 
 def usual_classifiers(seed: int) -> dict[str, Callable[[], Any]]:
@@ -366,6 +278,7 @@ def compare_classifiers(
     DataFrame with inputs, classifier, n_human, n_eval, and the `classification_metrics`
     """
     rows = []
+    sizes = {"n_human": len(train), "n_eval": len(test)}
     for source, x in inputs.items():
         x_train, x_test = np.asarray(x[train]), np.asarray(x[test])
         for name, factory in classifiers.items():
@@ -377,7 +290,6 @@ def compare_classifiers(
             else:
                 predicted = model.predict_proba(x_test).argmax(1)
             measured = classification_metrics(labels[test], predicted, n_classes)
-            sizes = {"n_human": len(train), "n_eval": len(test)}
             rows.append({"inputs": source, "classifier": name, **sizes, **measured})
     return pd.DataFrame(rows)
 

@@ -48,21 +48,11 @@ class Split:
 
 
 def stratified(labels: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw ``n`` items with every class in its proportion, to one item.
-
-    Parameters
-    ----------
-    labels : (n_items,) int
-    n : 0 to n_items
+    """Draw ``n`` of ``labels`` (n_items,) with every class in its proportion, to one item.
 
     Returns
     -------
-    (n,) int64 positions, shuffled
-
-    Raises
-    ------
-    ValueError
-        If there are not so many.
+    (n,) int64 positions, shuffled; ValueError if there are not so many
     """
     if not 0 <= n <= len(labels):
         raise ValueError(f"n={n}: there are {len(labels)} items to draw from")
@@ -123,7 +113,7 @@ def split(labels: np.ndarray, setting: str, seed: int) -> Split:
     per_class, n_start = min(per_class, sizes.per_class), sizes.n_start
     balanced = per_class * n_classes >= enough or len(items) < enough
     if balanced:
-        items = _undersampled(items, labels, per_class, seed)
+        items = items[undersample(labels[items], seed, per_class)]
         if len(items) < enough:  # too few for that many labels: keep their share
             n_start = max(n_classes, round(len(items) * n_start / (sizes.per_class * 26)))
     chosen = stratified(labels[items], min(n_start, len(items) - 1), rng)
@@ -147,10 +137,24 @@ def _smallest(labels: np.ndarray) -> int:
     return int(counts[counts > 0].min(initial=len(labels)))
 
 
-def _undersampled(items: np.ndarray, labels: np.ndarray, per_class: int, seed: int) -> np.ndarray:
+def undersample(labels: np.ndarray, seed: int = 42, per_class: int | None = None) -> np.ndarray:
+    """Choose ``per_class`` items of every class, as many as the smallest has where it is None.
+
+    Parameters
+    ----------
+    labels : (n,) int, two classes or more, or ValueError
+    seed : ``random_state`` of imbalanced-learn's RandomUnderSampler; the report's is 42
+
+    Returns
+    -------
+    (m,) int64 positions in `labels`, class by class
+    """
     from imblearn.under_sampling import RandomUnderSampler
 
-    wanted = dict.fromkeys(np.unique(labels[items]).tolist(), per_class)
+    classes = np.unique(labels)
+    if len(classes) < 2:
+        raise ValueError(f"labels hold {len(classes)} classes: balancing takes 2 or more of them")
+    wanted = dict.fromkeys(classes.tolist(), per_class) if per_class else "auto"
     sampler = RandomUnderSampler(sampling_strategy=wanted, random_state=seed)
-    kept, _ = sampler.fit_resample(items[:, None], labels[items])
-    return kept[:, 0]
+    sampler.fit_resample(np.zeros((len(labels), 1)), labels)
+    return np.asarray(sampler.sample_indices_, np.int64)

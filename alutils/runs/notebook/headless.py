@@ -4,14 +4,15 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from alutils.base import files as paths
+import yaml
+
 from alutils.base import manifest
 from alutils.base.errors import ParameterError, nearest
-from alutils.base.files import display_path
+from alutils.base.files import display_path, repository_root, write_atomically
 from alutils.runs.notebook import folders, runs
 from alutils.runs.notebook.parameters import Parameter, check, read_parameters
 
@@ -31,10 +32,6 @@ def execute(
     overrides : values that go before those of the profile
     output_root : where the run's folder is made; results/runs by default
 
-    Returns
-    -------
-    the run's folder
-
     Raises
     ------
     RunError, ParameterError
@@ -44,7 +41,7 @@ def execute(
         A cell failed, the kernel died, or the notebook did not finish its run. The folder then
         holds executed.ipynb and a manifest with the status ``failed``.
     """
-    root = paths.repository_root()
+    root = repository_root()
     notebook = runs.notebook_path(experiment, root)
     values = parameters_of(experiment, profile, overrides)
     state = runs.describe(experiment, profile, values, notebook, root)
@@ -60,7 +57,7 @@ def parameters_of(
     experiment: str, profile: str = "quick", overrides: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Return every parameter of a run as `execute` would use it, or raise as it would."""
-    root = paths.repository_root()
+    root = repository_root()
     parameters = read_parameters(runs.notebook_path(experiment, root))
     from_profile = profile_values(experiment, profile, parameters, root)
     return check(parameters, from_profile | dict(overrides or {}))
@@ -72,7 +69,7 @@ def keep_outputs(experiment: str, folder: Path) -> Path:
     What belongs to the run alone is left out: papermill's cell and notes, progress bars and
     warnings. Cells are numbered as in one clean run.
     """
-    notebook = runs.notebook_path(experiment, paths.repository_root())
+    notebook = runs.notebook_path(experiment, repository_root())
     content = manifest.read_json(notebook)
     executed = manifest.read_json(folder / "executed.ipynb")
     outputs = {cell["id"]: cell.get("outputs", []) for cell in executed["cells"]}
@@ -86,20 +83,24 @@ def keep_outputs(experiment: str, folder: Path) -> Path:
         for output in cell["outputs"]:
             if "execution_count" in output:
                 output["execution_count"] = number
-    text = json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True)
-    paths.write_atomically(notebook, text + "\n")
+    _write_notebook(notebook, content)
     return notebook
 
 
+def _write_notebook(path: Path, content: Mapping[str, Any]) -> None:
+    text = json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True)
+    write_atomically(path, text + "\n")
+
+
 def profile_values(
-    experiment: str, profile: str, parameters: list[Parameter], root: Path
+    experiment: str, profile: str, parameters: Sequence[Parameter], root: Path
 ) -> dict[str, Any]:
     """Return what a profile sets for an experiment, checked; {} where it sets nothing."""
     path = root / "notebooks" / "profiles" / f"{profile}.yaml"
     if not path.is_file():
         known = sorted(file.stem for file in path.parent.glob("*.yaml"))
         raise runs.RunError(f"{profile}: no such profile; {nearest(profile, known)}")
-    values = read_yaml(path).get(experiment) or {}
+    values = read_parameters_file(path).get(experiment) or {}
     if not isinstance(values, dict):
         raise runs.RunError(f"{path.name}: {experiment}: expected names and values, got {values!r}")
     try:
@@ -109,18 +110,35 @@ def profile_values(
     return values
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_parameters_file(path: Path) -> dict[str, Any]:
     """Read a YAML file of names and values, or raise RunError."""
-    import yaml
-
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise runs.RunError(f"{path.name}: cannot be read as YAML: {reason}") from error
+    values = read_yaml(path, runs.RunError) or {}
     if not isinstance(values, dict):
         raise runs.RunError(f"{path.name}: expected lines 'name: value', got {values!r}")
     return {str(name): value for name, value in values.items()}
+
+
+def read_yaml(path: Path, refused: type[Exception]) -> Any:
+    """Read a YAML file in which no key is written twice, or raise ``refused``."""
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Strict)
+    except FileNotFoundError:
+        raise refused(f"{path}: cannot be read: no such file") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise refused(f"{path.name}: cannot be read as YAML: {reason}") from error
+
+
+class _Strict(yaml.SafeLoader):
+    """YAML in which no key is written twice: the standard reader keeps the last one silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for i, key in enumerate(keys):
+            if key in keys[:i]:
+                line = node.value[i][0].start_mark.line + 1
+                raise yaml.YAMLError(f"line {line}: {key} is written twice")
+        return super().construct_mapping(node, deep)
 
 
 def _execute(notebook: Path, folder: Path, state: dict[str, Any], root: Path) -> None:
@@ -161,7 +179,7 @@ def _papermill(notebook: Path, folder: Path, values: dict[str, Any], root: Path)
     import papermill
     from ipykernel.kernelspec import get_kernel_dict
     from jupyter_client import AsyncKernelManager
-    from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+    from jupyter_client.kernelspec import KernelSpec
     from traitlets import default
 
     # An installed kernel called python3 may belong to another environment.
@@ -180,14 +198,10 @@ def _papermill(notebook: Path, folder: Path, values: dict[str, Any], root: Path)
         },
     )
 
-    class ThisPython(KernelSpecManager):
-        def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-            return spec
-
     class Manager(AsyncKernelManager):
-        @default("kernel_spec_manager")
-        def _this_python(self) -> KernelSpecManager:
-            return ThisPython(parent=self)
+        @property
+        def kernel_spec(self) -> KernelSpec:
+            return spec
 
         @default("transport_encryption")
         def _auto(self) -> str:
@@ -229,5 +243,4 @@ def _tidy_notebook(notebook: Path, folder: Path, state: dict[str, Any], root: Pa
     papermill["input_path"] = f"notebooks/{notebook.name}"
     papermill["output_path"] = "executed.ipynb"
     content = manifest.without_paths(content, root, state["parameters"].values())
-    text = json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True)
-    paths.write_atomically(executed, text + "\n")
+    _write_notebook(executed, content)

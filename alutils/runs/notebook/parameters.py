@@ -26,6 +26,7 @@ import io
 import json
 import math
 import numbers
+import operator
 import re
 import tokenize
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -38,6 +39,10 @@ from alutils.base.errors import ParameterError, nearest
 SCALARS = {"int": int, "float": float, "str": str, "bool": bool}
 BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 NONES = {"none", "null", "~"}
+SIGNS = {
+    ">=": (operator.ge, "at least"), ">": (operator.gt, "more than"),
+    "<=": (operator.le, "at most"), "<": (operator.lt, "less than"),
+}  # fmt: skip
 INJECTED = "# Parameters"  # the first line of the cell that papermill injects
 
 _TYPE = re.compile(r"(?:(?P<container>tuple|list)\[)?(?P<scalar>\w+)(?:, \.\.\.)?\]?( \| None)?")
@@ -53,22 +58,13 @@ class NotebookError(ValueError):
 
 @dataclass(frozen=True)
 class Parameter:
-    """One line of a parameters cell.
-
-    Attributes
-    ----------
-    name, help : str
-    type : str, one of int, float, str, bool, or ``tuple[int, ...]``, ``list[float]`` and the like,
-        with `` | None`` where nothing is a value too
-    default : of that type
-    limit : str, what stood in square brackets at the end of the help, '' where nothing did
-    """
+    """One line of a parameters cell."""
 
     name: str
-    type: str
+    type: str  # one of SCALARS, or tuple[int, ...], list[float] and so on; any of them | None
     default: Any
     help: str = ""
-    limit: str = ""
+    limit: str = ""  # what stood in square brackets at the end of the help
 
     def __post_init__(self) -> None:
         self._match()
@@ -101,15 +97,7 @@ class Parameter:
 
 
 def read_parameters(notebook: Path | str) -> list[Parameter]:
-    """Read the parameters cell of a notebook file.
-
-    Parameters
-    ----------
-    notebook : path of an .ipynb file
-
-    Returns
-    -------
-    one `Parameter` for each line, in the order of the cell
+    """Read the parameters cell of an .ipynb file: a `Parameter` for each line, in their order.
 
     Raises
     ------
@@ -142,26 +130,18 @@ def parse_cell(source: str) -> list[Parameter]:
     }
     parameters = []
     for line in ast.parse(source).body:
-        if (
-            not isinstance(line, ast.AnnAssign)
-            or not isinstance(line.target, ast.Name)
-            or line.value is None
-        ):
-            raise NotebookError(
-                f"parameters cell, line {line.lineno}: {ast.unparse(line)}: "
-                "expected 'name: type = default  # help'"
-            )
-        text = comments.get(line.end_lineno or line.lineno, "")
-        limit = _LIMIT.search(text)
-        parameters.append(
-            Parameter(
-                line.target.id,
-                ast.unparse(line.annotation),
-                ast.literal_eval(line.value),
-                (text[: limit.start()] if limit else text).strip(),
-                limit[1].strip() if limit else "",
-            )
-        )
+        match line:
+            case ast.AnnAssign(ast.Name(name), kind, ast.expr() as default):
+                text = comments.get(line.end_lineno or line.lineno, "")
+                limit = _LIMIT.search(text)
+                about = (text[: limit.start()], limit[1]) if limit else (text, "")
+                values = ast.unparse(kind), ast.literal_eval(default), *map(str.strip, about)
+                parameters.append(Parameter(name, *values))
+            case _:
+                raise NotebookError(
+                    f"parameters cell, line {line.lineno}: {ast.unparse(line)}: "
+                    "expected 'name: type = default  # help'"
+                )
     check(parameters, {})  # a default that breaks its own limit is a fault of the notebook
     return parameters
 
@@ -171,7 +151,6 @@ def check(parameters: Sequence[Parameter], given: Mapping[str, Any]) -> dict[str
 
     Parameters
     ----------
-    parameters : of the notebook
     given : values by name, as Python values or as the text of a command line or YAML file
 
     Returns
@@ -196,19 +175,7 @@ def check(parameters: Sequence[Parameter], given: Mapping[str, Any]) -> dict[str
 def from_namespace(parameters: Sequence[Parameter], namespace: Mapping[str, Any]) -> dict[str, Any]:
     """Check what a notebook's own names hold, after papermill or a person has set them.
 
-    Parameters
-    ----------
-    parameters : of the notebook
-    namespace : its ``globals()``
-
-    Returns
-    -------
-    as `check`
-
-    Raises
-    ------
-    ParameterError
-        As `check`; also a parameter that is not there because its cell has not run.
+    As `check`; a parameter may also be missing from ``globals()`` because its cell has not run.
     """
     missing = [p.name for p in parameters if p.name not in namespace]
     if missing:
@@ -252,10 +219,8 @@ def _code_cells(notebook: Path | str) -> list[tuple[str, list[str]]]:
 
 def _convert(parameter: Parameter, value: Any) -> Any:
     """Turn a value into the parameter's type or raise; limits are checked later."""
-    if parameter.optional:
-        text = value.strip().lower() if isinstance(value, str) else value
-        if text is None or (isinstance(text, str) and text in NONES):
-            return None
+    if parameter.optional and (value is None or str(value).strip().lower() in NONES):
+        return None
     try:
         if parameter.container is None:
             return _scalar(parameter.scalar, value)
@@ -267,12 +232,9 @@ def _convert(parameter: Parameter, value: Any) -> Any:
             raise ValueError("not a list")
         return parameter.container(_scalar(parameter.scalar, item) for item in value)
     except (ValueError, TypeError, OverflowError):
-        kind = type(value).__name__
-        raise ParameterError(
-            parameter.name,
-            value,
-            f"{parameter.expected}, got {'the text' if kind == 'str' else kind} {value!r}",
-        ) from None
+        kind = "the text" if isinstance(value, str) else type(value).__name__
+        got = f"{parameter.expected}, got {kind} {value!r}"
+        raise ParameterError(parameter.name, value, got) from None
 
 
 def _scalar(kind: str, value: Any) -> Any:
@@ -333,14 +295,13 @@ def _check_limit(parameter: Parameter, values: Mapping[str, Any]) -> None:
     for item in value if parameter.container else [value]:
         if choices and item not in [_scalar(parameter.scalar, choice) for choice in choices]:
             close = difflib.get_close_matches(str(item), choices, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"ask for one of {', '.join(choices)}"
-            raise ParameterError(parameter.name, value, parameter.expected, hint.rstrip("?"))
+            hint = f"did you mean {close[0]}" if close else f"ask for one of {', '.join(choices)}"
+            raise ParameterError(parameter.name, value, parameter.expected, hint)
         for sign, bound in comparisons:
             limit = _bound(parameter, bound, values)
-            holds = {">=": item >= limit, ">": item > limit, "<=": item <= limit, "<": item < limit}
-            if not holds[sign]:
+            holds, ask = SIGNS[sign]
+            if not holds(item, limit):
                 where = f" where {bound} is {limit}" if bound in values else ""
-                ask = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}[sign]
                 raise ParameterError(
                     parameter.name, value, parameter.expected + where, f"ask for {ask} {limit}"
                 )

@@ -51,28 +51,18 @@ class RunError(RuntimeError):
 
 @dataclass
 class Run:
-    """One execution of one experiment's notebook; made by `start`.
-
-    Attributes
-    ----------
-    experiment, profile : str
-    id : str, the same for every run with the same parameters
-    folder : of this run; its name is the id, with ``-2`` and so on when it was run again
-    parameters : every parameter as used
-    code : hash of the notebook's code and the package
-    vocabulary : the experiment's own names of protocols and metrics
-    """
+    """One execution of one experiment's notebook; made by `start`."""
 
     experiment: str
     profile: str
-    id: str
-    folder: Path
-    parameters: dict[str, Any]
-    code: str
+    id: str  # the same for every run with the same parameters
+    folder: Path  # its name is the id, with ``-2`` and so on when it was run again
+    parameters: dict[str, Any]  # every one, as used
+    code: str  # hash of the notebook's code and the package
     _state: dict[str, Any]  # what `describe` found: the manifest's beginning
     _ordered: bool  # whether `headless.execute` runs the notebook, and writes the manifest
     _lock: FileLock | None = None
-    vocabulary: tables.Vocabulary = tables.NO_NAMES
+    vocabulary: tables.Vocabulary = tables.NO_NAMES  # the experiment's own names
     _tables: list[pd.DataFrame] = field(default_factory=list)
     _notes: dict[str, Any] = field(default_factory=dict)
     _began: float = field(default_factory=time.perf_counter)
@@ -108,14 +98,9 @@ class Run:
         """
         frame = pd.DataFrame(rows).drop(columns=["run_id", "experiment"], errors="ignore")
         frame = tables.tidy(
-            frame,
-            self.vocabulary,
-            run_id=self.id,
-            experiment=self.experiment,
-            seed=self.parameters.get("seed", 0),
-            round=0,
-            n_auto=0,
-        )
+            frame, self.vocabulary, run_id=self.id, experiment=self.experiment,
+            seed=self.parameters.get("seed", 0), round=0, n_auto=0,
+        )  # fmt: skip
         if (frame["metric"] == "wall_s").any():
             raise tables.TableError("metric=wall_s: times differ from run to run; use run.timing")
         self._tables.append(frame)
@@ -135,7 +120,6 @@ class Run:
         Parameters
         ----------
         figure : matplotlib.figure.Figure; it is closed, so that Jupyter does not show it twice
-        name : letters, digits, ``_`` and ``-``
         alt : what the figure shows, for those who cannot see it
         finding : what it says, in one line; set below it
 
@@ -143,14 +127,12 @@ class Run:
         -------
         to be the last line of a cell: shows itself, alternative text included
         """
-        if not re.fullmatch(r"[\w-]+", name):
-            raise ValueError(f"name={name}: a figure's name is letters, digits, _ and - only")
+        _check_name(name)
         if not alt.strip() or not finding.strip() or "\n" in finding.strip():
             raise ValueError(f"{name}: a figure needs a text alternative and a one-line finding")
         from matplotlib import pyplot
 
         folder = self.folder / "figures"
-        folder.mkdir(exist_ok=True)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", bbox_inches="tight")
         pyplot.close(figure)
@@ -165,12 +147,9 @@ class Run:
 
         What ``python -m alutils reference`` publishes from a full run as ``results/<name>.csv``.
         """
-        if not re.fullmatch(r"[\w-]+", name):
-            raise ValueError(f"name={name}: a table's name is letters, digits, _ and - only")
-        folder = self.folder / "tables"
-        folder.mkdir(exist_ok=True)
+        _check_name(name)
         text = frame.to_csv(index=False, lineterminator="\n")
-        files.write_atomically(folder / f"{name}.csv", text)
+        files.write_atomically(self.folder / "tables" / f"{name}.csv", text)
         return frame
 
     def checkpoint(self, name: str, key: Any, compute: Callable[[], pd.DataFrame]) -> pd.DataFrame:
@@ -178,7 +157,7 @@ class Run:
 
         Parameters
         ----------
-        name : letters, digits, ``_`` and ``-``; names the part's file
+        name : of the part's file
         key : of JSON's types; everything besides the parameters and the code that the frame
             depends on (a batch's number, the hash of a data file)
         compute : makes a frame with a plain index; called only if no whole part is there
@@ -193,11 +172,8 @@ class Run:
         self, names: Sequence[str], key: Any, compute: Callable[[], Sequence[pd.DataFrame]]
     ) -> list[pd.DataFrame]:
         """Return several frames of one computation as `checkpoint` does, a part for each name."""
-        for name in names:
-            if not re.fullmatch(r"[\w-]+", name):
-                raise ValueError(f"name={name}: a part's name is letters, digits, _ and - only")
         ending = manifest.digest(json.dumps(key))[:12]
-        paths = [self.parts / f"{name}-{ending}.csv" for name in names]
+        paths = [self.parts / f"{_check_name(name)}-{ending}.csv" for name in names]
         frames = [tables.read_part(path, key) for path in paths]
         if all(frame is not None for frame in frames):
             self._note("parts_reused", self._notes.get("parts_reused", 0) + len(frames))
@@ -216,12 +192,9 @@ class Run:
         self._note("timings_s", self._notes.get("timings_s", {}) | {name: round(seconds, 4)})
 
     def finish(self) -> Path:
-        """Write metrics.csv and, in a session of one's own, the manifest; return the folder."""
-        table = self.table
-        if table.empty:
-            raise RunError(
-                f"{self.experiment}: nothing was recorded; call run.record before finish"
-            )
+        """Write metrics.csv and, run by hand, the manifest; return the folder."""
+        if (table := self.table).empty:
+            raise RunError(f"{self.experiment}: nothing was recorded; call run.record first")
         files.write_atomically(self.folder / "metrics.csv", tables.as_csv(table))
         self._notes["seeds"] = sorted(int(seed) for seed in table["seed"].unique())
         self._notes["peak_memory_mib"] = manifest.peak_memory_mib()
@@ -263,7 +236,6 @@ def start(
 
     Parameters
     ----------
-    experiment : one of `NOTEBOOKS`
     namespace : the notebook's ``globals()``. Its parameters are checked and converted *in place*,
         so that ``flag``, which papermill set to the text "false", is False from here on. None takes
         the defaults.
@@ -290,8 +262,8 @@ def start(
     given = os.environ.get(RUN_FOLDER)
     state = manifest.read_json(Path(given) / folders.ORDER) if given else {}
     ordered, lock = bool(state), None
+    folder = Path(given or runs_folder(root))
     if ordered:
-        folder = Path(given)
         if state["experiment"] != experiment or state["parameters"] != _plain(values):
             raise RunError(
                 f"{experiment}: the notebook changed its experiment or parameters before "
@@ -300,13 +272,12 @@ def start(
     else:
         state = describe(experiment, "interactive", values, notebook, root)
         if given:
-            folder = Path(given)
             folder.mkdir(parents=True, exist_ok=True)
             # A run is over when its manifest is there: an earlier run's would speak for this one.
             for name in ("manifest.json", "metrics.csv"):
                 (folder / name).unlink(missing_ok=True)
         else:
-            folder, lock = folders.claim(runs_folder(root), state["run_id"], own=True)
+            folder, lock = folders.claim(folder, state["run_id"], own=True)
             folders.clear(folder)
     identity = state["profile"], state["run_id"], folder, values, state["code"]
     return Run(experiment, *identity, state, ordered, lock, vocabulary)
@@ -371,6 +342,12 @@ def write_manifest(
     manifest.write_json(folder / "manifest.json", content)
     for name in (folders.NOTES, folders.ORDER):
         (folder / name).unlink(missing_ok=True)
+
+
+def _check_name(name: str) -> str:
+    if not re.fullmatch(r"[\w-]+", name):
+        raise ValueError(f"name={name}: expected letters, digits, _ and - only; it names a file")
+    return name
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

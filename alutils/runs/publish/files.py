@@ -33,7 +33,6 @@ def publish(
 
     Parameters
     ----------
-    name : of the results
     contents : of tables and figures, by path in results/
     manifests : by what stands before ``.manifest.json``
     texts : of each figure (without the name): ``alt``, ``finding``
@@ -44,13 +43,12 @@ def publish(
     """
     results = repository_root() / "results"
     figures = results / "figures"
-    figures.mkdir(parents=True, exist_ok=True)
     for path, content in contents.items():
         write_atomically(results / path, content)
-    for stem, about in manifests.items():
-        manifest.write_json(results / f"{stem}.manifest.json", about)
-    written = [results / path for path in contents]
-    written += [results / f"{stem}.manifest.json" for stem in manifests]
+    abouts = {results / f"{stem}.manifest.json": about for stem, about in manifests.items()}
+    for place, about in abouts.items():
+        manifest.write_json(place, about)
+    written = [*(results / path for path in contents), *abouts]
     for stale in _of_name(results, name) - set(written):
         stale.unlink()
     known = manifest.read_json(figures / "figures.json")
@@ -66,19 +64,10 @@ def _of_name(results: Path, name: str) -> set[Path]:
     ``az_explore_clusters.csv`` is not one of ``az``'s where ``az_explore`` was published, too: a
     name is what has a manifest.
     """
-    manifests = (
-        path.name.removesuffix(".manifest.json") for path in results.glob("*.manifest.json")
-    )
-    longer = [
-        f"{other}{end}"
-        for other in manifests
-        if other.startswith(f"{name}_") and other != f"{name}_replicates"
-        for end in ("_", ".")
-    ]
-    found = [
-        *(results / f"{name}{end}" for end in (".csv", ".manifest.json")),
-        *results.glob(f"{name}_*.csv"),
-        *results.glob(f"{name}_*.manifest.json"),
-        *(results / "figures").glob(f"{name}_*.png"),
-    ]
-    return {path for path in found if path.is_file() and not path.name.startswith(tuple(longer))}
+    ending = ".manifest.json"
+    longer = {path.name.removesuffix(ending) for path in results.glob(f"{name}_*{ending}")}
+    others = tuple(f"{other}{end}" for other in longer - {f"{name}_replicates"} for end in "_.")
+    patterns = f"{name}.csv", f"{name}_*.csv", f"{name}{ending}", f"{name}_*{ending}"
+    found = [path for pattern in patterns for path in results.glob(pattern)]
+    found += (results / "figures").glob(f"{name}_*.png")
+    return {path for path in found if not path.name.startswith(others)}

@@ -29,14 +29,9 @@ def publish(folder: Path, name: str | None = None, mended: Sequence[Path] = ()) 
 
     Parameters
     ----------
-    folder : of the sweep
     name : what its files begin with; the sweep's name by default
     mended : folders of later sweeps, made after some arms were mended: their rows stand in the
         place of all earlier ones of the same protocol and arm; the manifest holds theirs, too
-
-    Returns
-    -------
-    the files written
 
     Raises
     ------
@@ -87,16 +82,9 @@ def publish(folder: Path, name: str | None = None, mended: Sequence[Path] = ()) 
 def summary(table: pd.DataFrame, apart: Sequence[str] = ()) -> pd.DataFrame:
     """Return the mean over seeds of every metric, after every number of human labels.
 
-    Parameters
-    ----------
-    table : rows of the long results table
-    apart : columns beside it that tell rows apart as protocol and arm do
-
-    Returns
-    -------
-    DataFrame
-        protocol, arm, those of ``apart``, split, metric, n_human, and seeds, mean, low, high of
-        `over_seeds`. Of several rounds with the same human labels the last one counts.
+    ``apart`` are columns of the table that tell rows apart as protocol and arm do. Of several
+    rounds with the same human labels the last one counts. For seeds, mean, low and high see
+    `over_seeds`.
     """
     key = ["protocol", "arm", *apart, "split", "metric", "n_human"]
     rounds = table.sort_values("round", kind="stable")
@@ -121,10 +109,8 @@ def _about(folder: Path) -> dict[str, Any]:
 def _read(folder: Path, experiment: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return a sweep's rows and the timings of its cells, to the last bit."""
     # A parameter may have the value None, which is no missing number; float() is exact.
-    exact = {"value": float}
-    table = pd.read_csv(
-        folder / sweep.TABLE, dtype={"arm": str}, keep_default_na=False, converters=exact
-    )
+    exact = {"converters": {"value": float}, "keep_default_na": False}
+    table = pd.read_csv(folder / sweep.TABLE, dtype={"arm": str}, **exact)
     timings = pd.read_csv(folder / sweep.TIMINGS, keep_default_na=False)
     timings.insert(0, "run_id", f"{experiment}-" + timings["cell"])
     return table, timings

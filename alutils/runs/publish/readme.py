@@ -4,6 +4,7 @@ The README holds them between marks, ``<!-- table: NAME -->`` and ``<!-- end -->
 `BLOCKS`; ``python -m alutils reference`` writes them anew, nobody by hand.
 """
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -11,8 +12,11 @@ import pandas as pd
 
 from alutils.base import manifest
 from alutils.base.files import repository_root
+from alutils.experiments.label_costs import results as costs
+from alutils.experiments.strategies import results as strategy_tables
 from alutils.runs.notebook import runs
 from alutils.stats import compare
+from alutils.stats.intervals import Paired
 
 
 def _results(name: str) -> pd.DataFrame:
@@ -54,19 +58,16 @@ def percentiles() -> str:
     headings = ["replicates", "arm", "mean ± sd (of 400)", "range", "published", "percentile"]
     rows = (
         (
-            row["replicates"], row["arm"], f"{row['mean']:.1f} ± {row['sd']:.1f}",
-            f"{row['lowest']:.0f}-{row['highest']:.0f}", f"{row['published']:.0f}",
-            f"{row['percentile']:.1f}",
+            row.replicates, row.arm, f"{row.mean:.1f} ± {row.sd:.1f}",
+            f"{row.lowest:.0f}-{row.highest:.0f}", f"{row.published:.0f}", f"{row.percentile:.1f}",
         )
-        for row in table.to_dict("records")
+        for row in table.itertuples()
     )  # fmt: skip
     return _markdown(headings, rows)
 
 
 def claims(name: str) -> str:
     """Return the paired differences of a results table as a Markdown list of sentences."""
-    from alutils.stats.intervals import Paired
-
     table = _results(name)
     if "n_test" not in table:
         raise runs.RunError(
@@ -94,50 +95,41 @@ def worries() -> str:
 
 def claim() -> str:
     """Return what the article's active learning is worth, in two sentences."""
-    results = repository_root() / "results"
     stands = _results("mnist_percentiles").query("arm == 'active'").iloc[0]
-    sound = _results("mnist_sound_differences").iloc[0]
-    rows = compare.read_published(results / "published.csv")
-    accuracy = {
-        row["arm"]: float(row["value"])
-        for row in rows
-        if (row["experiment"], row["metric"]) == ("mnist", "accuracy")
-    }
+    sound = 100 * _results("mnist_sound_differences").iloc[0][["mean", "low", "high"]]
+    published = _results("published").query("experiment == 'mnist' and metric == 'accuracy'")
+    accuracy = published.set_index("arm")["value"]
     gap = 100 * (accuracy["active"] - accuracy["random"])
     return (
         f"The article's {stands['published']:.0f} of 400 for active learning comes out exactly, "
         f"and is a lucky draw: numerical noise of one millionth alone gives "
         f"{stands['mean']:.0f} ± {stands['sd']:.0f}, and {stands['published']:.0f} stands at "
         f"percentile {stands['percentile']:.1f} of that. In its table active learning beats random "
-        f"by {gap:.1f} points; soundly measured, by {100 * sound['mean']:.1f} "
-        f"({100 * sound['low']:.1f} to {100 * sound['high']:.1f})."
+        f"by {gap:.1f} points; soundly measured, by {sound['mean']:.1f} "
+        f"({sound['low']:.1f} to {sound['high']:.1f})."
     )
 
 
 def speed() -> str:
     """Return the benchmarks as a Markdown table."""
-    table = _results("benchmarks")
     rows = (
         (
-            row["what"], f"{row['baseline_s']:.3g} s", f"{row['ours_s']:.3g} s",
-            f"{row['ratio']:.{1 if row['ratio'] >= 1 else 2}f}",
-            format(row["bar"], "g") if row["bar"] else "",
+            row.what, f"{row.baseline_s:.3g} s", f"{row.ours_s:.3g} s",
+            f"{row.ratio:.{1 if row.ratio >= 1 else 2}f}", f"{row.bar:g}" if row.bar else "",
         )
-        for row in table.to_dict("records")
+        for row in _results("benchmarks").itertuples()
     )  # fmt: skip
     return _markdown(["what", "baseline", "ours", "ratio", "asked"], rows)
 
 
 def strategies() -> str:
     """Return the query strategies' benchmark as a Markdown table: areas, labels needed, wins."""
-    from alutils.experiments.strategies import results as strategy_tables
-
     table = _results("strategies_summary")
     protocols = list(table["protocol"].unique())
-    order = table.groupby("arm")["gain"].mean().sort_values(ascending=False).index
+    means = table.groupby("arm")[["gain", "seconds"]].mean().sort_values("gain", ascending=False)
     by = table.set_index(["protocol", "arm"])
     rows = []
-    for arm in order:
+    for arm, took in means["seconds"].items():
         cells = []
         for protocol in protocols:
             row = by.loc[(protocol, arm)]
@@ -146,7 +138,6 @@ def strategies() -> str:
             else:
                 wins = f"{row['win']:.0f}/{row['tie']:.0f}/{row['loss']:.0f}"
                 cells.append(f"{100 * row['gain']:+.1f} ({wins})")
-        took = table[table["arm"] == arm]["seconds"].mean()
         rows.append((arm, *cells, f"{took:.1f}"))
     titles = [strategy_tables.TITLES[protocol] for protocol in protocols]
     return _markdown(["strategy", *titles, "seconds"], rows)
@@ -154,8 +145,6 @@ def strategies() -> str:
 
 def no_better() -> str:
     """Return which strategies do no better than random, in a sentence for each setting."""
-    from alutils.experiments.strategies import results as strategy_tables
-
     table = _results("strategies_summary")
     best = _results("strategies_best")
     lines = []
@@ -179,10 +168,7 @@ def finding(figure: str) -> str:
 
 def label_costs() -> str:
     """Return what the sweeps of label costs came to, as a Markdown table."""
-    from alutils.experiments.label_costs import results as label_costs
-
-    table = _results("label_costs_summary")
-    by = table.set_index(["protocol", "arm", "metric"]).sort_index()
+    by = _by_metric(_results("label_costs_summary"))
     headings = [
         "pool", "asking and learning", "labels trained on", "accuracy on test images",
         "labelled automatically, certified", "human labels for the whole pool, certified",
@@ -196,24 +182,22 @@ def label_costs() -> str:
         interval = "" if row["seeds"] < 2 else " ({low" + text + "} to {high" + text + "})"
         return ("{mean" + text + "}" + interval).format(**row)
 
-    for protocol in label_costs.TITLES:
-        for arm in label_costs.ARMS:
+    for protocol in costs.TITLES:
+        for arm in costs.ARMS:
             if (protocol, arm, "accuracy") not in by.index:
                 continue
             row = by.loc[(protocol, arm)]
-            coverage = (
-                cell(row.loc["auto_coverage"], ":.1%") if "auto_coverage" in row.index else ""
-            )
+            certifies = "auto_coverage" in row.index
             of, missing = row.loc["certified", "of"], row.loc["labels_to_certify"]
             some = "" if missing["seeds"] == of else f", {missing['seeds']:.0f} of {of:.0f} seeds"
             certified, broken = (of * row.loc[name, "mean"] for name in ("certified", "broken"))
             rows.append(
                 (
-                    f"{label_costs.TITLES[protocol]}, {label_costs.TARGETS[protocol]:.0%}",
-                    label_costs.ARMS[arm].replace("\n", " "),
+                    f"{costs.TITLES[protocol]}, {costs.TARGETS[protocol]:.0%}",
+                    costs.ARMS[arm].replace("\n", " "),
                     f"{row.loc['n_human', 'mean']:,.0f}",
                     cell(row.loc["accuracy"], ":.2%"),
-                    coverage,
+                    cell(row.loc["auto_coverage"], ":.1%") if certifies else "",
                     cell(missing, ":,.0f") + some,
                     f"{certified:.0f} of {of:.0f}, {broken:.0f}",
                 )
@@ -238,24 +222,20 @@ def reached() -> str:
     """Return what was reached with how many labels, as a Markdown list."""
     table = _results("label_costs_summary")
     rounds = _results("label_costs_rounds")
-    lines = [
-        *_labels_to_reach(table, rounds),
-        *_audits(table),
-        *_expected_audits(table),
-        *_largest_coverage(rounds),
-    ]
+    parts = _labels_to_reach(table, rounds), _audits(table), _expected_audits(table)
+    lines = itertools.chain(*parts, _largest_coverage(rounds))
     return "\n".join(line.replace("\n", " ") for line in lines)
 
 
-def _what(protocol: str, arm: str) -> str:
-    from alutils.experiments.label_costs import results as label_costs
+def _by_metric(table: pd.DataFrame) -> pd.DataFrame:
+    return table.set_index(["protocol", "arm", "metric"]).sort_index()
 
-    return f"{label_costs.TITLES[protocol]}, {label_costs.ARMS[arm]}"
+
+def _what(protocol: str, arm: str) -> str:
+    return f"{costs.TITLES[protocol]}, {costs.ARMS[arm]}"
 
 
 def _labels_to_reach(table: pd.DataFrame, rounds: pd.DataFrame) -> Iterator[str]:
-    from alutils.experiments.label_costs import results as label_costs
-
     first = rounds.groupby(["protocol", "arm"])["n_human"].min()
     for row in table[table["metric"] == "labels_to_reach"].to_dict("records"):
         protocol, arm = row["protocol"], row["arm"]
@@ -269,13 +249,13 @@ def _labels_to_reach(table: pd.DataFrame, rounds: pd.DataFrame) -> Iterator[str]
                 f"{row['most']:,.0f}; {row['seeds']} of {row['of']} seeds, straight lines between "
                 "rounds)"
             )
-        goal = label_costs.published(protocol)
+        goal = costs.published(protocol)
         yield f"- {_what(protocol, arm)}: the published {goal:.2%} is {how}."
 
 
 def _audits(table: pd.DataFrame) -> Iterator[str]:
     """Yield how weighted audits did beside uniform ones of the same models."""
-    by = table.set_index(["protocol", "arm", "metric"]).sort_index()
+    by = _by_metric(table)
     for row in table[table["metric"] == "labels_to_certify_uniform"].to_dict("records"):
         ours, saved = (
             by.loc[(row["protocol"], row["arm"], name)]
@@ -285,21 +265,18 @@ def _audits(table: pd.DataFrame) -> Iterator[str]:
             f"{abs(saved[name]):,.0f} {'more' if saved[name] >= 0 else 'fewer'}"
             for name in ("mean", "least", "most")
         )
-        more = (
-            f"; where both accept, it takes {mean} labels ({least} to {most})"
-            if saved["seeds"]
-            else ""
-        )
+        more = f"; where both accept, it takes {mean} labels ({least} to {most})"
         yield (
             f"- {_what(row['protocol'], row['arm'])}: the audit that looks where the model is "
             f"unsure accepts {ours['seeds']:.0f} of "
-            f"{ours['of']:.0f} seeds, a uniform one of the same models {row['seeds']:.0f}{more}."
+            f"{ours['of']:.0f} seeds, a uniform one of the same models "
+            f"{row['seeds']:.0f}{more if saved['seeds'] else ''}."
         )
 
 
 def _expected_audits(table: pd.DataFrame) -> Iterator[str]:
     """Yield what an audit takes on average over many draws."""
-    by = table.set_index(["protocol", "arm", "metric"]).sort_index()
+    by = _by_metric(table)
     for row in table[table["metric"] == "labels_expected"].to_dict("records"):
         mine = by.loc[(row["protocol"], row["arm"])]
         uniform = ""
@@ -318,14 +295,12 @@ def _expected_audits(table: pd.DataFrame) -> Iterator[str]:
 
 
 def _largest_coverage(rounds: pd.DataFrame) -> Iterator[str]:
-    from alutils.experiments.label_costs import results as label_costs
-
     coverage = rounds[(rounds["metric"] == "auto_coverage") & (rounds["mean"] > 0)]
     for (protocol, arm), rows in coverage.groupby(["protocol", "arm"], sort=False):
         best = rows.loc[rows["mean"].idxmax()]
         yield (
             f"- {_what(protocol, arm)}: the largest share "
-            f"labelled automatically with a certificate for {label_costs.TARGETS[protocol]:.0%} is "
+            f"labelled automatically with a certificate for {costs.TARGETS[protocol]:.0%} is "
             f"{best['mean']:.1%} of the pool ({best['least']:.1%} to {best['most']:.1%}), after "
             f"{best['n_human']:,.0f} labels to train on and the audit's."
         )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from alutils.base import manifest
 from alutils.base.files import repository_root, write_atomically
-from alutils.runs.notebook import runs
+from alutils.runs.notebook import headless, runs
 from alutils.runs.publish import files, from_sweeps
 from alutils.runs.publish import readme as readme_tables
 from alutils.stats import compare, tables
@@ -40,8 +40,6 @@ def run(
     -------
     the files written, the README the last
     """
-    from alutils.runs.notebook import headless
-
     names = list(names)
     for experiment in names:  # before hours of work
         values = headless.parameters_of(experiment, "full")
@@ -62,15 +60,6 @@ def publish(folder: Path, name: str | None = None) -> list[Path]:
     earlier run left under the name and this one does not bring is removed, so that no two runs
     are mixed.
 
-    Parameters
-    ----------
-    folder : of the run
-    name : what its files begin with; the experiment's name by default
-
-    Returns
-    -------
-    the files written
-
     Raises
     ------
     RunError
@@ -90,8 +79,8 @@ def publish(folder: Path, name: str | None = None) -> list[Path]:
     _check_name(name, experiment, compare.is_rendered(about))
     table = tables.read(folder / "metrics.csv")
     replicate = table["protocol"].isin(REPLICATES)
-    stems = {name: ~replicate, f"{name}_replicates": replicate}
-    stems = {stem: table[rows] for stem, rows in stems.items() if rows.any()}
+    stems = {name: table[~replicate], f"{name}_replicates": table[replicate]}
+    stems = {stem: rows for stem, rows in stems.items() if len(rows)}
     contents: dict[str, str | bytes] = {
         f"{stem}.csv": tables.as_csv(rows) for stem, rows in stems.items()
     }

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +23,10 @@ from threadpoolctl import threadpool_limits
 
 from alutils.base import files as paths
 from alutils.base import manifest
+from alutils.experiments.base import Experiment
 from alutils.runs.notebook import folders, headless
 from alutils.runs.sweeps import grids
-from alutils.runs.sweeps.grids import Swept
+from alutils.runs.sweeps.grids import Cell, Swept
 from alutils.stats import tables
 
 TRACEBACK_LINES = 12
@@ -41,35 +42,22 @@ class CodeDiffers(RuntimeError):
 
 @dataclass(frozen=True)
 class Order:
-    """What a worker is to do.
-
-    Attributes
-    ----------
-    swept : see `alutils.runs.sweeps.grids.Swept`
-    cell, parameters : see `alutils.runs.sweeps.grids.Cell`
-    folder : where a notebook's run is kept, so that a killed one goes on; None: nowhere
-    """
+    """What a worker is to do."""
 
     swept: Swept
-    cell: str
-    parameters: dict[str, Any]
-    folder: str | None
+    cell: Cell
+    folder: (
+        str | None
+    )  # where a notebook's run is kept, so that a killed one goes on; None: nowhere
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a worker gives back.
+    """What a worker gives back."""
 
-    Attributes
-    ----------
-    files : content by path relative to the cell's folder; ``metrics.csv`` among them if all is well
-    about : for the manifest: times, memory, packages, machine
-    error : name, message and the end of the traceback; None if all is well
-    """
-
-    files: dict[str, bytes]
-    about: dict[str, Any]
-    error: dict[str, str] | None
+    files: dict[str, bytes]  # by path in the cell's folder; ``metrics.csv`` if all is well
+    about: dict[str, Any]  # for the manifest: times, memory, packages, machine
+    error: dict[str, str] | None  # name, message and the end of the traceback
 
 
 def compute(order: Order) -> Outcome:
@@ -81,7 +69,7 @@ def compute(order: Order) -> Outcome:
         Before any work: this process has other code than the sweep was started with.
     """
     swept = order.swept
-    here = _code(swept)
+    here = grids.code_of(swept.name, swept.experiment)
     if here != swept.code:
         raise CodeDiffers(
             f"the code of {swept.name} here ({here[:12]}) is not the code that the sweep was "
@@ -93,8 +81,10 @@ def compute(order: Order) -> Outcome:
     error = None
     try:
         with one_thread():
-            content = _function(order) if swept.experiment else _notebook(order, files)
-        files["metrics.csv"] = content
+            if swept.experiment is None:
+                files["metrics.csv"] = _notebook(order, files)
+            else:
+                files["metrics.csv"] = _function(order, swept.experiment)
     except (Exception, SystemExit) as raised:  # for the manifest and the sweep's end
         error = _described(raised, order)
     about = {
@@ -112,12 +102,7 @@ def needs(order: Order) -> dict[str, Any]:
     if experiment is None or experiment.prepare is None:
         return {}
     named = inspect.signature(experiment.prepare).parameters
-    return {name: value for name, value in order.parameters.items() if name in named}
-
-
-def prepare(get_ready: Callable[..., Any], needed: dict[str, Any]) -> Any:
-    """Get ready what all cells that need the same have in common; return what is to be said."""
-    return get_ready(**needed)
+    return {name: value for name, value in order.cell.parameters.items() if name in named}
 
 
 @functools.cache
@@ -128,12 +113,8 @@ def environment() -> dict[str, Any]:
 
 def version(swept: Swept) -> dict[str, str]:
     """Return what must be the same for all workers of a sweep."""
-    return {"alutils": importlib.metadata.version("alutils"), "code": _code(swept)}
-
-
-def _code(swept: Swept) -> str:
-    """Hash what the results depend on, as it is here and now."""
-    return grids.code_of(swept.experiment) if swept.experiment else grids.notebook_code(swept.name)
+    code = grids.code_of(swept.name, swept.experiment)
+    return {"alutils": importlib.metadata.version("alutils"), "code": code}
 
 
 @contextmanager
@@ -162,21 +143,16 @@ def one_thread() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _function(order: Order) -> bytes:
+def _function(order: Order, experiment: Experiment) -> bytes:
     """Call the experiment's function; return its rows as a results table."""
-    swept = order.swept
-    experiment = swept.experiment
-    settings = experiment.settings(**grids.check(swept.parameters, order.parameters))
+    swept, cell = order.swept, order.cell
+    settings = experiment.settings(**grids.check(swept.parameters, cell.parameters))
     rows = pd.DataFrame(experiment.run(settings))
+    rows = rows.drop(columns=["run_id", "experiment"], errors="ignore")
     frame = tables.tidy(
-        rows.drop(columns=["run_id", "experiment"], errors="ignore"),
-        experiment.vocabulary,
-        run_id=f"{swept.name}-{order.cell}",
-        experiment=swept.name,
-        seed=order.parameters["seed"],
-        round=0,
-        n_auto=0,
-    )
+        rows, experiment.vocabulary, run_id=f"{swept.name}-{cell.id}", experiment=swept.name,
+        seed=cell.parameters["seed"], round=0, n_auto=0,
+    )  # fmt: skip
     if frame.empty:
         raise tables.TableError("the experiment gave no rows")
     if (frame["metric"] == "wall_s").any():
@@ -190,18 +166,21 @@ def _notebook(order: Order, files: dict[str, bytes]) -> bytes:
     It runs in the cell's folder, or in a temporary one whose content is added to ``files``, as it
     is even after an error.
     """
+
+    def run(place: Path) -> bytes:
+        swept = order.swept
+        folder = headless.execute(swept.name, swept.profile, order.cell.parameters, place)
+        return (folder / "metrics.csv").read_bytes()
+
     if order.folder is not None:
-        place = Path(order.folder)
-        for folder in place.glob("*"):
+        for folder in Path(order.folder).glob("*"):
             if folders.is_complete(folder):  # of other code, or the cell would not be run
                 shutil.rmtree(folder)
-        run = headless.execute(order.swept.name, order.swept.profile, order.parameters, place)
-        return (run / "metrics.csv").read_bytes()
+        return run(Path(order.folder))
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         try:
-            run = headless.execute(order.swept.name, order.swept.profile, order.parameters, place)
-            return (run / "metrics.csv").read_bytes()
+            return run(place)
         finally:
             for file in place.rglob("*"):
                 if file.is_file() and file.name != ".lock" and "parts" not in file.parts:
@@ -216,4 +195,4 @@ def _described(raised: BaseException, order: Order) -> dict[str, str]:
         "traceback": "\n".join(lines[-TRACEBACK_LINES:]),
     }
     root = paths.repository_root()
-    return manifest.without_paths(error, root, order.parameters.values())
+    return manifest.without_paths(error, root, order.cell.parameters.values())

@@ -24,8 +24,6 @@ from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from alutils.base import files, manifest
 from alutils.base.errors import ParameterError, nearest
 from alutils.experiments.base import Experiment
@@ -44,22 +42,13 @@ class GridError(ValueError):
 
 @dataclass(frozen=True)
 class Swept:
-    """What every cell of a sweep does.
+    """What every cell of a sweep does."""
 
-    Attributes
-    ----------
-    name : of `alutils.experiments.registry.EXPERIMENTS` or `alutils.runs.notebook.runs.NOTEBOOKS`
-    experiment : without what only publishing needs; None for a notebook
-    parameters : with their types and defaults
-    profile : whose values stand in for a notebook's defaults
-    code : hash of what the results depend on
-    """
-
-    name: str
-    experiment: Experiment | None
+    name: str  # of `alutils.experiments.registry.EXPERIMENTS`, or of a notebook
+    experiment: Experiment | None  # without what only publishing needs; None for a notebook
     parameters: tuple[Parameter, ...]
-    profile: str
-    code: str
+    profile: str  # whose values stand in for a notebook's defaults
+    code: str  # hash of what the results depend on
 
 
 @dataclass(frozen=True)
@@ -72,19 +61,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Grid:
-    """A sweep: its cells, in the order of the file.
-
-    Attributes
-    ----------
-    name : of the file
-    swept : what a cell does
-    varied : names of the parameters of ``grid``
-    cells : all different
-    """
+    """A sweep: its cells, all different, in the order of the file."""
 
     name: str
     swept: Swept
-    varied: tuple[str, ...]
+    varied: tuple[str, ...]  # names of the parameters of ``grid``
     cells: tuple[Cell, ...]
 
     @property
@@ -94,12 +75,7 @@ class Grid:
 
 
 def read(path: Path, fixed: Mapping[str, Any] | None = None) -> Grid:
-    """Read and check a grid file.
-
-    Parameters
-    ----------
-    path : a YAML file, as above
-    fixed : values that go before the file's own under ``fixed``
+    """Read and check a grid file; ``fixed`` goes before the file's own values under that key.
 
     Raises
     ------
@@ -108,14 +84,7 @@ def read(path: Path, fixed: Mapping[str, Any] | None = None) -> Grid:
         an unknown experiment or parameter, values that are of a wrong type, given twice or not
         allowed, and nothing to do.
     """
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Strict)
-    except FileNotFoundError:
-        raise GridError(f"{path}: no such file; expected a grid file") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise GridError(f"{path.name}: cannot be read as YAML: {reason}") from error
-    return parse(content, fixed)
+    return parse(headless.read_yaml(path, GridError), fixed)
 
 
 def parse(content: Any, fixed: Mapping[str, Any] | None = None) -> Grid:
@@ -152,7 +121,10 @@ def parse(content: Any, fixed: Mapping[str, Any] | None = None) -> Grid:
     if not grid:
         raise GridError("grid: it is empty; give at least one parameter with its values")
     lists = [_values(known[key], values) for key, values in grid.items()]
-    base = _profile(swept) | fixed
+    base = fixed
+    if swept.experiment is None:
+        root = files.repository_root()
+        base = headless.profile_values(swept.name, swept.profile, swept.parameters, root) | fixed
     combinations = itertools.product(*lists, seeds)
     names = (*grid, "seed")
     cells = [_cell(swept, base | dict(zip(names, c, strict=True))) for c in combinations]
@@ -160,47 +132,40 @@ def parse(content: Any, fixed: Mapping[str, Any] | None = None) -> Grid:
 
 
 def find(name: str, profile: str = "quick") -> Swept:
-    """Return what a sweep of an experiment does, by the experiment's name.
-
-    Raises
-    ------
-    GridError
-        There is none of that name; the nearest one is named.
-    """
+    """Return what a sweep of the experiment of a name does, or raise GridError."""
     # All experiments take seconds to import, and workers need only their own.
     from alutils.experiments.registry import EXPERIMENTS
 
     if name in EXPERIMENTS:
         experiment = replace(EXPERIMENTS[name], summarise=None, figures=None)
-        return Swept(name, experiment, parameters_of(experiment), "", code_of(experiment))
+        return Swept(name, experiment, parameters_of(experiment), "", code_of(name, experiment))
     if name not in runs.NOTEBOOKS:
         known = [*EXPERIMENTS, *runs.NOTEBOOKS]
         raise GridError(f"experiment={name}: no such experiment; {nearest(name, known)}")
     notebook = runs.notebook_path(name, files.repository_root())
-    return Swept(name, None, tuple(read_parameters(notebook)), profile, notebook_code(name))
+    return Swept(name, None, tuple(read_parameters(notebook)), profile, code_of(name, None))
 
 
 def parameters_of(experiment: Experiment) -> tuple[Parameter, ...]:
     """Return the parameters of an experiment, from the fields of its settings."""
+    found = []
     for field in fields(experiment.settings):
         if field.default is MISSING:
             raise GridError(
                 f"{experiment.name}: {field.name}: expected a setting 'name: type = default'"
             )
-    return tuple(
-        Parameter(field.name, _type_name(field.type), field.default)
-        for field in fields(experiment.settings)
-    )
+        # A type is text already where annotations are not evaluated.
+        kind = field.type.__name__ if isinstance(field.type, type) else str(field.type)
+        found.append(Parameter(field.name, kind, field.default))
+    return tuple(found)
 
 
-def _type_name(annotation: Any) -> str:
-    """Return a type as it is written; it is text already where annotations are not evaluated."""
-    return annotation.__name__ if isinstance(annotation, type) else str(annotation)
-
-
-def code_of(experiment: Experiment) -> str:
-    """Hash what the rows of an experiment depend on: see `code`."""
-    return code(experiment.run.__module__)
+def code_of(name: str, experiment: Experiment | None) -> str:
+    """Hash what the results depend on: for a notebook its code and the whole package."""
+    if experiment is not None:
+        return code(experiment.run.__module__)
+    notebook = runs.notebook_path(name, files.repository_root())
+    return manifest.code_hash(source_of(notebook))
 
 
 @functools.cache
@@ -225,15 +190,10 @@ def code(module: str) -> str:
                 names = [alias.name for alias in node.names]
                 todo += [name for name in names if name.partition(".")[0] == package]
             elif isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith(f"{package}."):
-                whole = [f"{node.module}.{alias.name}" for alias in node.names]
-                todo += [name if _source(name) else node.module for name in whole]
+                module = str(node.module)
+                whole = [f"{module}.{alias.name}" for alias in node.names]
+                todo += [name if _source(name) else module for name in whole]
     return manifest.digest(*(part for name in sorted(sources) for part in (name, sources[name])))
-
-
-def notebook_code(experiment: str) -> str:
-    """Hash a notebook's code and the whole package, as its runs do."""
-    notebook = runs.notebook_path(experiment, files.repository_root())
-    return manifest.code_hash(source_of(notebook))
 
 
 def _source(name: str) -> Path | None:
@@ -243,13 +203,6 @@ def _source(name: str) -> Path | None:
     except ModuleNotFoundError:
         return None
     return Path(spec.origin) if spec and spec.origin and spec.has_location else None
-
-
-def _profile(swept: Swept) -> dict[str, Any]:
-    if swept.experiment is not None:
-        return {}
-    root = files.repository_root()
-    return headless.profile_values(swept.name, swept.profile, list(swept.parameters), root)
 
 
 def _mapping(content: Mapping[str, Any], key: str) -> dict[str, Any]:
@@ -295,15 +248,3 @@ def _cell(swept: Swept, given: Mapping[str, Any]) -> Cell:
     plain = json.loads(json.dumps(values))
     identity = manifest.digest(swept.name, json.dumps(plain, sort_keys=True))
     return Cell(identity[:12], plain)
-
-
-class _Strict(yaml.SafeLoader):
-    """YAML in which no key is written twice: the standard reader keeps the last one silently."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for i, key in enumerate(keys):
-            if key in keys[:i]:
-                line = node.value[i][0].start_mark.line + 1
-                raise yaml.YAMLError(f"line {line}: {key} is written twice")
-        return super().construct_mapping(node, deep)

@@ -13,17 +13,18 @@ failed is listed and left as it is, until ``retry_failed`` or a change of the co
 """
 
 import contextlib
+import functools
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import joblib
 import pandas as pd
+from filelock import FileLock
 from tqdm import tqdm
 
 from alutils.base import files, locks, manifest
@@ -54,19 +55,12 @@ class Failure:
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a sweep came to.
-
-    Attributes
-    ----------
-    folder : with its tables and cells
-    n_cells, n_run : of the grid, and how many of them were run now
-    failures : of all cells that are not complete, in the order of the grid
-    """
+    """What a sweep came to."""
 
     folder: Path
-    n_cells: int
-    n_run: int
-    failures: tuple[Failure, ...]
+    n_cells: int  # of the grid
+    n_run: int  # of them, now
+    failures: tuple[Failure, ...]  # of all cells that are not complete, in the order of the grid
 
 
 def run(
@@ -88,11 +82,6 @@ def run(
     n_workers : start a Dask cluster of so many processes on this machine, instead
     folder : where to; results/sweeps/<grid.id> by default. One folder may take a grid that grows:
         cells are known by their parameters.
-    retry_failed : run failed cells again
-
-    Returns
-    -------
-    `Sweep`
 
     Raises
     ------
@@ -109,12 +98,11 @@ def run(
         if scheduler or n_workers:  # before a folder is made: it may not be there
             client = stack.enter_context(workers.connect(scheduler, n_workers))
             workers.check(client, grid.swept)
-        stack.enter_context(_alone(folder))
-        orders = [
-            _order(grid, cell, folder, local=client is None)
-            for cell in grid.cells
-            if _is_due(folder, grid, cell, retry_failed)
-        ]
+        stack.callback(_hold(folder).release)  # which ends with this process however that ends
+        due = [cell for cell in grid.cells if _is_due(folder, grid, cell, retry_failed)]
+        # Only workers on this machine may use a cell's folder.
+        place = "" if client else str((folder / "cells").resolve())
+        orders = [Order(grid.swept, c, f"{place}/{c.id}/run" if place else None) for c in due]
         if orders:
             for name in (MANIFEST, TABLE, TIMINGS):  # of another code, or without these cells
                 (folder / name).unlink(missing_ok=True)
@@ -138,31 +126,19 @@ def _check_choice(jobs: int | None, scheduler: str | None, n_workers: int | None
         raise SweepError(f"{' and '.join(named)}: give one of the three; each says who computes.")
 
 
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, which ends with this process however that ends."""
+def _hold(folder: Path) -> FileLock:
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        lock = locks.hold(folder / ".lock")
+        return locks.hold(folder / ".lock")
     except locks.HeldError as error:
         raise SweepError(
             f"{folder.name}: {error.holder} runs a sweep in this folder already; wait until it "
             "ends, or name another folder with --out"
         ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
-def _cell_folder(folder: Path, cell: Cell | Order) -> Path:
-    return folder / "cells" / (cell.id if isinstance(cell, Cell) else cell.cell)
-
-
-def _order(grid: Grid, cell: Cell, folder: Path, *, local: bool) -> Order:
-    """Return what a worker is to do; only one on this machine may use the cell's folder."""
-    place = str((_cell_folder(folder, cell) / "run").resolve()) if local else None
-    return Order(grid.swept, cell.id, cell.parameters, place)
+def _cell_folder(folder: Path, cell: Cell) -> Path:
+    return folder / "cells" / cell.id
 
 
 def _is_due(folder: Path, grid: Grid, cell: Cell, retry_failed: bool) -> bool:
@@ -185,23 +161,25 @@ def _prepare(orders: Sequence[Order], client: Any) -> dict[str, Any]:
 
     Returns
     -------
-    what the experiment says of it, for manifests, by cell
+    what the experiment says of it, for manifests, by the cell's name
     """
-    of_cell = {order.cell: cells.needs(order) for order in orders}
+    of_cell = {order.cell.id: cells.needs(order) for order in orders}
     needed = {json.dumps(names): names for names in of_cell.values() if names}
     experiment = orders[0].swept.experiment
-    if not needed:
-        said = []
-    elif client is not None:
-        said = workers.prepare(client, experiment.prepare, list(needed.values()))
-    else:
-        said = [experiment.prepare(**names) for names in needed.values()]
+    said: list[Any] = []
+    if needed and experiment and experiment.prepare:
+        calls = [functools.partial(experiment.prepare, **names) for names in needed.values()]
+        said = workers.prepare(client, calls) if client else [call() for call in calls]
     by_key = dict(zip(needed, said, strict=True))
     return {cell: by_key.get(json.dumps(names)) for cell, names in of_cell.items()}
 
 
 def _write_all(
-    ended: Iterator[workers.Ended], n_due: int, folder: Path, n_cells: int, inputs: dict[str, Any]
+    ended: Generator[workers.Ended],
+    n_due: int,
+    folder: Path,
+    n_cells: int,
+    inputs: dict[str, Any],
 ) -> None:
     """Write what each cell gave as soon as it is there, and show how far it all is."""
     git = manifest.git_state(files.repository_root())
@@ -215,8 +193,8 @@ def _write_all(
     )
     with bar, contextlib.closing(ended):
         for order, outcome in ended:
-            about = {"git": git, "inputs": inputs[order.cell]}
-            n_failed += _write(_cell_folder(folder, order), order, outcome, about)
+            about = {"git": git, "inputs": inputs[order.cell.id]}
+            n_failed += _write(_cell_folder(folder, order.cell), order, outcome, about)
             bar.set_postfix(failed=n_failed, refresh=False)
             bar.update()
 
@@ -231,13 +209,13 @@ def _write(
     failed = outcome.error is not None
     if failed:
         (place / "metrics.csv").unlink(missing_ok=True)
-    for name, content in outcome.files.items():
-        files.write_atomically(place / name, content)
+    for name, data in outcome.files.items():
+        files.write_atomically(place / name, data)
     content = {
-        "run_id": f"{order.swept.name}-{order.cell}",
+        "run_id": f"{order.swept.name}-{order.cell.id}",
         "experiment": order.swept.name,
-        "parameters": order.parameters,
-        "seeds": [order.parameters["seed"]],
+        "parameters": order.cell.parameters,
+        "seeds": [order.cell.parameters["seed"]],
         "code": order.swept.code,
         **about,
         **outcome.about,
@@ -298,11 +276,11 @@ def table(grid: Grid, complete: Sequence[tuple[Cell, pd.DataFrame]]) -> str:
     which the grid file has its parameters and values.
     """
     names = {n: f"parameter_{n}" if n in tables.COLUMNS else n for n in sorted(grid.varied)}
-    frames = []
-    for cell, frame in complete:
-        swept = {column: cell.parameters[name] for name, column in names.items()}
-        # Text, so that 1 does not become 1.0 in a column that holds None, too; lists as they are.
-        frames.append(frame.assign(**{c: str(value) for c, value in swept.items()}))
+    # Text, so that 1 does not become 1.0 in a column that holds None, too; lists as they are.
+    frames = [
+        frame.assign(**{column: str(cell.parameters[n]) for n, column in names.items()})
+        for cell, frame in complete
+    ]
     together = pd.concat(frames, ignore_index=True)
     order = [*tables.KEY, "run_id"]
     return together.sort_values(order, kind="stable").to_csv(

@@ -6,6 +6,7 @@ takes its worker with it ends as `Lost`, and the others go on.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
@@ -16,9 +17,8 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -54,13 +54,13 @@ class Lost:
 Ended = tuple[Order, Outcome | Lost]
 
 
-def serial(orders: Sequence[Order]) -> Iterator[Ended]:
+def serial(orders: Sequence[Order]) -> Generator[Ended]:
     """Compute in this process, one cell after the other."""
     for order in orders:
         yield order, cells.compute(order)
 
 
-def pool(orders: Sequence[Order], jobs: int) -> Iterator[Ended]:
+def pool(orders: Sequence[Order], jobs: int) -> Generator[Ended]:
     """Compute in ``jobs`` processes of this machine (joblib's loky).
 
     A process that dies (out of memory, a crash in a library) takes the whole pool with it, and
@@ -72,12 +72,12 @@ def pool(orders: Sequence[Order], jobs: int) -> Iterator[Ended]:
     WorkerError
         Processes die before they have begun any cell.
     """
-    waiting = {order.cell: order for order in orders}
+    waiting = {order.cell.id: order for order in orders}
     while waiting:
         begun: list[str] = []
         try:
             for order, outcome in _pool(list(waiting.values()), jobs, begun):
-                del waiting[order.cell]
+                del waiting[order.cell.id]
                 yield order, outcome
         except BrokenProcessPool as error:
             suspects = [cell for cell in begun if cell in waiting]
@@ -91,12 +91,12 @@ def pool(orders: Sequence[Order], jobs: int) -> Iterator[Ended]:
                     yield order, Lost("its process died, and died again when the cell ran alone")
 
 
-def _pool(orders: list[Order], jobs: int, begun: list[str]) -> Iterator[Ended]:
+def _pool(orders: list[Order], jobs: int, begun: list[str]) -> Generator[Ended]:
     """Compute until the pool breaks; ``begun`` gets the cells that were handed out."""
 
     def tasks() -> Iterator[Any]:
         for order in orders:
-            begun.append(order.cell)
+            begun.append(order.cell.id)
             yield joblib.delayed(_in_pool)(order, os.getpid())
 
     with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
@@ -124,7 +124,7 @@ def _follow(client: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-@contextmanager
+@contextlib.contextmanager
 def connect(address: str | None, n_workers: int | None) -> Iterator[Client]:
     """Connect to a Dask scheduler, or start a cluster of single-threaded processes here.
 
@@ -172,7 +172,7 @@ def _silence_dask() -> None:
             logging.getLogger(name).setLevel(_SILENT)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _without_ctrl_c() -> Iterator[None]:
     """Let processes start here that leave Ctrl-C to this one, which ends them in good order."""
     if threading.current_thread() is not threading.main_thread():  # only that one has signals
@@ -219,26 +219,24 @@ def check(client: Client, swept: Swept) -> None:
             )
 
 
-def prepare(
-    client: Client, get_ready: Callable[..., Any], needed: Sequence[dict[str, Any]]
-) -> list[Any]:
-    """Get what cells need ready once on every host, before its workers all want the same.
+def prepare(client: Client, calls: Sequence[functools.partial]) -> list[Any]:
+    """Make some calls on every host, before its workers all want what they get ready.
 
     Returns
     -------
-    what ``get_ready`` says of each on the first host
+    what each says on the first host
     """
     hosts = sorted({about["host"] for about in _workers(client).values()})
-    tasks = [(cells.prepare, (get_ready, names), host) for host in hosts for names in needed]
+    tasks = [(call, host) for host in hosts for call in calls]
     said: dict[int, Any] = dict(_gather(client, tasks, max(len(tasks), 1)))
     for i, result in said.items():
         if isinstance(result, Lost):
-            _, (_, names), host = tasks[i]
-            raise WorkerError(f"{names}: cannot be prepared on {host}: {result.reason}")
-    return [said[i] for i in range(len(needed))]
+            call, host = tasks[i]
+            raise WorkerError(f"{call.keywords}: cannot be prepared on {host}: {result.reason}")
+    return [said[i] for i in range(len(calls))]
 
 
-def cluster(orders: Sequence[Order], client: Client) -> Iterator[Ended]:
+def cluster(orders: Sequence[Order], client: Client) -> Generator[Ended]:
     """Compute on the workers of a cluster.
 
     A cell whose worker dies is run again on another, by Dask's scheduler, which gives up after its
@@ -252,20 +250,20 @@ def cluster(orders: Sequence[Order], client: Client) -> Iterator[Ended]:
         A worker that came later has other code.
     """
     # One cell a worker: a second that waited there would be blamed for the death of the first.
-    for i, result in _gather(client, [(cells.compute, (order,), None) for order in orders]):
+    tasks = [(functools.partial(cells.compute, order), None) for order in orders]
+    for i, result in _gather(client, tasks):
         yield orders[i], result
 
 
-Task = tuple[Callable[..., Any], tuple, str | None]
-"""A function, its arguments, where to run it."""
-
-
 def _gather(
-    client: Client, tasks: Sequence[Task], width: int | None = None
+    client: Client, tasks: Sequence[tuple[Callable[[], Any], str | None]], width: int | None = None
 ) -> Iterator[tuple[int, Any]]:
-    """Yield tasks' numbers and results as they end; ``width`` at a time, or one a worker."""
+    """Yield numbers and results as calls end, each on its host if it has one.
+
+    There are ``width`` of them under way at a time, or one a worker.
+    """
     waiting = deque(enumerate(tasks))
-    under_way: dict[str, tuple[int, Future]] = {}
+    under_way: dict[Any, tuple[int, Future]] = {}
     ended: queue.SimpleQueue[Future] = queue.SimpleQueue()
     n_workers, looked = len(_workers(client)), time.monotonic()
     alive = looked
@@ -273,20 +271,13 @@ def _gather(
     try:
         while waiting or under_way:
             while waiting and len(under_way) < (width or max(n_workers, 1)):
-                i, (function, arguments, host) = waiting.popleft()
-                future = client.submit(
-                    _unpacked,
-                    pickle.dumps((function, arguments)),
-                    key=f"{function.__name__}-{session}-{i}",
-                    workers=host,
-                )
+                i, (call, host) = waiting.popleft()
+                task = pickle.dumps(call)
+                future = client.submit(_unpacked, task, key=f"cell-{session}-{i}", workers=host)
                 under_way[future.key] = i, future
                 future.add_done_callback(ended.put)
-            try:
+            with contextlib.suppress(queue.Empty):
                 future = ended.get(timeout=_LOOK_S)
-            except queue.Empty:
-                future = None
-            if future is not None:
                 result = _result(future, client)
                 i, _ = under_way.pop(future.key)
                 yield i, result
@@ -305,8 +296,7 @@ def _gather(
 
 def _unpacked(task: bytes) -> Any:
     """Run a task; the scheduler, which only passes bytes on, imports no experiment."""
-    function, arguments = pickle.loads(task)
-    return function(*arguments)
+    return pickle.loads(task)()
 
 
 def _result(future: Future, client: Client) -> Any:
@@ -329,7 +319,8 @@ def _workers(client: Client) -> dict[str, Any]:
     if client.status != "running":
         raise _gone(client, f"the connection is {client.status}")
     try:
-        known = client.sync(client.scheduler.identity, n_workers=-1, callback_timeout=ANSWER_S)
+        scheduler: Any = client.scheduler
+        known = client.sync(scheduler.identity, n_workers=-1, callback_timeout=ANSWER_S)
     except (OSError, TimeoutError) as error:
         raise _gone(client, f"{type(error).__name__}") from error
     return known["workers"]
