@@ -15,6 +15,7 @@ from alutils.active.loops.pool import PoolState, Round, by_score, check_loop, po
 from alutils.active.strategies import uncertainty
 from alutils.base.errors import ParameterError
 from alutils.data.dataset import Dataset, as_float
+from alutils.models.classifier import Classifier
 from alutils.models.softmax_exact import Rows, SoftmaxRegression, Weights
 from alutils.models.softmax_fast import SparseSoftmax
 
