@@ -18,8 +18,9 @@ The names in ``__all__`` are enough for a loop of one's own. They are imported w
 and none of them needs TensorFlow.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from alutils.base import lazy
 
 if TYPE_CHECKING:
     from alutils.active.loops.pool import PoolState as PoolState
@@ -33,37 +34,15 @@ if TYPE_CHECKING:
     from alutils.guarantee.thresholds import certify as certify
     from alutils.models.estimator import Estimator as Estimator
 
-_HOME = {
-    "Dataset": "data.dataset",
-    "Estimator": "models.estimator",
-    "Perfect": "active.oracles",
-    "PoolState": "active.loops.pool",
-    "by_strategy": "active.loops.pool",
-    "certify": "guarantee.thresholds",
-    "finish": "guarantee.pool",
-    "load": "data.loading",
-    "plan_audit": "guarantee.plans",
-    "pool_based": "active.loops.pool",
+_HOMES = {
+    "active.loops.pool": "PoolState by_strategy pool_based",
+    "active.oracles": "Perfect",
+    "data.dataset": "Dataset",
+    "data.loading": "load",
+    "guarantee.plans": "plan_audit",
+    "guarantee.pool": "finish",
+    "guarantee.thresholds": "certify",
+    "models.estimator": "Estimator",
 }
-__all__ = [
-    "Dataset",
-    "Estimator",
-    "Perfect",
-    "PoolState",
-    "by_strategy",
-    "certify",
-    "finish",
-    "load",
-    "plan_audit",
-    "pool_based",
-]
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, _public = lazy.attach(__name__, _HOMES)
+__all__ = _public

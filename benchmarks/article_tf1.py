@@ -1,6 +1,6 @@
 """The article's own procedure, line by line, on ``tf.compat.v1``.
 
-The independent oracle for the exact engine (``tests/test_article_oracle.py``) and the baseline of
+The independent oracle for the exact engine (``test_procedure.py``) and the baseline of
 ``make bench``. Its state, its feeding of whole arrays at every step and its test accuracy in every
 step are the article's; only what a run needs from outside is a parameter here: the arrays, the
 batch and the budget. Sorting is stable, so that ties do not fall as the processor has it. It shares

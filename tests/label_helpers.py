@@ -207,8 +207,7 @@ def fill(store: Store, n: int) -> list[int]:
     for seed in range(n):
         name = f"{'ABC'[seed % 3]}-{seed:03d}.png"
         picture = pictures.decode(encoded(stripes(seed % 3, seed)), name)
-        parts = (picture.png, picture.sha256, picture.name, picture.width, picture.height)
-        numbers.append(store.pictures.add(*parts, "folder"))
+        numbers.append(store.pictures.add(*picture.to_keep(), "folder"))
     return numbers
 
 

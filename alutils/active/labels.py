@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -47,9 +48,7 @@ class LabelBook:
 
     def copy(self) -> LabelBook:
         """Return a book that can be written to without changing this one."""
-        return LabelBook(
-            self.label.copy(), self.source.copy(), self.round.copy(), self.order.copy()
-        )
+        return copy.deepcopy(self)
 
     def __len__(self) -> int:
         return len(self.label)
@@ -72,20 +71,10 @@ class LabelBook:
         return self.count(Source.AUTO)
 
     def add(self, items: np.ndarray, labels: np.ndarray, source: Source, round: int) -> None:
-        """Write down the labels of items that have none yet.
+        """Write down the (n,) labels, 0 or more, of (n,) items that have none yet.
 
-        Parameters
-        ----------
-        items : (n,) int, indices into the pool
-        labels : (n,) int, at least 0
-        source : who gave them
-        round : the round they were given in
-
-        Raises
-        ------
-        ValueError
-            for an item named twice, one out of range or one that already has a label; the book
-            is then as it was.
+        ValueError for an item named twice, one out of range or one that already has a label; the
+        book is then as it was.
         """
         items = np.asarray(items, np.int64)
         labels = np.asarray(labels, np.int64)
@@ -95,15 +84,13 @@ class LabelBook:
             )
         if source == Source.NONE:
             raise ValueError("source=NONE: a label comes from HUMAN or AUTO.")
-        if len(items) == 0:
-            return
-        if items.min() < 0 or items.max() >= len(self):
-            worst = items.min() if items.min() < 0 else items.max()
-            raise ValueError(f"item {worst}: the book holds items 0 to {len(self) - 1}.")
-        if labels.min() < 0:
+        outside = items[(items < 0) | (items >= len(self))]
+        if len(outside):
+            raise ValueError(f"item {outside[0]}: the book holds items 0 to {len(self) - 1}.")
+        if labels.min(initial=0) < 0:
             raise ValueError(f"label {labels.min()}: labels are class numbers, 0 or higher.")
-        if len(np.unique(items)) != len(items):
-            values, counts = np.unique(items, return_counts=True)
+        values, counts = np.unique(items, return_counts=True)
+        if (counts > 1).any():
             raise ValueError(f"item {values[counts > 1][0]} is named twice in one call.")
         taken = items[self.source[items] != Source.NONE]
         if len(taken):

@@ -29,18 +29,9 @@ Oracle = Callable[[np.ndarray], np.ndarray]
 
 
 def checked(answers: np.ndarray, items: np.ndarray, n_classes: int) -> np.ndarray:
-    """Return an oracle's answers as (n,) int64, or say what is wrong with them.
+    """Return an oracle's answers to (n,) items as (n,) int64: classes, or `ABSTAINED`.
 
-    Parameters
-    ----------
-    answers : (n,) int, classes 0 to ``n_classes`` - 1, or `ABSTAINED`
-    items : (n,) int, what was asked for
-    n_classes : how many classes there are
-
-    Raises
-    ------
-    ValueError
-        for another shape, numbers that are not whole, and the first answer that is no class
+    ValueError for another shape, numbers that are not whole, and the first that is no class.
     """
     answers, items = np.asarray(answers), np.asarray(items)
     if answers.shape != items.shape:
@@ -68,12 +59,7 @@ def checked(answers: np.ndarray, items: np.ndarray, n_classes: int) -> np.ndarra
 
 @dataclass(frozen=True)
 class Perfect:
-    """Knows every label.
-
-    Attributes
-    ----------
-    labels : (n_items,) int, at least 0
-    """
+    """Knows every label; ``labels`` (n_items,) int, at least 0."""
 
     labels: np.ndarray
 
@@ -83,28 +69,22 @@ class Perfect:
             raise ParameterError(
                 "labels", f"{labels.dtype} {labels.shape}", "expected (n_items,) whole numbers"
             )
-        if labels.size and labels.min() < 0:
+        if labels.min(initial=0) < 0:
             raise ParameterError(
                 "labels", labels.min(), "expected classes, 0 or higher", "leave the item out"
             )
 
     def __call__(self, items: np.ndarray) -> np.ndarray:
         """Return the (n,) int64 labels of (n,) items."""
-        items = np.asarray(items)
-        _check_items(items, len(self.labels))
-        return np.asarray(self.labels)[items].astype(np.int64)
+        return _of_items(self.labels, np.asarray(items)).astype(np.int64)
 
 
 @dataclass(frozen=True)
 class Noisy:
     """Gives wrong answers at times, by the class that the oracle behind it says.
 
-    Attributes
-    ----------
-    oracle : whose answers are spoilt; where it abstains, so does this one
-    confusion : (n_classes, n_classes) float; row t holds the probabilities of each answer where t
-        is right, and sums to one
-    rng : all chance comes from here
+    Where that abstains, so does this one. ``confusion`` (n_classes, n_classes) float: row t holds
+    the probabilities of each answer where t is right, and sums to one.
     """
 
     oracle: Oracle
@@ -159,11 +139,7 @@ class Noisy:
 class Abstaining:
     """Will not say, at times.
 
-    Attributes
-    ----------
-    oracle : who answers otherwise
-    probability : of no answer; float, or (n_items,) float, one for each item of the pool
-    rng : all chance comes from here
+    ``probability`` of no answer: a number, or (n_items,) float, one for each item of the pool.
     """
 
     oracle: Oracle
@@ -238,21 +214,17 @@ class Costly:
 
 
 def _of_items(values: float | np.ndarray, items: np.ndarray) -> np.ndarray:
-    """Return each item's own value, (n,) float; there is one for all or one for each item."""
-    values = np.asarray(values, np.float64)
+    """Return each item's own value, (n,); there is one for all or one for each item."""
+    values = np.asarray(values)
     if values.ndim == 0:
         return np.full(len(items), values)
-    _check_items(items, len(values))
-    return values[items]
-
-
-def _check_items(items: np.ndarray, n_items: int) -> None:
     if items.ndim != 1 or (items.size and items.dtype.kind not in "iu"):
         raise ValueError(
             f"items: {items.dtype} of shape {items.shape}; expected (n,) whole numbers."
         )
-    outside = (items < 0) | (items >= n_items)
-    if outside.any():
+    outside = items[(items < 0) | (items >= len(values))]
+    if len(outside):
         raise ValueError(
-            f"item {items[outside][0]}: the oracle knows items 0 to {n_items - 1}; ask for these."
+            f"item {outside[0]}: the oracle knows items 0 to {len(values) - 1}; ask for these."
         )
+    return values[items.astype(np.int64)]

@@ -26,16 +26,10 @@ Score = Callable[[np.ndarray], np.ndarray]  # (n, ...) rows -> (n,) numbers, a r
 
 @dataclass(frozen=True)
 class Top:
-    """The highest scores of a pool.
+    """The highest scores of a pool; highest first, the lower row first among equals."""
 
-    Attributes
-    ----------
-    items : (k,) int64 rows of the pool; highest score first, the lower row first among equals
-    scores : (k,) float of these
-    """
-
-    items: np.ndarray
-    scores: np.ndarray
+    items: np.ndarray  # (k,) int64 rows of the pool
+    scores: np.ndarray  # (k,) float
 
 
 def streamed_top(rows: np.ndarray, score: Score, k: int, *, rows_at_once: int = 1 << 16) -> Top:
@@ -53,9 +47,8 @@ def streamed_top(rows: np.ndarray, score: Score, k: int, *, rows_at_once: int = 
     Raises
     ------
     ValueError
-        for NaN (its row is named), a ``k`` that is not 1 to n, a block below 1 and a score that
-        does not give a number a row. What the score itself refuses names a row of its block, and
-        where that begins.
+        for NaN (its row is named), a ``k`` that is not 1 to n, and a score that does not give a
+        number a row. What the score itself refuses names a row of its block, and where that begins.
     """
     check_batch(k, len(rows))
     if rows_at_once < 1:
@@ -73,23 +66,14 @@ def streamed_top(rows: np.ndarray, score: Score, k: int, *, rows_at_once: int = 
 def scores(pool: da.Array, score: Score) -> da.Array:
     """Return the scores of a pool in partitions, to be computed where these lie.
 
-    Parameters
-    ----------
-    pool : (n, ...) dask array; one that is divided in other axes too is put together in these
-    score : as `streamed_top`; workers must be able to import or unpickle it
-
-    Returns
-    -------
-    (n,) float64 dask array, in which every float32 is exact
+    (n, ...) dask array in, (n,) float64 dask array out, in which every float32 is exact. Workers
+    must be able to import or unpickle ``score``, which is as in `streamed_top`.
     """
-    whole_rows = pool.rechunk(dict.fromkeys(range(1, pool.ndim), -1))
+    axes = list(range(1, pool.ndim))
+    whole_rows = pool.rechunk(dict.fromkeys(axes, -1))
     return whole_rows.map_blocks(
-        _scored,
-        score,
-        drop_axis=list(range(1, pool.ndim)),
-        dtype=np.float64,
-        meta=np.empty(0),
-    )
+        _scored, score, drop_axis=axes, dtype=np.float64, meta=np.empty(0)
+    )  # fmt: skip
 
 
 def top_of(scores: da.Array, k: int, client: Client | None = None, *, split_every: int = 8) -> Top:
@@ -102,10 +86,7 @@ def top_of(scores: da.Array, k: int, client: Client | None = None, *, split_ever
     client : of the cluster that computes; None: Dask's scheduler of this process
     split_every : partitions, or answers of partitions, that one task puts together
 
-    Raises
-    ------
-    ValueError
-        as `streamed_top`; also where the lengths of partitions are unknown
+    ValueError as `streamed_top`; also where the lengths of partitions are unknown.
     """
     from dask import delayed
 
@@ -133,16 +114,9 @@ def top_of(scores: da.Array, k: int, client: Client | None = None, *, split_ever
 def features(images: da.Array, **options: Any) -> da.Array:
     """VGG16 features of images in partitions, each computed and cached where it lies.
 
-    Parameters
-    ----------
-    images : (n, h, w[, c]) dask array, as `alutils.models.embeddings.features` takes arrays
-    options : of `alutils.models.embeddings.features`. Name ``backend`` and ``precision`` where
-    machines
-        differ: "auto" chooses on each for itself.
-
-    Returns
-    -------
-    (n, channels) float32 dask array
+    (n, h, w[, c]) dask array in, (n, channels) float32 dask array out. ``options`` are those of
+    `alutils.models.embeddings.features`: name ``backend`` and ``precision`` where machines differ,
+    "auto" chooses on each for itself.
     """
     from alutils.base import artefacts
     from alutils.models.backbones import vgg16
@@ -154,14 +128,9 @@ def features(images: da.Array, **options: Any) -> da.Array:
     whole = images.rechunk(dict.fromkeys(range(1, images.ndim), -1))
     blocks = whole.reshape(len(whole), *whole.shape[1:3], -1)  # of as many axes, grey or not
     return blocks.map_blocks(
-        _features,
-        options,
-        drop_axis=[1, 2, 3],
-        new_axis=1,
-        chunks=(blocks.chunks[0], (channels,)),
-        dtype=np.float32,
-        meta=np.empty((0, 0), np.float32),
-    )
+        _features, options, drop_axis=[1, 2, 3], new_axis=1, dtype=np.float32,
+        chunks=(blocks.chunks[0], (channels,)), meta=np.empty((0, 0), np.float32),
+    )  # fmt: skip
 
 
 def _features(block: np.ndarray, options: dict[str, Any]) -> np.ndarray:
@@ -193,10 +162,7 @@ def _scored(
 
 
 def _best(scores: np.ndarray, start: int, k: int, floor: float | None = None) -> Top:
-    """Return the highest of a block that begins at row ``start``.
-
-    ``floor``: what a score has to exceed, where ``k`` rows before have it or more.
-    """
+    """Return the highest of a block that begins at row ``start``: over ``floor`` if given."""
     scores = np.asarray(scores)
     if scores.ndim != 1:
         raise ValueError(f"scores: an array of shape {scores.shape}; expected (n,).")
@@ -208,15 +174,10 @@ def _best(scores: np.ndarray, start: int, k: int, floor: float | None = None) ->
         )
     enough = scores >= -np.inf if floor is None else scores > floor
     candidates = np.flatnonzero(enough)
-    if len(candidates) > k:
-        found = scores[candidates]
-        lowest = np.partition(found, len(found) - k)[len(found) - k]
-        above = candidates[found > lowest]
-        level = candidates[found == lowest][: k - len(above)]
-        candidates = np.concatenate([above, level])
-    order = np.lexsort((candidates, -scores[candidates]))
-    candidates = candidates[order]
-    return Top(candidates + start, scores[candidates])
+    if len(candidates) > k:  # a sort of few
+        lowest = np.partition(scores[candidates], -k)[-k]
+        candidates = candidates[scores[candidates] >= lowest]
+    return _merged([Top(candidates + start, scores[candidates])], k)
 
 
 def _merged(parts: list[Top], k: int) -> Top:
@@ -229,19 +190,16 @@ def _merged(parts: list[Top], k: int) -> Top:
 def _blocks(rows: np.ndarray, n: int) -> Iterator[tuple[int, np.ndarray]]:
     """Yield where each block begins, and the block, read while the one before is worked on."""
     read = _reader(rows)
-    starts = range(0, len(rows), n)
     with ThreadPoolExecutor(1) as ahead:
-        coming = ahead.submit(read, 0, min(n, len(rows)))
-        for start in starts:
+        coming = ahead.submit(read, 0, n)
+        for start in range(0, len(rows), n):
             block = coming.result()
-            following = start + n
-            if following < len(rows):
-                coming = ahead.submit(read, following, min(following + n, len(rows)))
+            coming = ahead.submit(read, start + n, start + 2 * n)  # empty after the last
             yield start, block
 
 
 def _reader(rows: np.ndarray) -> Callable[[int, int], np.ndarray]:
-    """Return a function that reads rows from one number to another."""
+    """Return a function that reads rows from one number to another, as far as there are any."""
     # A part of a memory-map has the file's offset of the whole; changes to a private one ("c") are
     # not in the file; both are read through the map.
     if (
@@ -257,8 +215,8 @@ def _reader(rows: np.ndarray) -> Callable[[int, int], np.ndarray]:
 
     def read(start: int, stop: int) -> np.ndarray:
         offset = begins + start * n_numbers * rows.dtype.itemsize
-        count = (stop - start) * n_numbers
+        count = max(0, min(stop, len(rows)) - start) * n_numbers
         numbers = np.fromfile(path, rows.dtype, count=count, offset=offset)
-        return numbers.reshape(stop - start, *rows.shape[1:])
+        return numbers.reshape(-1, *rows.shape[1:])
 
     return read

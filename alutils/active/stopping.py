@@ -60,12 +60,8 @@ class TargetAccuracy:
     x, y : features and (n,) int labels of the validation set, never trained on
     target : accuracy, over 0 and at most 1
     level : confidence, such as 0.95: stop when the lower bound reaches the target (one-sided
-        Clopper-Pearson); None: when the share of right ones does
-
-    Notes
-    -----
-    The bound holds for one look. Over many rounds, on the same validation set, it is broken more
-    often than its level says: the same luck is given several tries.
+        Clopper-Pearson); None: when the share of right ones does. The bound holds for one look;
+        over many rounds, on the same validation set, it is broken more often than its level says.
 
     Source: Clopper and Pearson (1934).
     """
@@ -83,7 +79,7 @@ class TargetAccuracy:
             return
         if not 0 < self.level < 1:
             raise ParameterError("level", self.level, "expected a confidence between 0 and 1")
-        best = lower_bound(len(self.y), 0, self.level)
+        best = float(lower_bound(len(self.y), 0, self.level))
         if best < self.target:
             raise ParameterError(
                 "target",
@@ -95,10 +91,9 @@ class TargetAccuracy:
 
     def __call__(self, look: Look) -> str | None:
         n_right, n = _count_right(look, self.x, self.y), len(self.y)
-        if self.level is None:
-            reached, kind = n_right / n, "accuracy"
-        else:
-            reached = lower_bound(n, n - n_right, self.level)
+        reached, kind = n_right / n, "accuracy"
+        if self.level is not None:
+            reached = float(lower_bound(n, n - n_right, self.level))
             kind = f"lower bound ({self.level}) of the accuracy"
         if reached < self.target:
             return None
@@ -126,7 +121,7 @@ class Plateau(_Remembering):
 
     Attributes
     ----------
-    x, y : features and (n,) int labels of the validation set, never trained on
+    x, y : as `TargetAccuracy` has them
     patience : rounds in a row without a rise that end the loop, at least 1
     gain : a rise is more than this over the accuracy of the last rise; a fraction, such as 0.002.
         Small steps add up to a rise.
@@ -201,15 +196,8 @@ class StablePredictions(_Remembering):
 
 @dataclass(frozen=True)
 class FewUnsure:
-    """Stop when at most a share of the unlabelled items is predicted with little confidence.
+    """Stop when at most a share of the unlabelled items has a confidence under a threshold.
 
-    Attributes
-    ----------
-    threshold : an item is unsure where its highest probability is under this
-    share : of the unlabelled items, that may be unsure; 0: none may, as in `none_unsure`
-
-    Notes
-    -----
     The report asks for 0.6 and 10%, the defaults. Its own loop counts otherwise: it shortens the
     pool while it counts, and so reports f / (1 + f) where f is the true share.
     """
@@ -244,25 +232,16 @@ def none_unsure(threshold: float) -> FewUnsure:
 
 
 def kappa(a: np.ndarray, b: np.ndarray) -> float:
-    """Agreement of two models beyond chance.
+    """Return the agreement, at most 1, of the (n,) int classes that two models predict for items.
 
-    Parameters
-    ----------
-    a, b : (n,) int, what each predicts for the same items
-
-    Returns
-    -------
-    at most 1; 0 where chance explains all agreement, also where both name one class throughout
-    (0 / 0): a model that has learned nothing yet must not count as stable
-
-    Source: Cohen (1960).
+    0 where chance explains it, also where both name one class throughout (0 / 0): a model that has
+    learned nothing yet must not count as stable. Source: Cohen (1960).
     """
-    classes, codes = np.unique(np.concatenate([a, b]), return_inverse=True)
-    a, b = codes[: len(a)], codes[len(a) :]
-    by_chance = np.bincount(a, minlength=len(classes)) @ np.bincount(b, minlength=len(classes))
-    by_chance = by_chance / len(a) ** 2
+    classes, codes = np.unique([a, b], return_inverse=True)
     if len(classes) == 1:
         return 0.0
+    first, second = (np.bincount(of, minlength=len(classes)) for of in codes.reshape(2, -1))
+    by_chance = first @ second / len(a) ** 2
     return float((np.mean(a == b) - by_chance) / (1 - by_chance))
 
 

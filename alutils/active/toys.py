@@ -25,25 +25,18 @@ MEANS = np.array([[-1.5, -0.6], [1.3, -0.9], [0.2, 1.5]])
 SPREADS = np.array([[0.9, 0.5], [0.5, 0.9], [0.9, 0.6]])
 """Means and standard deviations (along the axes) of the three classes: near enough to overlap."""
 STRENGTH = 10.0
-"""Of the data against softmax regression's penalty; see `estimator.softmax_regression`."""
+"""What `estimator.softmax_regression` takes: how much the data weigh against the penalty."""
 N_MEMBERS = 5
-"""Of a committee; each member is trained on a bootstrap of the labels."""
+"""A committee has so many members; each is trained on a bootstrap of the labels."""
 
 
 @dataclass(frozen=True)
 class Toy:
-    """A pool of points, some of them labelled.
+    """A pool of points, some of them labelled."""
 
-    Attributes
-    ----------
-    x : (n_points, 2) float64
-    y : (n_points,) int64, the true classes, 0 to ``N_CLASSES`` - 1
-    labelled : (n_labelled,) int64, the points whose label is known
-    """
-
-    x: np.ndarray
-    y: np.ndarray
-    labelled: np.ndarray
+    x: np.ndarray  # (n_points, 2) float64
+    y: np.ndarray  # (n_points,) int64, the true classes, 0 to N_CLASSES - 1
+    labelled: np.ndarray  # (n_labelled,) int64, the points whose label is known
 
 
 @dataclass(frozen=True)
@@ -52,8 +45,6 @@ class Panel:
 
     Attributes
     ----------
-    name : of the strategy
-    toy : Toy
     asked : (batch,) int64, the points that it asks for, the most wanted first
     axis : (side,) float64, the coordinates of the map's points, the same both ways
     model : (side, side, N_CLASSES) float32, the model's probabilities; row i has the height axis[i]
@@ -72,18 +63,9 @@ class Panel:
 
 
 def draw(n_points: int, per_class: int, rng: np.random.Generator) -> Toy:
-    """Draw a toy: three normal clouds that overlap, as many points of each.
+    """Draw a toy: three normal clouds that overlap, as many of the ``n_points`` in each.
 
-    Parameters
-    ----------
-    n_points : in all
-    per_class : labelled points of each class, drawn at random
-    rng : all chance comes from here
-
-    Raises
-    ------
-    ParameterError
-        for fewer points than ``per_class`` labels of each class and one more need
+    ``per_class`` points of each class are labelled; ParameterError where no others are left.
     """
     if per_class < 1:
         raise ParameterError("per_class", per_class, "expected 1 or more")
@@ -99,11 +81,7 @@ def draw(n_points: int, per_class: int, rng: np.random.Generator) -> Toy:
 def view(toy: Toy, batch: int, others: np.ndarray | None = None) -> View:
     """Train softmax regression on a toy's labels; return what a query strategy sees.
 
-    Parameters
-    ----------
-    toy : Toy
-    batch : how many points will be asked for
-    others : (n_others, 2) points that come after the toy's in ``features``, never asked for
+    ``others``: (n_others, 2) points that come after the toy's in ``features``, never asked for.
     """
     x = toy.x if others is None else np.concatenate([toy.x, others])
     book = LabelBook.empty(len(x))
@@ -119,12 +97,7 @@ def view(toy: Toy, batch: int, others: np.ndarray | None = None) -> View:
 def ask(toy: Toy, name: str, batch: int, seed: int) -> np.ndarray:
     """Return the (batch,) int64 points that a strategy asks for, the most wanted first.
 
-    Parameters
-    ----------
-    toy : Toy
-    name : of `registry.STRATEGIES`
-    batch : how many
-    seed : of the strategy's chance and of its committee; the same as for `utility`
+    ``seed``: of the strategy's chance and of its committee; the same as for `utility`.
     """
     seen = view(toy, batch)
     query = by_strategy(
@@ -135,18 +108,9 @@ def ask(toy: Toy, name: str, batch: int, seed: int) -> np.ndarray:
 
 
 def utility(toy: Toy, name: str, points: np.ndarray, seed: int) -> np.ndarray | None:
-    """Return what a strategy would give for points, each as one more of the toy's pool.
+    """Return what a strategy would give for (n, 2) points, each as one more of the toy's pool.
 
-    Parameters
-    ----------
-    toy : Toy
-    name : of `registry.STRATEGIES`
-    points : (n, 2) float
-    seed : of the committee
-
-    Returns
-    -------
-    (n,) float64, or None for a strategy that chooses a batch as a whole
+    (n,) float64, or None for a strategy that chooses a batch as a whole.
     """
     strategy = registry.get(name)
     if strategy.score is None:
@@ -172,13 +136,7 @@ def opinions(toy: Toy, points: np.ndarray, seed: int) -> np.ndarray:
 
 
 def panel(toy: Toy, name: str, batch: int, seed: int, side: int = 45) -> Panel:
-    """Return all that a picture of a strategy on a toy shows.
-
-    Parameters
-    ----------
-    toy, name, batch, seed : as `ask`
-    side : points of the map each way; it covers the toy
-    """
+    """Return what a picture of a strategy on a toy shows; its map has ``side`` points each way."""
     axis, points = map_points(toy, side)
     scores, members = utility(toy, name, points, seed), None
     if "committee" in registry.get(name).needs:
@@ -203,18 +161,10 @@ def choices(
 ) -> pd.DataFrame:
     """Let strategies choose on the same toys, draw by draw.
 
-    Parameters
-    ----------
-    names : of `registry.STRATEGIES`
-    draws : toys; the first has the seed ``seed``
-    batch : points asked for on each
-    n_points, per_class : of the toys, as `draw`
-
-    Returns
-    -------
-    a row for each draw, strategy and point asked for: draw, strategy, item; unsure, the share of
-    the toy's unlabelled points about which the model is surer (by margin); apart, the distance to
-    the nearest other point asked for, in units of the toy's mean one between nearest neighbours
+    Returns a row for each of the ``draws`` toys (the first has the seed ``seed``), strategy and
+    point of its batch: draw, strategy, item; unsure, the share of the toy's unlabelled points about
+    which the model is surer (by margin); apart, the distance to the nearest other point asked for,
+    in units of the toy's mean one between nearest neighbours.
     """
     if batch < 2:
         raise ParameterError("batch", batch, "expected 2 or more: a batch is compared within")
@@ -223,43 +173,33 @@ def choices(
         toy = draw(n_points, per_class, np.random.default_rng(number))
         seen = view(toy, batch)
         margins = uncertainty.margin(seen.probabilities)
-        place = dict(zip(seen.state.pool, range(len(margins)), strict=True))
         unit = _nearest(toy.x).mean()
         for name in names:
             asked = ask(toy, name, batch, number)
-            surer = [np.mean(margins < margins[place[item]]) for item in asked]
-            apart = _nearest(toy.x[asked]) / unit
+            own = margins[np.searchsorted(seen.state.pool, asked)]  # the pool ascends
             rows.append(
-                pd.DataFrame({"item": asked, "unsure": surer, "apart": apart}).assign(
-                    draw=number, strategy=name
+                pd.DataFrame(
+                    {
+                        "draw": number, "strategy": name, "item": asked,
+                        "unsure": (margins < own[:, None]).mean(axis=1),
+                        "apart": _nearest(toy.x[asked]) / unit,
+                    }
                 )
-            )
-    columns = ["draw", "strategy", "item", "unsure", "apart"]
-    return pd.concat(rows, ignore_index=True)[columns]
+            )  # fmt: skip
+    return pd.concat(rows, ignore_index=True)
 
 
 def shared(table: pd.DataFrame) -> pd.DataFrame:
     """Return which share of a batch two strategies have in common, on average over the draws.
 
-    Parameters
-    ----------
-    table : of `choices`
-
-    Returns
-    -------
-    (n_strategies, n_strategies) float frame, in the table's order, 1 on the diagonal
+    ``table`` of `choices`. Returns an (n_strategies, n_strategies) float frame, in its order.
     """
-    names = list(dict.fromkeys(table["strategy"]))
-    sets = table.groupby(["draw", "strategy"])["item"].agg(set)
-    numbers = table["draw"].unique()
-    matrix = [
-        [
-            np.mean([len(sets[d, a] & sets[d, b]) / len(sets[d, a]) for d in numbers])
-            for b in names
-        ]
-        for a in names
-    ]  # fmt: skip
-    return pd.DataFrame(matrix, names, names)
+    names = table["strategy"].unique()
+    common = []
+    for _, rows in table.groupby("draw"):
+        chosen = pd.crosstab(rows["strategy"], rows["item"]).loc[names].to_numpy()
+        common.append(chosen @ chosen.T / chosen[0].sum())
+    return pd.DataFrame(np.stack(common, axis=-1).mean(axis=-1), names, names)
 
 
 def alike(matrix: pd.DataFrame) -> list[str]:

@@ -52,13 +52,10 @@ class Artefact:
 
     Parameters
     ----------
-    name
-        Kept in the cache as ``<name>.npz``.
-    content
-        What the arrays must be.
-    sources
-        Where to ask, in order. A file of a source's name that lies in the cache folder, put there
-        by hand, is taken before any is asked.
+    name : it is kept in the cache as ``<name>.npz``
+    content : what the arrays must be
+    sources : where to ask, in order. A file of a source's name that lies in the cache folder, put
+        there by hand, is taken before any is asked
     """
 
     name: str
@@ -66,13 +63,7 @@ class Artefact:
     sources: tuple[Source, ...]
 
     def load(self) -> Arrays:
-        """Arrays by name, from the cache or the first source that gives them.
-
-        Raises
-        ------
-        ArtefactError
-            If no source gives the expected content.
-        """
+        """Arrays by name, from the cache or the first source that has them, else ArtefactError."""
         kept = cache_folder() / f"{self.name}.npz"
         if kept.is_file():
             try:
@@ -90,7 +81,12 @@ class Artefact:
                     failures.append(f"{place.name + ' in the cache' if place else source}: {error}")
                     _log.warning("%s: %s", self.name, failures[-1])
                 else:
-                    self._keep(arrays, kept)
+                    try:
+                        with atomic_file(kept) as handle:
+                            np.savez(handle, **arrays)  # type: ignore[arg-type]
+                    except OSError as error:  # what was fetched can be used all the same
+                        problem = "%s could not be kept for the next time: %s"
+                        _log.warning(problem, self.name, one_line(error))
                     return arrays
         names = " or ".join(dict.fromkeys(source.filename for source in self.sources))
         raise ArtefactError(
@@ -107,13 +103,6 @@ class Artefact:
             if source.file_sha256 is not None:
                 check_hash(path.name, source.file_sha256, sha256_of_file(path))
             return self.content.read(path, source.read)
-
-    def _keep(self, arrays: Arrays, path: Path) -> None:
-        try:
-            with atomic_file(path) as handle:
-                np.savez(handle, **arrays)  # type: ignore[arg-type]
-        except OSError as error:  # what was fetched is good and can be used all the same
-            _log.warning("%s could not be kept for the next time: %s", self.name, one_line(error))
 
 
 # --- the artefacts --------------------------------------------------------------------------------
@@ -232,35 +221,19 @@ VGG16 = Artefact(
 
 
 def mnist() -> Arrays:
-    """All 70,000 MNIST digits.
+    """All 70,000 MNIST digits, uint8; ArtefactError if no source can be used.
 
-    Returns
-    -------
-    dict of uint8 arrays
-        ``x_train`` (60000, 28, 28), ``y_train`` (60000,), ``x_test`` (10000, 28, 28), ``y_test``
-        (10000,), pixels 0 (paper) to 255 (ink).
-
-    Raises
-    ------
-    ArtefactError
-        If no source can be used.
+    ``x_train`` (60000, 28, 28), ``y_train`` (60000,), ``x_test`` (10000, 28, 28) and ``y_test``
+    (10000,), pixels 0 (paper) to 255 (ink).
     """
     return MNIST.load()
 
 
 def vgg16_convolutions() -> list[np.ndarray]:
-    """Weights of VGG16's 13 convolutions, trained on ImageNet.
+    """Weights of VGG16's 13 convolutions, trained on ImageNet; ArtefactError if there is no source.
 
-    Returns
-    -------
-    list of 26 float32 arrays
-        In Keras' order, layer by layer: kernel (3, 3, channels in, channels out), bias (channels
-        out,). `keras.applications.VGG16(include_top=False).set_weights` takes them as they are.
-
-    Raises
-    ------
-    ArtefactError
-        If no source can be used.
+    26 float32 arrays in Keras' order, layer by layer: kernel (3, 3, channels in, channels out),
+    bias (channels out,). `keras.applications.VGG16(include_top=False).set_weights` takes them.
     """
     return list(VGG16.load().values())
 
@@ -273,39 +246,30 @@ def az_kaggle() -> Path:
     """Path of the CSV with Kaggle's 372,450 handwritten letters, downloaded by kagglehub if needed.
 
     kagglehub keeps the file in its own cache. The letters themselves are checked where they are
-    read: the file's hash is not known.
-
-    Raises
-    ------
-    ArtefactError
-        If kagglehub is missing, Kaggle cannot be reached within `PATIENCE` seconds, or the download
-        fails.
+    read: the file's hash is not known. ArtefactError if kagglehub is missing, Kaggle cannot be
+    reached within `PATIENCE` seconds, or the download fails.
     """
-    otherwise = (
-        f"or download the CSV in a browser ({KAGGLE_URL}/datasets/{KAGGLE_AZ}) and give its path"
-    )
-    if importlib.util.find_spec("kagglehub") is None:
-        raise ArtefactError(
-            f"kagglehub is not installed: run `pip install -e .[kaggle]`, {otherwise}"
+
+    def error(problem: str) -> ArtefactError:
+        page = f"{KAGGLE_URL}/datasets/{KAGGLE_AZ}"
+        return ArtefactError(
+            f"{problem}, or download the CSV in a browser ({page}) and give its path"
         )
+
+    if importlib.util.find_spec("kagglehub") is None:
+        raise error("kagglehub is not installed: run `pip install -e .[kaggle]`")
     try:
         wait_for_answer(KAGGLE_URL)
-    except SourceError as error:
-        raise ArtefactError(
-            f"Kaggle cannot be reached ({error}): check the network, {otherwise}"
-        ) from error
+    except SourceError as why:
+        raise error(f"Kaggle cannot be reached ({why}): check the network") from why
     import kagglehub
 
     try:
         folder = Path(kagglehub.dataset_download(KAGGLE_AZ))
-    except Exception as error:  # kagglehub passes on whatever its transport raises
-        raise ArtefactError(
-            f"kagglehub could not download {KAGGLE_AZ} ({type(error).__name__}: "
-            f"{one_line(error)}): try again later, {otherwise}"
-        ) from error
+    except Exception as why:  # kagglehub passes on whatever its transport raises
+        said = f"{type(why).__name__}: {one_line(why)}"
+        raise error(f"kagglehub could not download {KAGGLE_AZ} ({said}): try again later") from why
     tables = sorted(folder.rglob("*.csv"))
     if len(tables) != 1:
-        raise ArtefactError(
-            f"{KAGGLE_AZ} holds {len(tables)} CSV files in {folder}, expected one: {otherwise}"
-        )
+        raise error(f"{KAGGLE_AZ} holds {len(tables)} CSV files in {folder}, expected one")
     return tables[0]

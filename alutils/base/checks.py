@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from typing import Any, TypeGuard
 
@@ -32,7 +32,7 @@ def check_count(name: str, value: object, least: int = 0) -> None:
         raise ParameterError(name, value, f"expected a whole number, {least} or more")
 
 
-def check_known(name: str, value: object, known: Iterable[str]) -> None:
+def check_known(name: str, value: object, known: Collection[str]) -> None:
     if value not in known:
         raise ParameterError(name, value, nearest(str(value), known))
 

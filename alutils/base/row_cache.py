@@ -15,13 +15,14 @@ import logging
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from alutils.base import locks
-from alutils.base.files import atomic_file
+from alutils.base.files import atomic_file, write_atomically
 from alutils.base.manifest import digest
 
 _log = logging.getLogger("alutils")
@@ -33,17 +34,11 @@ class CachedRows:
 
     Parameters
     ----------
-    folder
-        Where the files lie; made when something is written.
-    identity
-        What the array is computed from, as JSON can hold it. Equal identities must give equal
-        arrays; the files are named after its hash.
-    shape
-        Rows first; at least one row.
-    dtype
-        Of the array.
-    block
-        Rows that are written, and hashed, at a time; at most so many are lost when killed.
+    folder : of the files; made when something is written
+    identity : what the array is computed from, as JSON can hold it. Equal identities must give
+        equal arrays; the files are named after its hash
+    shape, dtype : of the array; rows first, at least one row
+    block : rows that are written, and hashed, at a time; at most so many are lost when killed
     """
 
     folder: Path
@@ -55,11 +50,8 @@ class CachedRows:
     def get(self, produce: Callable[[int], Iterator[np.ndarray]]) -> np.ndarray:
         """Return the array as a read-only memory-map, computed before where it has to be.
 
-        Parameters
-        ----------
-        produce
-            ``produce(start)`` yields the rows from ``start`` on, a multiple of `block`, in arrays
-            of `block` rows (the last may be shorter). Not called where the cache has everything.
+        ``produce(start)`` yields the rows from ``start`` on, a multiple of `block`, in arrays of
+        `block` rows (the last may be shorter). Not called where the cache has everything.
 
         Raises
         ------
@@ -138,15 +130,15 @@ class CachedRows:
     def _write(self, produce: Callable[[int], Iterator[np.ndarray]]) -> None:
         partial, journal, header = self._path("partial"), self._path("journal"), self._header()
         done = self._finished(partial, journal)
+        missing = self._blocks()[len(done) :]
         with partial.open("r+b" if done else "wb") as data, journal.open("w") as hashes:
             # Plain writes, not a memory-map: a full disk is then an error and not a crash.
             data.write(header)
-            data.seek(len(header) + sum(self._length(i) for i in range(len(done))))
-            data.truncate()
+            start = missing[0].start if missing else self.shape[0]
+            data.truncate(data.seek(len(header) + start * self._row_bytes()))
             hashes.writelines(f"{sha256}\n" for sha256 in done)
             hashes.flush()
-            missing = self._blocks()[len(done) :]
-            coming = produce(missing[0].start) if missing else iter(())
+            coming = produce(start) if missing else iter(())
             for part in missing:
                 rows = next(coming, np.empty(0))
                 expected = (part.stop - part.start, *self.shape[1:])
@@ -161,28 +153,23 @@ class CachedRows:
                 hashes.write(f"{done[-1]}\n")
                 hashes.flush()
         # Killed between these steps, the next run finds all blocks finished and only seals them.
-        with atomic_file(self._path("json")) as file:
-            file.write(json.dumps({"identity": self.identity, "blocks": done}, indent=1).encode())
+        seal = json.dumps({"identity": self.identity, "blocks": done}, indent=1)
+        write_atomically(self._path("json"), seal)
         partial.replace(self._path("npy"))
         journal.unlink()
-
-    def _length(self, block: int) -> int:
-        part = self._blocks()[block]
-        return (part.stop - part.start) * self._row_bytes()
 
     def _finished(self, partial: Path, journal: Path) -> list[str]:
         """Hashes of the leading blocks that a killed run left whole."""
         done: list[str] = []
-        try:
-            written = journal.read_text(encoding="utf-8").split()[: len(self._blocks())]
+        with suppress(FileNotFoundError, UnicodeDecodeError):
+            written = journal.read_text(encoding="utf-8").split()
             with partial.open("rb") as data:
                 if data.read(len(self._header())) == self._header():
-                    for i, sha256 in enumerate(written):
-                        if _sha256(data.read(self._length(i))) != sha256:
+                    for part, sha256 in zip(self._blocks(), written, strict=False):
+                        rows = data.read((part.stop - part.start) * self._row_bytes())
+                        if _sha256(rows) != sha256:
                             break
                         done.append(sha256)
-        except (FileNotFoundError, UnicodeDecodeError):
-            return []
         return done
 
 
@@ -217,20 +204,17 @@ class KeyedRows:
     def add(self, keys: Sequence[str], rows: np.ndarray) -> None:
         """Keep (n, columns) float32 rows of new keys, in memory and on disk.
 
-        Raises
-        ------
-        ValueError
-            For values that are not finite, or not one row for each key.
+        ValueError for values that are not finite, or not one row for each key.
         """
+        self._hold(keys, rows)
+        self._write(keys, rows)
+
+    def _hold(self, keys: Sequence[str], rows: np.ndarray) -> None:
         if rows.ndim != 2 or len(rows) != len(keys) or not np.isfinite(rows).all():
             raise ValueError(
                 f"rows {rows.shape} of {len(keys)} items hold values that are not finite, or are "
                 "not one row each: what computes them is damaged, load it again"
             )
-        self._hold(keys, rows)
-        self._write(keys, rows)
-
-    def _hold(self, keys: Sequence[str], rows: np.ndarray) -> None:
         first, last = len(self._row), len(self._row) + len(keys)
         if last > len(self._rows):  # grows by doubling, so that adding stays cheap
             larger = np.empty((max(last, 2 * len(self._rows)), rows.shape[1]), np.float32)
@@ -252,10 +236,8 @@ class KeyedRows:
                 with np.load(path, allow_pickle=False) as kept:
                     keys, rows = kept["sha256"].tolist(), kept["rows"]
                 new = [i for i, key in enumerate(keys) if key not in self._row]
-                if rows.ndim != 2 or len(rows) != len(keys) or not np.isfinite(rows).all():
-                    raise ValueError("not one row of finite numbers for each key")
                 self._hold([keys[i] for i in new], rows[new])
-            except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile) as error:
                 _log.warning("%s is damaged (%s): its rows are computed again", path, error)
                 path.unlink(missing_ok=True)
         if len(files) > 1 and self._row:

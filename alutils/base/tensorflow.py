@@ -13,12 +13,8 @@ def settle_keras() -> None:
 
     Our layers and training steps are written for TensorFlow. Keras reads its backend from
     ``KERAS_BACKEND`` or from ``keras.json`` once, when it is imported. What else these settings may
-    say (number type, order of dimensions), our layers say for themselves.
-
-    Raises
-    ------
-    ParameterError
-        If Keras has been imported with another backend already.
+    say (number type, order of dimensions), our layers say for themselves. ParameterError if Keras
+    has been imported with another backend already.
     """
     keras = sys.modules.get("keras")
     backend = keras.config.backend() if keras else "tensorflow"
@@ -36,12 +32,7 @@ def import_tensorflow() -> ModuleType:
     """Import and return TensorFlow; its notes on CPU features do not reach the screen.
 
     They are written by C++ to the process's standard error before any log level is read, so that
-    is where they are held back. Should the import fail, they are shown.
-
-    Raises
-    ------
-    ParameterError
-        As `settle_keras`.
+    is where they are held back. Should the import fail, they are shown. Errors as `settle_keras`.
     """
     settle_keras()
     if "tensorflow" in sys.modules:

@@ -3,23 +3,16 @@
 `load` takes a name or a path; pictures of any kind go through the one decoder in `pictures`.
 """
 
-from typing import Any
-
 from alutils.base import lazy
 
-_PLACES = {
-    "Dataset": "dataset",
-    "Distortion": "augmentation",
-    "distort": "augmentation",
-    "load": "loading",
-    "read_csv": "csv_letters",
-    "read_folder": "folders",
-    "read_npz": "npz",
-    "rendered_dataset": "rendering",
-    "write_npz": "npz",
+_HOMES = {
+    "augmentation": "Distortion distort",
+    "csv_letters": "read_csv",
+    "dataset": "Dataset",
+    "folders": "read_folder",
+    "loading": "load",
+    "npz": "read_npz write_npz",
+    "rendering": "rendered_dataset",
 }
-__all__ = [*_PLACES]
-
-
-def __getattr__(name: str) -> Any:
-    return lazy.find(__name__, _PLACES, name)
+__getattr__, __dir__, _public = lazy.attach(__name__, _HOMES)
+__all__ = _public

@@ -54,28 +54,16 @@ NONE = Distortion(0, 0, 0, 0, 0)
 
 
 def distort(
-    images: np.ndarray,
-    items: np.ndarray,
-    rng: np.random.Generator,
-    distortion: Distortion = USUAL,
+    images: np.ndarray, items: np.ndarray, rng: np.random.Generator, distortion: Distortion = USUAL
 ) -> np.ndarray:
-    """Return some images, each distorted by chance.
+    """Return some images, each distorted by chance, (n, height, width) float32 from 0 to 1.
 
     Parameters
     ----------
-    images : (n_images, height, width) uint8
-    items : (n,) int, which of them, repeats allowed
+    images : (n_images, height, width) uint8; ParameterError for others
+    items : (n,) int, which of them, repeats allowed; ParameterError for one that is not there
     rng : of the distortions
     distortion : how far
-
-    Returns
-    -------
-    (n, height, width) float32 from 0 to 1
-
-    Raises
-    ------
-    ParameterError
-        For images of another kind, and for items that are not there.
     """
     if images.dtype != np.uint8 or images.ndim != 3:
         raise ParameterError(
@@ -108,10 +96,8 @@ def distort(
 def _look_up(images, items, affine, move, out):
     n, height, width = out.shape
     middle_y, middle_x = np.float32((height - 1) / 2), np.float32((width - 1) / 2)
-    step_y, step_x = (
-        np.float32((KNOTS - 1) / max(1, height - 1)),
-        np.float32((KNOTS - 1) / max(1, width - 1)),
-    )
+    step_y = np.float32((KNOTS - 1) / max(1, height - 1))
+    step_x = np.float32((KNOTS - 1) / max(1, width - 1))
     white = np.float32(1 / 255)
     for k in range(n):
         image = images[items[k]]

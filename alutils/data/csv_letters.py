@@ -41,13 +41,9 @@ class Chunk(NamedTuple):
 
     Attributes
     ----------
-    images
-        uint8, (n, 28, 28), white on black.
-    labels
-        int64, (n,), 0 for A to 25 for Z.
-    rows
-        int64, (n,): numbers of the rows in the table, from 0, the header not counted and skipped
-        rows counted.
+    images : (n, 28, 28) uint8, white on black
+    labels : (n,) int64, 0 for A to 25 for Z
+    rows : (n,) int64, their numbers in the table, from 0; skipped rows count, the header does not
     """
 
     images: np.ndarray
@@ -68,19 +64,15 @@ def csv_chunks(
 
     Parameters
     ----------
-    path
-        CSV of 785 columns: the label, 0 to 25, then 28×28 pixels, 0 to 255, row by row; with or
-        without a line of column names.
-    on_bad
-        ``error`` stops at the first row that is not like that; ``skip`` leaves such rows out,
-        counts them and logs the counts at the end.
-    report
-        Is filled with what was seen and skipped.
+    path : CSV of 785 columns: the label, 0 to 25, then 28×28 pixels, 0 to 255, row by row; with or
+        without a line of column names
+    on_bad : ``error`` stops at the first row that is not like that; ``skip`` leaves such rows out,
+        counts them and logs the counts at the end
+    report : is filled with what was seen and skipped
 
     Yields
     ------
-    Chunk
-        In the order of the file; none is empty.
+    Chunk, in the order of the file; none is empty
 
     Raises
     ------
@@ -95,10 +87,8 @@ def csv_chunks(
     row, line, n_good = 0, 1, 0
     for block, is_cut in _blocks(path):
         text = block
-        if line == 1:
-            first, _, rest = text.partition(b"\n")
-            if _is_header(first):
-                text, line = rest, 2
+        if line == 1 and _is_header(block.partition(b"\n")[0]):
+            text, line = block.partition(b"\n")[2], 2
         n = text.count(b"\n")
         pixels, labels = np.zeros((n, SIDE * SIDE), np.uint8), np.zeros(n, np.int64)
         starts, good = np.zeros(n + 1, np.int64), np.zeros(n, np.bool_)
@@ -137,21 +127,13 @@ def read_csv(
     progress: bool = False,
     report: Skips | None = None,
 ) -> Dataset:
-    """Read a whole table of letters.
+    """Read a whole table of letters; other arguments and the errors are those of `csv_chunks`.
 
     Parameters
     ----------
-    path, on_bad, report
-        As in `csv_chunks`.
-    provenance
-        Of the data set; by default ``kaggle`` for a file that has Kaggle's name, else ``local``.
-    progress
-        Show a progress bar.
-
-    Raises
-    ------
-    BadInput, OSError
-        As `csv_chunks`.
+    provenance : of the data set; by default ``kaggle`` for a file that has Kaggle's name, else
+        ``local``
+    progress : whether to show a bar
     """
     path = Path(path)
     check_choice("on_bad", on_bad)
@@ -210,12 +192,8 @@ def _read_lines(
 ) -> None:
     """Read lines of plain whole numbers; `good` stays false for every line that is anything else.
 
-    Parameters
-    ----------
-    text : (bytes,) uint8, n whole lines
-    labels, pixels : (n,) int64 and (n, 784) uint8, filled in
-    starts : (n + 1,) int64, filled with where each line starts and the last ends
-    good : (n,) bool, filled in
+    ``text`` (bytes,) holds n whole lines. The others are filled in: n ``labels``, (n, 784)
+    ``pixels``, n + 1 ``starts`` (where each line starts and the last ends) and n times ``good``.
     """
     line, column, value, digits, fine = 0, 0, 0, 0, True
     for i in range(text.size):

@@ -15,17 +15,12 @@ class Dataset:
 
     Parameters
     ----------
-    images
-        uint8, (n, height, width) grey or (n, height, width, 3) colour, 0 to 255.
-    labels
-        int64, (n,), positions in `classes`.
-    classes
-        Names of the classes, no two alike.
-    provenance
-        Where the images came from, in a word: ``mnist``, ``kaggle``, ``real-sample``, ``rendered``
-        or whatever the user's own are called. Titles and tables carry it.
-    name
-        What tables and file names call this set of images.
+    images : (n, height, width) grey or (n, height, width, 3) colour, uint8, 0 to 255
+    labels : (n,) int64, positions in ``classes``
+    classes : names of the classes, no two alike
+    provenance : where the images came from, in a word: ``mnist``, ``kaggle``, ``real-sample``,
+        ``rendered`` or whatever the user's own are called; titles and tables carry it
+    name : what tables and file names call this set of images
 
     Raises
     ------
@@ -92,15 +87,7 @@ class Dataset:
     def take(self, indices: np.ndarray) -> "Dataset":
         """Return the images at these positions, in this order, repeats included.
 
-        Parameters
-        ----------
-        indices
-            int, (m,); or bool, (n,), to keep where it is true.
-
-        Raises
-        ------
-        IndexError
-            If a position is not there.
+        ``indices`` is (m,) int (IndexError for one that is not there) or (n,) bool, true to keep.
         """
         indices = np.asarray(indices)
         if indices.size == 0:
@@ -133,18 +120,13 @@ def as_float(images: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    images
-        uint8, (n, height, width) or (n, height, width, 3).
+    images : (n, height, width) or (n, height, width, 3) uint8; TypeError for others (normalised
+        once already, say)
 
     Returns
     -------
-    float32, (n, height·width) or (n, height·width·3), 0 to 1, C-contiguous: divided by 255 in
-    float64, then rounded to float32.
-
-    Raises
-    ------
-    TypeError
-        If the images are not uint8 (normalised once already, say).
+    (n, height·width) or (n, height·width·3) float32, 0 to 1, C-contiguous: divided by 255 in
+    float64, then rounded to float32
     """
     if images.dtype != np.uint8:
         raise TypeError(f"images are {images.dtype}, expected uint8 from 0 to 255")

@@ -12,17 +12,10 @@ from alutils.base.errors import ParameterError
 
 
 def ramp(n: int, at: int, width: int = 0) -> np.ndarray:
-    """Return how far a change has come.
+    """Return how far a change has come at each of n arrivals, (n,) float64.
 
-    Parameters
-    ----------
-    n : arrivals
-    at : the first arrival of the change, 0 to n
-    width : arrivals from its begin to its end; 0: abrupt
-
-    Returns
-    -------
-    (n,) float64: 0 before ``at``, 1 from ``at + width`` on, a straight line in between
+    0 before ``at`` (0 to n), 1 from ``at + width`` on, a straight line in between; with width 0 the
+    change is abrupt.
     """
     if not 0 <= at <= n:
         raise ParameterError("at", at, f"expected an arrival, 0 to {n}")
@@ -42,17 +35,10 @@ def new_concept(n: int, at: int, width: int, rng: np.random.Generator) -> np.nda
 
 
 def relabelled(y: np.ndarray, new: np.ndarray, meaning: np.ndarray) -> np.ndarray:
-    """Let classes change their meaning: label drift.
+    """Let classes change their meaning: label drift of ``y`` (n,) int, whose dtype is kept.
 
-    Parameters
-    ----------
-    y : (n,) int labels
-    new : (n,) bool, which arrivals belong to the new concept
-    meaning : (n_classes,) int, a permutation: what was class c is called ``meaning[c]`` there
-
-    Returns
-    -------
-    (n,) of y's dtype
+    ``new`` (n,) bool says which arrivals belong to the new concept; what was class c is called
+    ``meaning[c]`` there, a permutation of the classes.
     """
     y, meaning = np.asarray(y), np.asarray(meaning)
     if not np.array_equal(np.sort(meaning), np.arange(len(meaning))):

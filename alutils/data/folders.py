@@ -3,11 +3,11 @@
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -24,12 +24,12 @@ _log = logging.getLogger("alutils")
 _BATCH = 64  # files that a thread reads at a time
 
 
-@dataclass(frozen=True)
-class _Wanted:
-    """What images are turned into; see `read_folder`."""
+class _Taken(NamedTuple):
+    """A picture that can be used."""
 
-    colour: str
-    size: tuple[int, int] | None
+    image: np.ndarray
+    file: str
+    class_name: str
 
 
 def read_folder(
@@ -51,31 +51,22 @@ def read_folder(
 
     Parameters
     ----------
-    path
-        Folder that holds a folder for each class, and nothing else.
-    on_bad
-        ``error`` stops at the first file or class that cannot be used; ``skip`` leaves it out,
-        counts it and logs the counts.
-    colour
-        ``grey``, ``rgb``, or ``auto`` to keep what the files have, which must be one of the two.
-    size
-        Height and width in pixels that all images are resized to; without it they must agree.
-    classes
-        Names that are expected, in the order of their labels; by default those of the folders,
-        sorted. Expected classes stay, with no image perhaps, if they are skipped.
-    at_least
-        A class with fewer images is bad: one cannot be divided into training and test.
-    provenance
-        Of the data set; by default what `alutils.data.png.csv_to_png` noted, else ``local``.
-    progress
-        Show a progress bar.
-    report
-        Is filled with what was seen and skipped.
+    path : folder that holds a folder for each class, and nothing else
+    on_bad : ``error`` stops at the first file or class that cannot be used; ``skip`` leaves it out,
+        counts it and logs the counts
+    colour : ``grey``, ``rgb``, or ``auto`` to keep what the files have, which must be one of these
+    size : height and width in pixels that all images are resized to; without it they must agree
+    classes : names that are expected, in the order of their labels; by default those of the
+        folders, sorted. Expected classes stay, with no image perhaps, if they are skipped
+    at_least : a class with fewer images is bad: one cannot be divided into training and test
+    provenance : of the data set; by default what `alutils.data.png.csv_to_png` noted, else
+        ``local``
+    progress : whether to show a bar
+    report : is filled with what was seen and skipped
 
     Returns
     -------
-    Dataset
-        Images (n, height, width) if grey, (n, height, width, 3) if not.
+    Dataset, images (n, height, width) if grey, (n, height, width, 3) if not
 
     Raises
     ------
@@ -98,25 +89,22 @@ def read_folder(
     names = tuple(found) if classes is None else tuple(classes)
     files = [(file, name) for name in names for file in found.get(name, ())]
     _check_classes(path, {name: len(found.get(name, ())) for name in names}, at_least, on_bad, None)
-    images: list[np.ndarray] = []
-    kept: list[tuple[str, str]] = []
+    taken: list[_Taken] = []
     changed: Counter[str] = Counter()
-    wanted = _Wanted(colour, size)
     # closing: when the first bad file ends it, the rest need not be read
-    with closing(_read_all([file for file, _ in files], wanted)) as results:
+    with closing(_read_all([file for file, _ in files], colour, size)) as results:
         bar = tqdm(results, path.name, len(files), unit=" images", disable=not progress)
-        for file, result in zip(files, bar, strict=True):
+        for (file, name), result in zip(files, bar, strict=True):
             report.seen += 1
             if isinstance(result, BadPicture):
-                report.bad(result.reason, f"{file[0]} {result.problem}", on_bad, result.hint)
+                report.bad(result.reason, f"{file} {result.problem}", on_bad, result.hint)
             else:
-                images.append(result.pixels)
-                kept.append(file)
+                taken.append(_Taken(result.pixels, file, name))
                 changed.update(result.notes)
-    images, kept = _alike(images, kept, colour, on_bad, report)
-    counts = {name: 0 for name in names} | Counter(name for _, name in kept)
+    taken = _alike(taken, colour, on_bad, report)
+    counts = {name: 0 for name in names} | Counter(each.class_name for each in taken)
     too_small = _check_classes(path, counts, at_least, on_bad, report)
-    good = [i for i, (_, name) in enumerate(kept) if name not in too_small]
+    good = [each for each in taken if each.class_name not in too_small]
     report.log(path)
     for note, n in changed.items():
         _log.warning("%s: %s in %d of %d files", path, note, n, len(files))
@@ -124,18 +112,16 @@ def read_folder(
         raise BadInput(f"{path}: no image can be used; expected pictures, CLASS/FILE")
     if classes is None:
         names = tuple(name for name in names if counts[name] and name not in too_small)
-    labels = np.array([names.index(kept[i][1]) for i in good], np.int64)
+    images = np.stack([each.image for each in good])
+    labels = np.array([names.index(each.class_name) for each in good], np.int64)
     provenance = provenance or read_json(path / NOTE).get("provenance", "local")
-    return Dataset(
-        np.stack([images[i] for i in good]), labels, names, provenance, path.resolve().name
-    )
+    return Dataset(images, labels, names, provenance, path.resolve().name)
 
 
 def _check_size(size: object) -> None:
-    if size is None:
-        return
-    is_pair = isinstance(size, tuple | list) and len(size) == 2
-    if not is_pair or not all(isinstance(side, int) and side > 0 for side in size):
+    sides = size if isinstance(size, tuple | list) else ()
+    good = len(sides) == 2 and all(isinstance(side, int) and side > 0 for side in sides)
+    if size is not None and not good:
         raise BadInput(f"size={size!r}: expected a height and a width in pixels, as (28, 28)")
 
 
@@ -190,35 +176,27 @@ def _check_classes(
     return too_small
 
 
-def _alike(
-    images: list[np.ndarray], files: list[tuple[str, str]], colour: str, on_bad: str, report: Skips
-) -> tuple[list[np.ndarray], list[tuple[str, str]]]:
+def _alike(taken: list[_Taken], colour: str, on_bad: str, report: Skips) -> list[_Taken]:
     """Keep the images that have the size of most, after a check that all are grey or none."""
-    if len({image.ndim for image in images}) > 1:
-        grey = [file for image, (file, _) in zip(images, files, strict=True) if image.ndim == 2]
-        rgb = [file for image, (file, _) in zip(images, files, strict=True) if image.ndim == 3]
+    grey = [each.file for each in taken if each.image.ndim == 2]
+    rgb = [each.file for each in taken if each.image.ndim == 3]
+    if grey and rgb:
         raise BadInput(
             f"colour={colour!r}: {len(grey):,} images are grey ({grey[0]} is the first) and "
             f"{len(rgb):,} are in colour ({rgb[0]}); expected one or the other: choose "
             "colour='grey' or colour='rgb' to convert them"
         )
-    sizes = Counter(image.shape[:2] for image in images)
-    if len(sizes) < 2:
-        return images, files
-    (usual, n_usual), *_ = sizes.most_common(1)
-    good = []
-    for i, (image, (file, _)) in enumerate(zip(images, files, strict=True)):
-        if image.shape[:2] == usual:
-            good.append(i)
-            continue
-        report.bad(
-            "other size",
-            f"{file} is {_shown(image.shape)} pixels high and wide, {n_usual:,} others are "
-            f"{_shown(usual)}",
-            on_bad,
-            f"resize all with size={usual}",
-        )
-    return [images[i] for i in good], [files[i] for i in good]
+    sizes = Counter(each.image.shape[:2] for each in taken)
+    for usual, n_usual in sizes.most_common(1):
+        for image, file, _ in taken:
+            if image.shape[:2] != usual:
+                problem = (
+                    f"{file} is {_shown(image.shape)} pixels high and wide, {n_usual:,} others are "
+                    f"{_shown(usual)}"
+                )
+                report.bad("other size", problem, on_bad, f"resize all with size={usual}")
+        return [each for each in taken if each.image.shape[:2] == usual]
+    return taken
 
 
 def _shown(size: tuple[int, ...]) -> str:
@@ -228,11 +206,13 @@ def _shown(size: tuple[int, ...]) -> str:
 # --- one file -------------------------------------------------------------------------------------
 
 
-def _read_all(files: list[str], wanted: _Wanted) -> Iterator[Picture | BadPicture]:
+def _read_all(
+    files: list[str], colour: str, size: tuple[int, int] | None
+) -> Generator[Picture | BadPicture]:
     """Images in the order of the files, or what is wrong with them."""
 
     def batch(start: int) -> list[Picture | BadPicture]:
-        return [_read(file, wanted) for file in files[start : start + _BATCH]]
+        return [_read(file, colour, size) for file in files[start : start + _BATCH]]
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         try:
@@ -242,15 +222,15 @@ def _read_all(files: list[str], wanted: _Wanted) -> Iterator[Picture | BadPictur
             pool.shutdown(cancel_futures=True)
 
 
-def _read(file: str, wanted: _Wanted) -> Picture | BadPicture:
+def _read(file: str, colour: str, size: tuple[int, int] | None) -> Picture | BadPicture:
     try:
         picture = decode(Path(file).read_bytes(), file)
     except BadPicture as bad:
         return bad
-    if wanted.colour == "auto" and wanted.size is None:
+    if colour == "auto" and size is None:
         return picture
     image = Image.fromarray(picture.pixels)
-    image = image.convert({"auto": image.mode, "grey": "L", "rgb": "RGB"}[wanted.colour])
-    if wanted.size is not None:
-        image = image.resize(wanted.size[::-1], Image.Resampling.BILINEAR)
+    image = image.convert({"auto": image.mode, "grey": "L", "rgb": "RGB"}[colour])
+    if size is not None:
+        image = image.resize(size[::-1], Image.Resampling.BILINEAR)
     return Picture(np.array(image), picture.notes)

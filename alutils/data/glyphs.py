@@ -46,16 +46,11 @@ class Glyph:
 
     Parameters
     ----------
-    points
-        float32, (n, 2), x to the right and y down, the longer side of the letter from -1 to 1.
-    cuts
-        int, (strokes - 1,), where in `points` the second and further strokes begin.
-    modes
-        float32, (n, 16), how far each smooth way of bending the letter moves each point.
-    ends
-        int, (m,), which points are free ends of strokes.
-    outward
-        float32, (m, 2), unit vectors in which the strokes would go on there.
+    points : (n, 2) float32, x to the right and y down, the longer side of the letter from -1 to 1
+    cuts : (strokes - 1,) int, where in ``points`` the second and further strokes begin
+    modes : (n, 16) float32, how far each smooth way of bending the letter moves each point
+    ends : (m,) int, which points are free ends of strokes
+    outward : (m, 2) float32, unit vectors in which the strokes would go on there
     """
 
     points: np.ndarray
@@ -67,13 +62,7 @@ class Glyph:
 
 @lru_cache(maxsize=1)
 def capitals() -> dict[str, tuple[Glyph, ...]]:
-    """Every letter from A to Z as the fonts write it.
-
-    Raises
-    ------
-    RuntimeError
-        If a font is not installed.
-    """
+    """Every letter from A to Z as the fonts write it; RuntimeError if one is not installed."""
     fonts = {slug: _font(slug) for slug in FONTS}
     return {
         letter: tuple(
@@ -111,13 +100,7 @@ def _font(slug: str) -> ImageFont.FreeTypeFont:
 
 
 def glyph(font: ImageFont.FreeTypeFont, character: str) -> Glyph:
-    """Read the pen's path through one character off a font.
-
-    Raises
-    ------
-    ValueError
-        If the font draws nothing for it.
-    """
+    """Read the pen's path through one character off a font; ValueError if it draws nothing."""
     left, top, right, bottom = font.getbbox(character)
     image = Image.new("L", (int(right - left) + 4, int(bottom - top) + 4))
     ImageDraw.Draw(image).text((2 - left, 2 - top), character, fill=255, font=font)
@@ -175,15 +158,7 @@ def _removable() -> np.ndarray:
 
 
 def thinned(mask: np.ndarray) -> np.ndarray:
-    """Centre lines of a shape, one pixel wide.
-
-    Parameters
-    ----------
-    mask : (height, width) bool
-
-    Returns
-    -------
-    (height, width) bool
+    """Centre lines of a shape, one pixel wide; (height, width) bool both.
 
     Source: Zhang and Suen (1984).
     """
@@ -203,15 +178,13 @@ def pen_paths(skeleton: np.ndarray, shortest: float) -> list[np.ndarray]:
 
     Parameters
     ----------
-    skeleton : (height, width) bool
-        One pixel wide.
-    shortest : float
-        Branches with a free end that have fewer pixels come from thinning and are dropped.
+    skeleton : (height, width) bool, one pixel wide
+    shortest : branches with a free end and fewer pixels come from thinning and are dropped
 
     Returns
     -------
-    list of (n, 2) float
-        x and y of the pixels along each stroke, n > 1; a closed curve ends where it begins.
+    list of (n, 2) float, x and y of the pixels along each stroke, n > 1; a closed curve ends where
+    it begins
     """
     pixels = {(int(x), int(y)) for y, x in np.argwhere(skeleton)}
     links = {pixel: _links(pixel, pixels) for pixel in sorted(pixels)}
@@ -253,13 +226,7 @@ def _links(pixel: tuple[int, int], pixels: set) -> list[tuple[int, int]]:
 def smoothed(path: np.ndarray) -> np.ndarray:
     """Return a path with the pixels' steps averaged out and fewer points, ends where they were.
 
-    Parameters
-    ----------
-    path : (n, 2) float, n > 1
-
-    Returns
-    -------
-    (m, 2) float, 1 < m <= n
+    (n, 2) float, n > 1, becomes (m, 2), 1 < m <= n.
     """
     padded = np.pad(path, ((2, 2), (0, 0)), mode="edge")
     mean = np.mean([padded[i : i + len(path)] for i in range(5)], axis=0)

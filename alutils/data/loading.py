@@ -30,23 +30,20 @@ def load(spec: str | Path, *, seed: int = 0, on_bad: str = "error") -> Dataset:
 
     Parameters
     ----------
-    spec
-        ``rendered``: 41,600 letters rendered from handwriting fonts, as uneven as real ones, 1,120
-        or more of each class. ``az``: Kaggle's handwritten letters. ``mnist``: all 70,000 digits,
-        the test digits last. ``mnist_article``: the 4,000 + 400 of the article. Else the path of a
-        CSV in the format of the Kaggle letters, of an npz file with ``images`` and ``labels``, or
-        of a folder of class folders; a relative one is looked for in the working directory, then
-        in the repository. ``./az`` is a path, ``az`` is not.
-    seed
-        Of the rendered letters.
-    on_bad
-        What to do with rows and files that cannot be used: ``error`` or ``skip``, which counts and
-        reports them. See `alutils.data.csv_letters.csv_chunks`, `alutils.data.folders.read_folder`,
-        which have more options.
+    spec : ``rendered``: 41,600 letters rendered from handwriting fonts, as uneven as real ones,
+        1,120 or more of each class. ``az``: Kaggle's handwritten letters. ``mnist``: all 70,000
+        digits, the test digits last. ``mnist_article``: the 4,000 + 400 of the article. Else the
+        path of a CSV in the format of the Kaggle letters, of an npz file with ``images`` and
+        ``labels``, or of a folder of class folders; a relative one is looked for in the working
+        directory, then in the repository. ``./az`` is a path, ``az`` is not
+    seed : of the rendered letters
+    on_bad : what to do with rows and files that cannot be used: ``error`` or ``skip``, which counts
+        and reports them. See `alutils.data.csv_letters.csv_chunks` and
+        `alutils.data.folders.read_folder`, which have more options
 
     Raises
     ------
-    alutils.data.skips.BadInput
+    alutils.base.errors.BadInput
         If there is no such name or file, or it holds something else.
     alutils.base.artefacts.ArtefactError
         If a download is needed and cannot be had.

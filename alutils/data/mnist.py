@@ -13,6 +13,7 @@ from alutils.data.dataset import DIGITS, Dataset
 
 N_ARTICLE_TRAIN = 4_000
 N_ARTICLE_TEST = 400
+_AGAIN = "restore it with git, or make it again with `python -m alutils data mnist_article`"
 
 ARTICLE = Content(
     shapes={
@@ -32,52 +33,32 @@ ARTICLE = Content(
 
 
 def mnist() -> tuple[Dataset, Dataset]:
-    """All of MNIST: 60,000 training and 10,000 test digits, downloaded at the first call.
-
-    Raises
-    ------
-    alutils.base.artefacts.ArtefactError
-        If they are not in the cache and no source can be used.
-    """
+    """All of MNIST: 60,000 training and 10,000 test digits; errors as `artefacts.mnist`."""
     return _train_and_test(artefacts.mnist(), "mnist")
 
 
 def mnist_article() -> tuple[Dataset, Dataset]:
     """Return the digits that the article uses: the first 4,000 training and first 400 test images.
 
-    They are part of the repository, so this needs no network.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        If the file is missing or not what it should be.
+    They are part of the repository, so this needs no network. FileNotFoundError or ValueError if
+    the file is missing or not what it should be.
     """
     path = article_path()
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing: {_make_again()}")
+        raise FileNotFoundError(f"{path} is missing: {_AGAIN}")
     try:
         arrays = ARTICLE.read(path, read_npz)
     except SourceError as error:
-        raise ValueError(f"{path}: {error}; {_make_again()}") from error
+        raise ValueError(f"{path}: {error}; {_AGAIN}") from error
     return _train_and_test(arrays, "mnist_article")
 
 
-def _make_again() -> str:
-    return "restore it with git, or make it again with `python -m alutils data mnist_article`"
-
-
 def _train_and_test(arrays: Arrays, name: str) -> tuple[Dataset, Dataset]:
-    train, test = (
-        Dataset(
-            images=arrays[f"x_{part}"],
-            labels=arrays[f"y_{part}"].astype(np.int64),
-            classes=DIGITS,
-            provenance="mnist",
-            name=f"{name}_{part}",
-        )
-        for part in ("train", "test")
-    )
-    return train, test
+    def part(of: str) -> Dataset:
+        labels = arrays[f"y_{of}"].astype(np.int64)
+        return Dataset(arrays[f"x_{of}"], labels, DIGITS, "mnist", f"{name}_{of}")
+
+    return part("train"), part("test")
 
 
 def article_path() -> Path:
@@ -90,22 +71,12 @@ def make_mnist_article(path: Path | None = None, arrays: Arrays | None = None) -
 
     Parameters
     ----------
-    path
-        The file to write; by default the one in the repository.
-    arrays
-        All of MNIST, as `alutils.base.artefacts.mnist` gives it, which is the default.
+    path : the file to write; by default the one in the repository
+    arrays : all of MNIST, as `alutils.base.artefacts.mnist` gives it, which is the default
 
     Returns
     -------
-    Path
-        The file written.
-
-    Raises
-    ------
-    alutils.base.artefacts.ArtefactError
-        If MNIST is needed and cannot be had.
-    ValueError
-        If the arrays are not MNIST; nothing is written then.
+    the file written; ValueError if the arrays are not MNIST, nothing is written then
     """
     path = article_path() if path is None else Path(path)
     arrays = artefacts.mnist() if arrays is None else arrays

@@ -18,12 +18,11 @@ def read_npz(path: str | Path) -> Dataset:
 
     Parameters
     ----------
-    path
-        File with ``images`` (uint8, (n, height, width) or (n, height, width, 3)) and ``labels``
+    path : file with ``images`` (uint8, (n, height, width) or (n, height, width, 3)) and ``labels``
         (whole numbers, (n,), from 0). It may hold ``classes`` (names; by default A to Z if
         the largest label is 25, else the numbers) and ``provenance`` (a word; by default
         ``real-sample`` for a file called ``az_sample.npz``, else ``local``). Other arrays are
-        ignored.
+        ignored
 
     Raises
     ------
@@ -56,55 +55,32 @@ def read_npz(path: str | Path) -> Dataset:
         )
     if not labels.size:
         raise BadInput(f"{path}: holds no image, expected some")
+    most = int(labels.max())
+    classes = LETTERS if most == len(LETTERS) - 1 else tuple(map(str, range(most + 1)))
+    if "classes" in arrays:
+        classes = tuple(_texts(path, arrays, "classes").tolist())
+    provenance = "real-sample" if path.name == REAL_SAMPLE else "local"
+    if "provenance" in arrays:
+        provenance = str(_texts(path, arrays, "provenance").reshape(()))
     try:
-        return Dataset(
-            arrays["images"],
-            labels.astype(np.int64),
-            _classes(path, arrays),
-            _provenance(path, arrays),
-            path.stem,
-        )
+        return Dataset(arrays["images"], labels.astype(np.int64), classes, provenance, path.stem)
     except (TypeError, ValueError) as error:  # the data set's own checks name what is wrong
         raise error if isinstance(error, BadInput) else BadInput(f"{path}: {error}") from error
 
 
-def _classes(path: Path, arrays: dict[str, np.ndarray]) -> tuple[str, ...]:
-    if "classes" not in arrays:
-        most = int(arrays["labels"].max())
-        return LETTERS if most == len(LETTERS) - 1 else tuple(map(str, range(most + 1)))
-    classes = arrays["classes"]
-    if classes.dtype.kind != "U" or classes.ndim != 1:
-        raise BadInput(
-            f"{path}: classes are {classes.dtype} of shape {classes.shape}, expected texts, one "
-            "for each class"
-        )
-    return tuple(classes.tolist())
-
-
-def _provenance(path: Path, arrays: dict[str, np.ndarray]) -> str:
-    if "provenance" not in arrays:
-        return "real-sample" if path.name == REAL_SAMPLE else "local"
-    provenance = arrays["provenance"]
-    if provenance.dtype.kind != "U" or provenance.size != 1:
-        raise BadInput(
-            f"{path}: provenance is {provenance.dtype} of shape {provenance.shape}, expected one "
-            "word"
-        )
-    return str(provenance.reshape(()))
+def _texts(path: Path, arrays: dict[str, np.ndarray], name: str) -> np.ndarray:
+    texts, one = arrays[name], name == "provenance"
+    if texts.dtype.kind != "U" or (texts.size != 1 if one else texts.ndim != 1):
+        expected = "one word" if one else "texts, one for each class"
+        found = f"{name} {'is' if one else 'are'} {texts.dtype} of shape {texts.shape}"
+        raise BadInput(f"{path}: {found}, expected {expected}")
+    return texts
 
 
 def write_npz(dataset: Dataset, path: str | Path) -> Path:
-    """Write a data set, with its classes and provenance, complete or not at all.
+    """Write a data set, with its classes and provenance, complete or not at all; return the path.
 
-    Returns
-    -------
-    Path
-        The file, which must end in ``.npz``.
-
-    Raises
-    ------
-    BadInput
-        If it is called otherwise: it would not be found again as what it is.
+    BadInput if that does not end in ``.npz``: it would not be found again as what it is.
     """
     path = Path(path)
     if path.suffix != ".npz":

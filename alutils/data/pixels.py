@@ -21,17 +21,15 @@ def prepare(images: Images, *, preprocessing: str = "raw", size: Size = (32, 32)
 
     Parameters
     ----------
-    images : (n, h, w), (n, h, w, 1) or (n, h, w, 3) array, or a list of (h, w[, c]) arrays
-        Grey or RGB, 0 to 255; uint8, or other numbers whose fractions are cut off.
-    preprocessing
-        ``"raw"``: pixels as they are. ``"vgg"``: blue-green-red, less ImageNet's mean.
-    size : (height, width)
-        What images are resized to; None leaves them as they are.
+    images : (n, h, w), (n, h, w, 1) or (n, h, w, 3) array, or a list of (h, w[, c]) arrays; grey or
+        RGB, 0 to 255; uint8, or other numbers whose fractions are cut off
+    preprocessing : ``"raw"``: pixels as they are; ``"vgg"``: blue-green-red, less ImageNet's mean
+    size : (height, width) that images are resized to; None leaves them as they are
 
     Returns
     -------
-    (n, height, width, 3) float32
-        Grey copied to three channels, resized bit for bit as Pillow does it image by image.
+    (n, height, width, 3) float32: grey copied to three channels, resized bit for bit as Pillow does
+    it image by image
 
     Raises
     ------
@@ -52,16 +50,13 @@ def survey(images: Images, size: Size) -> tuple[dict[str, object], tuple[int, in
 
     Parameters
     ----------
-    images
-        As `checked_images` gives them.
-    size
-        What they will be resized to, or None.
+    images : as `checked_images` gives them
+    size : that they will be resized to, or None
 
     Returns
     -------
-    content, size
-        SHA-256 of the pixels as bytes and the images' shape, for telling contents apart; height and
-        width of all images after resizing.
+    content : SHA-256 of the pixels as bytes and the images' shape, for telling contents apart
+    size : height and width of all images after resizing
 
     Raises
     ------
@@ -110,17 +105,14 @@ def checked_size(size: Size) -> Size:
 def checked_images(images: Images, size: Size) -> Images:
     """Images as an array of three or four dimensions, or a list of arrays of two or three.
 
-    Raises
-    ------
-    ValueError
-        If they are not, and for several sizes of images that are taken as they are.
+    ValueError if they are not, and for several sizes of images that are taken as they are.
     """
     if isinstance(images, list | tuple):
-        images = [np.asarray(image) for image in images]
-        shapes, grey_dimensions = {image.shape for image in images}, 2
+        images, grey_dimensions = [np.asarray(image) for image in images], 2
+        shapes = {image.shape for image in images}
     else:
-        images = np.asarray(images)
-        shapes, grey_dimensions = {images.shape}, 3
+        images, grey_dimensions = np.asarray(images), 3
+        shapes = {images.shape}
     if not shapes:
         raise ValueError("images is an empty list: expected one image or more")
     for shape in shapes:
@@ -128,9 +120,8 @@ def checked_images(images: Images, size: Size) -> Images:
         colour = len(shape) == grey_dimensions + 1 and shape[-1] in (1, 3)
         # Where a width of 1 or 3 is meant as channels, it is one image and not many narrow ones.
         if not ((grey and shape[-1] not in (1, 3)) or colour) or 0 in shape:
-            expected = "(height, width[, 1 or 3])"
             raise ValueError(
-                f"an image has shape {shape}: expected {expected}"
+                f"an image has shape {shape}: expected (height, width[, 1 or 3])"
                 if grey_dimensions == 2
                 else f"images have shape {shape}: expected (n, height, width[, 1 or 3]), none of "
                 "them 0; a single image goes in as image[None]"

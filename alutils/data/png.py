@@ -1,10 +1,9 @@
 """A table of letters turned into PNG files in class folders, in a way that survives a kill."""
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,7 @@ from tqdm import tqdm
 from alutils.base import locks
 from alutils.base.downloads import sha256_of_file
 from alutils.base.errors import BadInput
-from alutils.base.files import atomic_file
-from alutils.base.manifest import cores, read_json
+from alutils.base.manifest import cores, read_json, write_json
 from alutils.data.csv_letters import Chunk, csv_chunks, provenance_of
 from alutils.data.dataset import LETTERS
 from alutils.data.skips import Skips
@@ -54,21 +52,16 @@ def csv_to_png(
 
     Parameters
     ----------
-    csv, on_bad, report
-        As in `alutils.data.csv_letters.csv_chunks`.
-    folder
-        To be made; may be there if it is empty.
-    progress
-        Show progress bars.
-    provenance
-        Of the letters, noted in the folder for `alutils.data.folders.read_folder`; by default as
-        for `alutils.data.csv_letters.read_csv`.
+    csv, on_bad, report : as in `alutils.data.csv_letters.csv_chunks`
+    folder : to be made; may be there if it is empty
+    progress : whether to show bars
+    provenance : of the letters, noted in the folder for `alutils.data.folders.read_folder`; by
+        default as for `alutils.data.csv_letters.read_csv`
 
     Returns
     -------
-    dict
-        Files written for each class, zeros included. The row's number in the table, from 0, names
-        the file: ``A/000123.png``.
+    dict, files written for each class, zeros included. The row's number in the table, from 0, names
+    the file: ``A/000123.png``
 
     Raises
     ------
@@ -80,7 +73,12 @@ def csv_to_png(
     """
     csv, folder = Path(csv), Path(folder).resolve()
     report = Skips() if report is None else report
-    _refuse_foreign(folder)
+    ours = folder.is_dir() and (read_json(folder / NOTE) or not any(folder.iterdir()))
+    if folder.exists() and not ours:
+        raise BadInput(
+            f"{folder} is there and is not a conversion of a table; expected a folder to be made "
+            "or an empty one: name another"
+        )
     table = _survey(csv, on_bad, progress, report)
     if _is_complete(folder, table):
         return table.counts
@@ -95,11 +93,11 @@ def csv_to_png(
             total=table.n_rows, initial=before, desc="PNG", unit=" images", disable=not progress
         ) as bar:
             for rows_done in _write_all(csv, partial, before):
-                _write_note(partial, note | {"rows_done": rows_done})
+                write_json(partial / NOTE, note | {"rows_done": rows_done})
                 bar.update(rows_done - bar.n)
         if _files(partial) != table.counts:
             raise BadInput(f"{csv} changed while it was read; delete {partial} and start again")
-        _write_note(partial, note | {"rows_done": table.n_rows, "counts": table.counts})
+        write_json(partial / NOTE, note | {"rows_done": table.n_rows, "counts": table.counts})
         partial.replace(folder)
     return table.counts
 
@@ -112,16 +110,6 @@ def _survey(csv: Path, on_bad: str, progress: bool, report: Skips) -> _Table:
             bar.update(len(chunk.labels))
     by_letter = dict(zip(LETTERS, counts.tolist(), strict=True))
     return _Table(sha256_of_file(csv), report.seen, by_letter)
-
-
-def _refuse_foreign(folder: Path) -> None:
-    if folder.is_dir() and (read_json(folder / NOTE) or not any(folder.iterdir())):
-        return
-    if folder.exists():
-        raise BadInput(
-            f"{folder} is there and is not a conversion of a table; expected a folder to be made "
-            "or an empty one: name another"
-        )
 
 
 def _is_complete(folder: Path, table: _Table) -> bool:
@@ -178,38 +166,25 @@ def _prepare(partial: Path, note: dict[str, str]) -> int:
         for letter in LETTERS:
             shutil.rmtree(partial / letter, ignore_errors=True)
         rows_done = 0
-    _write_note(partial, note | {"rows_done": rows_done})  # first: it tells whose folder this is
+    write_json(
+        partial / NOTE, note | {"rows_done": rows_done}
+    )  # first: it tells whose folder this is
     for letter in LETTERS:
         (partial / letter).mkdir(exist_ok=True)
     return rows_done
-
-
-def _write_note(folder: Path, note: dict[str, object]) -> None:
-    with atomic_file(folder / NOTE) as file:
-        file.write((json.dumps(note, indent=1) + "\n").encode())
 
 
 def _write_all(csv: Path, folder: Path, rows_done: int) -> Iterator[int]:
     """Write the letters of all rows but the first ones; after each chunk, how many are done."""
     workers = min(cores(), 8)
     with ThreadPoolExecutor(workers) as pool:
-        waiting: list[Future] = []
-        end = rows_done
         # Bad rows were counted, or ended it all, at the first reading.
         for chunk in csv_chunks(csv, "skip", report=Skips()):
-            if chunk.rows[-1] < rows_done:
-                continue
-            # While this chunk was read, the one before was written.
-            for future in waiting:
-                future.result()
-            if waiting:
-                yield end
-            waiting = [pool.submit(_write, chunk, folder, i, workers) for i in range(workers)]
-            end = int(chunk.rows[-1]) + 1
-        for future in waiting:
-            future.result()
-        if waiting:
-            yield end
+            if chunk.rows[-1] >= rows_done:
+                parts = [pool.submit(_write, chunk, folder, i, workers) for i in range(workers)]
+                for part in parts:
+                    part.result()
+                yield int(chunk.rows[-1]) + 1
 
 
 def _write(chunk: Chunk, folder: Path, first: int, step: int) -> None:

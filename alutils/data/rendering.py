@@ -53,26 +53,16 @@ class Hand:
 
     Parameters
     ----------
-    slant, slant_spread
-        Mean and spread of the shear to the right.
-    turn_spread
-        Of the rotation, in radians.
-    bend
-        Size of the smooth displacements, in halves of the letter's size.
-    overrun
-        How far strokes run over their ends or stop short, in the same unit.
-    squareness
-        0 keeps the letter's own ratio of width to height, 1 makes every letter square.
-    ratio_spread
-        Of the logarithm of that ratio.
-    width, width_spread
-        Median width of the pen, and spread of its logarithm.
-    pressure_spread
-        Of the logarithm of the width within one letter.
-    blur
-        Least and greatest deviation of the Gaussian blur.
-    contrast
-        Ink is brightened by this factor, then cut off at 255.
+    slant, slant_spread : mean and spread of the shear to the right
+    turn_spread : of the rotation, in radians
+    bend : size of the smooth displacements, in halves of the letter's size
+    overrun : how far strokes run over their ends or stop short, in the same unit
+    squareness : 0 keeps the letter's own ratio of width to height, 1 makes every letter square
+    ratio_spread : of the logarithm of that ratio
+    width, width_spread : median width of the pen, and spread of its logarithm
+    pressure_spread : of the logarithm of the width within one letter
+    blur : least and greatest deviation of the Gaussian blur
+    contrast : ink is brightened by this factor, then cut off at 255
     """
 
     slant: float = 0.1
@@ -97,17 +87,14 @@ def class_counts(n: int, balanced: bool = False, at_least: int = 1) -> np.ndarra
 
     Parameters
     ----------
-    n
-        Number of letters in all.
-    balanced
-        Equally many of each class (one more of the first ones where 26 does not divide n), or in
-        the proportions of the Kaggle set.
-    at_least
-        No class has fewer, at the cost of the others.
+    n : letters in all
+    balanced : equally many of each class (one more of the first ones where 26 does not divide n),
+        or in the proportions of the Kaggle set
+    at_least : no class has fewer, at the cost of the others
 
     Returns
     -------
-    int64, (26,), summing to n
+    (26,) int64, summing to n
 
     Raises
     ------
@@ -144,21 +131,15 @@ def render_letters(
 
     Parameters
     ----------
-    n
-        Number of letters in all, divided as `class_counts` does; or of each class, (26,).
-    rng
-        The same generator state gives the same letters.
-    hand
-        How much they differ.
-    progress
-        Show a progress bar.
+    n : letters in all, divided as `class_counts` does; or of each class, (26,)
+    rng : the same generator state gives the same letters
+    hand : how much they differ
+    progress : whether to show a bar
 
     Returns
     -------
-    images
-        uint8, (n, 28, 28), ink white (255) on black, within rows and columns 4 to 23.
-    labels
-        int64, (n,), 0 for A to 25 for Z.
+    images : (n, 28, 28) uint8, ink white (255) on black, within rows and columns 4 to 23
+    labels : (n,) int64, 0 for A to 25 for Z
 
     Raises
     ------
@@ -266,19 +247,8 @@ def _inked(
 def rendered_dataset(n: int, seed: int, balanced: bool = False, at_least: int = 1) -> Dataset:
     """Return rendered letters as a data set, kept in the cache folder.
 
-    Parameters
-    ----------
-    n, balanced, at_least
-        As in `class_counts`. The report's run as logged takes 29,120 balanced ones.
-    seed
-        The same seed gives the same letters.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the numbers are not as `class_counts` wants them, or the seed is not 0 or more.
-    RuntimeError
-        If a font is not installed.
+    ``n``, ``balanced`` and ``at_least`` as in `class_counts`, errors as of `render_letters`; the
+    same seed, 0 or more, gives the same letters. The report's run as logged takes 29,120 balanced.
     """
     counts = class_counts(n, balanced, at_least)
     seed = _whole("seed", seed)

@@ -16,14 +16,10 @@ class Skips:
 
     Attributes
     ----------
-    what
-        What is counted: ``rows`` or ``files``.
-    seen
-        How many were looked at, good or bad.
-    reasons
-        Reason -> how many were left out for it, in the order of the first of each.
-    first
-        Reason -> the message for the first one.
+    what : is counted: ``rows`` or ``files``
+    seen : how many were looked at, good or bad
+    reasons : reason -> how many were left out for it, in the order of the first of each
+    first : reason -> the message for the first one
     """
 
     what: str = "rows"
@@ -42,23 +38,13 @@ class Skips:
         return f"{self.total:,} of {self.seen:,} {self.what} skipped, the first of each: {each}"
 
     def bad(self, reason: str, message: str, on_bad: str, otherwise: str = "correct it") -> None:
-        """Count a bad item, or raise an error for it, as the user chose.
+        """Count a bad item, or raise BadInput for it, as ``on_bad`` (``error`` or ``skip``) says.
 
         Parameters
         ----------
-        reason
-            Under which it is counted, in a word or two.
-        message
-            Where it is, its value, what was expected.
-        on_bad
-            ``error`` or ``skip``.
-        otherwise
-            What can be done besides skipping; ends the error's message.
-
-        Raises
-        ------
-        BadInput
-            If `on_bad` is ``error``.
+        reason : under which it is counted, in a word or two
+        message : where it is, its value, what was expected
+        otherwise : what can be done besides skipping; ends the error's message
         """
         if on_bad == "error":
             raise BadInput(

@@ -3,14 +3,8 @@
 An experiment that can be swept is an `Experiment`, listed in `EXPERIMENTS`.
 """
 
-from typing import Any
+from alutils.base import lazy
 
-__all__ = ["EXPERIMENTS", "Experiment"]
-
-
-def __getattr__(name: str) -> Any:
-    if name in __all__:
-        from alutils.experiments import registry
-
-        return getattr(registry, name)
-    raise AttributeError(f"module {__name__} has no attribute {name}")
+_HOMES = {"registry": "EXPERIMENTS Experiment"}
+__getattr__, __dir__, _public = lazy.attach(__name__, _HOMES)
+__all__ = _public

@@ -4,31 +4,19 @@ Either a threshold is certified above which a model labels by itself (`certify`)
 is labelled if a planned `Audit` accepts it (`finish`); `simulate` shows what such promises keep.
 """
 
-import importlib
-from typing import Any
+from alutils.base import lazy
 
-_WHERE = {
-    "Audit": "audit",
-    "AuditPlan": "plans",
-    "Certificate": "certificates",
-    "Terms": "pool",
-    "WeightedPlan": "weighted",
-    "certify": "thresholds",
-    "certify_anytime": "anytime",
-    "certify_pool": "thresholds",
-    "draw_audit": "audits",
-    "find_label_errors": "label_errors",
-    "finish": "pool",
-    "plan_audit": "plans",
-    "plan_weighted_audit": "weighted",
-    "simulate": "simulation",
-    "simulate_pool": "simulation",
+_HOMES = {
+    "anytime": "certify_anytime",
+    "audit": "Audit",
+    "audits": "draw_audit",
+    "certificates": "Certificate",
+    "label_errors": "find_label_errors",
+    "plans": "AuditPlan plan_audit",
+    "pool": "Terms finish",
+    "simulation": "simulate simulate_pool",
+    "thresholds": "certify certify_pool",
+    "weighted": "WeightedPlan plan_weighted_audit",
 }
-
-__all__ = sorted(_WHERE)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
+__getattr__, __dir__, _public = lazy.attach(__name__, _HOMES)
+__all__ = _public

@@ -6,21 +6,22 @@ both in a browser and ``widget`` in a notebook.
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 __all__ = ["Options", "Store", "label", "serve"]
 
+_PLACES = {
+    "Options": ("web.serve", "Options"),
+    "Store": ("store.store", "Store"),
+    "label": ("widget", "label"),
+    "serve": ("web.serve", "run"),
+}
+
 
 def __getattr__(name: str) -> Any:
     """Import a public name at its first use: flask and anywidget may not be installed."""
-    if name == "Store":
-        from alutils.labelling.store.store import Store as found
-    elif name == "label":
-        from alutils.labelling.widget import label as found
-    elif name == "serve":
-        from alutils.labelling.web.serve import run as found
-    elif name == "Options":
-        from alutils.labelling.web.serve import Options as found
-    else:
+    if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return found
+    module, there = _PLACES[name]
+    return getattr(importlib.import_module(f"{__name__}.{module}"), there)

@@ -17,6 +17,7 @@ from typing import Any
 import anywidget
 
 from alutils.labelling.model.desk import Desk
+from alutils.labelling.model.learner import classes_of
 from alutils.labelling.model.loop import LabellingLoop
 from alutils.labelling.store.names import checked_person
 from alutils.labelling.store.records import LabellingError
@@ -36,11 +37,6 @@ class LabelWidget(anywidget.AnyWidget):
     store : the project
     loop : the model; None to label without one
     person : whose labels these are
-
-    Raises
-    ------
-    LabellingError
-        For a person without a name.
     """
 
     # A widget's script is one file: the queue, and what connects it to the kernel.
@@ -78,7 +74,7 @@ class LabelWidget(anywidget.AnyWidget):
         request = message.get("request", {})
         try:
             if action == "picture":
-                item = request.get("item") if isinstance(request, dict) else None
+                item: Any = request.get("item") if isinstance(request, dict) else None
                 return {"id": number, "answer": {}}, [self.store.pictures.path(item).read_bytes()]
             return {"id": number, "answer": self._desk.answer(action, self.person, request)}, []
         except LabellingError as error:
@@ -118,8 +114,7 @@ def label(
 
     Returns
     -------
-    LabelWidget
-        ``widget.store`` is the project; ``widget.close()`` gives it free.
+    ``widget.store`` is the project; ``widget.close()`` gives it free
 
     Raises
     ------
@@ -129,18 +124,16 @@ def label(
     folder = Path(folder)
     if not folder.is_dir():
         raise LabellingError(f"{folder}: no such folder; make it, and put pictures into it")
-    if model is not None and classes is None:
-        from alutils.labelling.model.learner import classes_of
-
-        classes = classes_of(model)
+    if model is not None:
+        classes = classes or classes_of(model)
     with ExitStack() as started:
         store = started.enter_context(Store.open(folder, classes))
         store.reconcile()
         loop = LabellingLoop(store, model_folder=model) if learn else None
         widget = LabelWidget(store, loop, person=person)
-        started.callback(Watcher(store).start().stop)
-        if loop is not None:
-            loop.start()
-            started.callback(loop.stop)
+        for worker in (Watcher(store), loop):
+            if worker is not None:
+                worker.start()
+                started.callback(worker.stop)
         widget._started = started.pop_all()
     return widget

@@ -3,26 +3,16 @@
 All classifiers have ``fit`` and ``predict_proba``; `features` computes each image once, ever.
 """
 
-from typing import Any
-
 from alutils.base import lazy
 
-_PLACES = {
-    "ConvNet": "convnet",
-    "DenseHead": "dense_head",
-    "Estimator": "estimator",
-    "FeaturePlan": "embeddings",
-    "SoftmaxRegression": "softmax_exact",
-    "SparseImages": "softmax_fast",
-    "SparseSoftmax": "softmax_fast",
-    "features": "embeddings",
-    "load_model": "saved",
-    "plan": "embeddings",
-    "save_model": "saved",
-    "softmax_regression": "estimator",
+_HOMES = {
+    "convnet": "ConvNet",
+    "dense_head": "DenseHead",
+    "embeddings": "FeaturePlan features plan",
+    "estimator": "Estimator softmax_regression",
+    "saved": "load_model save_model",
+    "softmax_exact": "SoftmaxRegression",
+    "softmax_fast": "SparseImages SparseSoftmax",
 }
-__all__ = [*_PLACES]
-
-
-def __getattr__(name: str) -> Any:
-    return lazy.find(__name__, _PLACES, name)
+__getattr__, __dir__, _public = lazy.attach(__name__, _HOMES)
+__all__ = _public

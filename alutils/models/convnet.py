@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from alutils.base.checks import check_count
 from alutils.base.errors import ParameterError
 from alutils.data.augmentation import USUAL, Distortion, distort
 from alutils.models.convnet_network import SCORED, Network, cores, learning_rate, network
@@ -85,15 +86,11 @@ class ConvNet:
         distortion: Distortion = USUAL,
         progress: bool = False,
     ) -> None:
-        for name, value, least in (
-            ("n_classes", n_classes, 2),
-            ("members", members, 1),
-            ("steps", steps, 1),
-            ("width", width, 1),
-            ("views", views, 0),
-        ):
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-                raise ParameterError(name, value, f"expected a whole number, {least} or more")
+        check_count("n_classes", n_classes, 2)
+        check_count("members", members, 1)
+        check_count("steps", steps, 1)
+        check_count("width", width, 1)
+        check_count("views", views)
         if not 0 < tau <= 1:
             raise ParameterError("tau", tau, "expected more than 0 and at most 1")
         if unlabelled is not None:
@@ -111,17 +108,10 @@ class ConvNet:
         from, chunk by chunk."""
 
     def fit(self, x: np.ndarray, y: np.ndarray) -> ConvNet:
-        """Train anew.
+        """Train anew on ``x`` (n, height, width) uint8 and ``y`` (n,) int.
 
-        Parameters
-        ----------
-        x : (n, height, width) uint8
-        y : (n,) int
-
-        Raises
-        ------
-        ParameterError
-            For no images or images of another kind or size, and for labels that are no classes.
+        ParameterError for no images or images of another kind or size, and for labels that are no
+        classes.
         """
         y = _check_labelled("x", x, y, self.n_classes)
         others = {"unlabelled": self.unlabelled, "prior": self.prior and self.prior[0]}
@@ -130,13 +120,8 @@ class ConvNet:
                 raise ParameterError(
                     "x", x.shape[1:], f"expected the size of {name}, {images.shape[1:]}"
                 )
-        bar = tqdm(
-            total=self.members * self.steps,
-            desc=f"{len(x):,} labels",
-            unit="step",
-            disable=not self.progress,
-        )
-
+        total, desc = self.members * self.steps, f"{len(x):,} labels"
+        bar = tqdm(total=total, desc=desc, unit="step", disable=not self.progress)
         networks = self._networks(x)
 
         def member(number: int) -> tuple[list[np.ndarray], np.ndarray]:
@@ -156,10 +141,11 @@ class ConvNet:
         """Take the steps of one member; return the shares of the unlabelled that were believed."""
         network.start(rng)
         classes = np.eye(self.n_classes, dtype=np.float32)
-        parts = {"human": x, "unlabelled": self.unlabelled}
+        parts = {"human": x}
+        if self.unlabelled is not None:
+            parts["unlabelled"] = self.unlabelled
         if self.prior is not None:
             parts["prior"], prior_labels = self.prior
-        parts = {name: images for name, images in parts.items() if images is not None}
         begins = dict(zip(parts, np.cumsum([0, *map(len, parts.values())]), strict=False))
         images = np.concatenate(list(parts.values()))
         waiting = {name: _Endless(len(part), rng) for name, part in parts.items()}
@@ -177,12 +163,10 @@ class ConvNet:
             drawn = [(human, y[human], np.ones(human.shape, bool))]  # items, labels, which count
             if n_own:
                 own = draw("unlabelled", k, n_own)
-                p = network.predict(self.unlabelled[own.ravel()])
+                p = network.predict(parts["unlabelled"][own.ravel()])
                 sure = (p.max(axis=1) >= self.tau).reshape(own.shape)
                 believed.append(sure.mean())
-                drawn.append(
-                    (begins["unlabelled"] + own, p.argmax(axis=1).reshape(own.shape), sure)
-                )
+                drawn.append((begins["unlabelled"] + own, p.argmax(1).reshape(own.shape), sure))
             if n_prior:
                 other = draw("prior", k, n_prior)
                 drawn.append((begins["prior"] + other, prior_labels[other], other >= 0))

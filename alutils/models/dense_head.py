@@ -29,12 +29,15 @@ class DenseWeights(NamedTuple):
     w2: np.ndarray
     b2: np.ndarray
 
-    def probabilities(self, x: np.ndarray) -> np.ndarray:
-        """Return (n, n_classes) float32 probabilities of ``x`` (n, n_features) float32."""
+    def hidden(self, x: np.ndarray) -> np.ndarray:
+        """Return (n, hidden) float32, the first layer of ``x`` (n, n_features) float32."""
         hidden = x @ self.w1
         hidden += self.b1
-        np.maximum(hidden, 0, out=hidden)
-        return _softmax(hidden @ self.w2 + self.b2)[0]
+        return np.maximum(hidden, 0, out=hidden)
+
+    def probabilities(self, x: np.ndarray) -> np.ndarray:
+        """Return (n, n_classes) float32 probabilities of ``x`` (n, n_features) float32."""
+        return _softmax(self.hidden(x) @ self.w2 + self.b2)[0]
 
 
 class DenseHead:
@@ -80,35 +83,17 @@ class DenseHead:
 
     @property
     def weights(self) -> DenseWeights:
-        """The weights of the last `fit`.
-
-        Raises
-        ------
-        RuntimeError
-            Before the first.
-        """
+        """The weights of the last `fit`; RuntimeError before the first."""
         if self._weights is None:
             raise RuntimeError("the head is not trained yet: call fit(x, y) first")
         return self._weights
 
     def fit(self, x: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
-        """Train new weights.
+        """Train new weights on ``x`` (n, n_features) float32, ``y`` (n,) int from 0.
 
-        Parameters
-        ----------
-        x : (n, n_features) float32
-        y : (n,) int, 0 to ``n_classes - 1``
-
-        Returns
-        -------
-        dict with loss and accuracy, (epochs,) float64 each: means over an epoch's items while it
-        trains, as Keras logs them
-
-        Raises
-        ------
-        ValueError
-            For shapes that do not fit, nothing to train on, labels out of range, or features that
-            are not finite.
+        Returns loss and accuracy, (epochs,) float64 each: means over an epoch's items while it
+        trains, as Keras logs them. ValueError for shapes that do not fit, nothing to train on,
+        labels out of range, or features that are not finite.
         """
         x, y = np.ascontiguousarray(x, np.float32), np.asarray(y)
         if x.ndim != 2 or y.shape != (len(x),) or not len(x):
@@ -154,12 +139,8 @@ def initial_weights(
         limit = np.sqrt(6 / (rows + columns))
         return rng.uniform(-limit, limit, (rows, columns)).astype(np.float32)
 
-    return DenseWeights(
-        glorot(n_features, hidden),
-        np.zeros(hidden, np.float32),
-        glorot(hidden, n_classes),
-        np.zeros(n_classes, np.float32),
-    )
+    w1, w2 = glorot(n_features, hidden), glorot(hidden, n_classes)
+    return DenseWeights(w1, np.zeros(hidden, np.float32), w2, np.zeros(n_classes, np.float32))
 
 
 def train(
@@ -198,9 +179,7 @@ def train(
             for start in range(0, len(order), batch):
                 items = order[start : start + batch]
                 x_batch, y_batch, rows = x[items], y[items], np.arange(len(items))
-                hidden = x_batch @ w.w1
-                hidden += w.b1
-                np.maximum(hidden, 0, out=hidden)
+                hidden = w.hidden(x_batch)
                 error, log_sum, shifted = _softmax(hidden @ w.w2 + w.b2)
                 right[epoch] += np.count_nonzero(error.argmax(axis=1) == y_batch)
                 losses[epoch] += float((log_sum - shifted[rows, y_batch]).sum())
@@ -215,10 +194,7 @@ def train(
                 back.sum(axis=0, out=g.b1)
                 step += 1
                 rate = learning_rate * np.sqrt(1 - BETA2**step) / (1 - BETA1**step)
-                _adam(
-                    flat, gradient, m, v, np.float32(rate),
-                    np.float32(1 - BETA1), np.float32(1 - BETA2), np.float32(EPSILON),
-                )  # fmt: skip
+                _adam(flat, gradient, m, v, *map(np.float32, (rate, 1 - BETA1, 1 - BETA2, EPSILON)))
     return w, {"loss": losses / orders.shape[1], "accuracy": right / orders.shape[1]}
 
 

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from alutils.base import artefacts
 from alutils.base.downloads import sha256_of_arrays
+from alutils.base.manifest import cores
 from alutils.base.row_cache import CachedRows
 from alutils.data.pixels import (
     SMALLEST,
@@ -61,10 +62,6 @@ class FeaturePlan:
         """Return backend, precision and the reason in words, for a manifest."""
         return f"{self.backend}, {self.precision} ({self.why})"
 
-    def as_dict(self) -> dict[str, Any]:
-        """Names and values, ready for JSON."""
-        return asdict(self)
-
     def origin(self) -> dict[str, Any]:
         """Return what the features depend on: batch and threads change them by rounding only."""
         return {k: v for k, v in asdict(self).items() if k not in ("batch", "threads", "why")}
@@ -90,7 +87,8 @@ class Network:
     ) -> None:
         self.chosen, self.size, self.batch = chosen, shape, batch
         self.identity = repr(sorted(chosen.origin().items()))
-        self._weights, self._run = weights, None
+        self._weights = weights
+        self._run: vgg16.Network | None = None
         shapes = (
             artefacts.VGG16.content.shapes.values() if weights is None else map(np.shape, weights)
         )
@@ -129,75 +127,39 @@ class Network:
 def features(
     images: Images,
     *,
-    preprocessing: str = "raw",
-    size: Size = (32, 32),
-    layer: str = "block5",
-    pooling: str = "avg",
-    backend: str = "auto",
-    precision: str = "auto",
     weights: Sequence[np.ndarray] | None = None,
     cache: Path | Literal[False] | None = None,
-    batch: int | None = None,
     progress: bool = True,
+    **options: Any,
 ) -> np.ndarray:
     """VGG16 features of images, from the cache if they are there.
 
     Parameters
     ----------
-    images : (n, h, w), (n, h, w, 1) or (n, h, w, 3) array, or a list of (h, w[, c]) arrays
-        Grey or RGB, 0 to 255; uint8, or other numbers whose fractions are cut off. A list may mix
-        sizes. A memory-map is read block by block and never held as a whole.
-    preprocessing
-        ``"raw"``: pixels as they are, as the report feeds them. ``"vgg"``: as VGG16 was trained,
-        blue-green-red and less ImageNet's mean.
-    size : (height, width)
-        What images are resized to, as ``PIL.Image.resize`` does it by default (bicubic); at least
-        32 x 32. None leaves them as they are.
-    layer
-        ``"block1"`` to ``"block5"``: the block whose pooled output is taken.
-    pooling
-        ``"avg"`` or ``"max"`` over what is left of height and width.
-    backend
-        ``"keras"``, ``"openvino"``, or ``"auto"``: Keras where it has a GPU, else OpenVINO where it
-        is installed, else Keras.
-    precision
-        ``"float32"``; ``"bfloat16"`` (OpenVINO only, relative error about 0.004); or ``"auto"``:
-        bfloat16 where it was measured to be clearly faster here (`alutils.models.precision`).
-    weights : 26 float32 arrays
-        Kernel (3, 3, in, out) and bias (out,) of each convolution; None for ImageNet's.
-    cache
-        Folder for the features; None for ``features`` in the cache folder of `artefacts`; False
-        neither reads nor keeps any.
-    batch
-        Images in a forward pass; None for as many as are fast.
-    progress
-        Show a bar while computing.
+    images : (n, h, w), (n, h, w, 1) or (n, h, w, 3) array, or a list of (h, w[, c]) arrays; grey or
+        RGB, 0 to 255; uint8, or other numbers whose fractions are cut off. A list may mix sizes. A
+        memory-map is read block by block and never held as a whole
+    weights : 26 float32 arrays, kernel (3, 3, in, out) and bias (out,) of each convolution; None
+        for ImageNet's
+    cache : folder for the features; None for ``features`` in the cache folder of `artefacts`; False
+        neither reads nor keeps any
+    progress : whether to show a bar while computing
+    options : how they are computed, as in `plan`
 
     Returns
     -------
-    (n, channels) float32
-        512 channels at ``block5``. A read-only memory-map unless `cache` is False.
+    (n, channels) float32, 512 channels at ``block5``; a read-only memory-map unless `cache` is
+    False
 
     Raises
     ------
-    ValueError
-        For images of a wrong shape, smaller than 32 x 32 or with pixels outside 0 to 255, and for
-        options that do not exist or cannot be had here.
-    ImportError
-        If OpenVINO is asked for and not installed.
+    ValueError, ImportError
+        For images of a wrong shape, smaller than 32 x 32 or with pixels outside 0 to 255, and as
+        `plan`.
     artefacts.ArtefactError
         If ImageNet's weights are needed and no source gives them.
     """
-    chosen = plan(
-        preprocessing=preprocessing,
-        size=size,
-        layer=layer,
-        pooling=pooling,
-        backend=backend,
-        precision=precision,
-        weights=weights,
-        batch=batch,
-    )
+    chosen = plan(weights=weights, **options)
     images = checked_images(images, chosen.size)
     digest, shape = survey(images, chosen.size)
     batch = min(chosen.batch or _fast_batch(shape), len(images))
@@ -231,12 +193,12 @@ def network(
     preprocessing: str = "raw",
     weights: Sequence[np.ndarray] | None = None,
 ) -> Network:
-    """Return what computes features of pictures that come bit by bit; options as in `features`.
+    """Return what computes features of pictures that come bit by bit; options as in `plan`.
 
     It keeps none: `alutils.base.row_cache.KeyedRows` does so by the pictures' content.
     """
     chosen = plan(size=size, preprocessing=preprocessing, weights=weights)
-    return Network(chosen, weights, chosen.size, chosen.batch)
+    return Network(chosen, weights, size, chosen.batch or _fast_batch(size))
 
 
 def plan(
@@ -250,7 +212,23 @@ def plan(
     weights: Sequence[np.ndarray] | None = None,
     batch: int | None = None,
 ) -> FeaturePlan:
-    """How `features` computes with these options on this machine; the options are the same.
+    """How `features` computes with these options on this machine.
+
+    Parameters
+    ----------
+    preprocessing : ``"raw"``: pixels as they are, as the report feeds them; ``"vgg"``: as VGG16 was
+        trained, blue-green-red and less ImageNet's mean
+    size : (height, width) that images are resized to, as ``PIL.Image.resize`` does it by default
+        (bicubic), at least 32 x 32; None leaves them as they are
+    layer : ``"block1"`` to ``"block5"``: the block whose pooled output is taken
+    pooling : ``"avg"`` or ``"max"`` over what is left of height and width
+    backend : ``"keras"``, ``"openvino"``, or ``"auto"``: Keras where it has a GPU, else OpenVINO
+        where it is installed, else Keras
+    precision : ``"float32"``; ``"bfloat16"`` (OpenVINO only, relative error about 0.004); or
+        ``"auto"``: bfloat16 where it was measured to be clearly faster here
+        (`alutils.models.precision`)
+    weights : as in `features`
+    batch : images in a forward pass; None for as many as are fast
 
     Raises
     ------
@@ -287,7 +265,7 @@ def _runtime(
     backend: str, precision: str, weights: Sequence[np.ndarray] | None, weights_sha256: str
 ) -> dict[str, Any]:
     """Settle ``auto``: backend, device, precision and why, and threads."""
-    why = "as asked for"
+    why, device = "as asked for", "cpu"
     installed = importlib.util.find_spec("openvino") is not None
     if backend == "auto":
         # Keras has no use for bfloat16, so who asks for it gets OpenVINO, beside a GPU too.
@@ -299,41 +277,31 @@ def _runtime(
                 "precision='bfloat16': Keras takes three times as long with it; install OpenVINO "
                 "(`pip install -e .[fast]`) and take backend='openvino', or precision='float32'"
             )
-        return {
-            "backend": "keras",
-            "device": "gpu" if vgg16.keras_has_gpu() else "cpu",
-            "precision": "float32",
-            "threads": vgg16.keras_threads(),
-            "why": why if precision == "float32" else "the only one with Keras",
-        }
-    if not installed:
+        device = "gpu" if vgg16.keras_has_gpu() else "cpu"
+        threads = cores()  # TensorFlow takes them all
+        if precision == "auto":
+            precision, why = "float32", "the only one with Keras"
+    elif not installed:
         raise ImportError(
             "backend='openvino': openvino is not installed; run `pip install -e .[fast]` or take "
             "backend='keras'"
         )
-    kernel, threads = vgg16.openvino_cpu()
-    if precision == "bfloat16" and "bf16" not in kernel:
-        raise ValueError(
-            "precision='bfloat16': this CPU has no instructions for it (AMX or AVX512-BF16); take "
-            "'float32' or 'auto'"
-        )
-    if precision == "auto" and "bf16" in kernel:
-        decision = decide(
-            kernel,
-            threads,
-            weights_sha256,
-            lambda: artefacts.vgg16_convolutions() if weights is None else weights,
-        )
-        precision, why = decision.precision, str(decision)
-    elif precision == "auto":
-        precision, why = "float32", "this CPU has no instructions for bfloat16"
+    else:
+        kernel, threads = vgg16.openvino_cpu()
+        if precision == "bfloat16" and "bf16" not in kernel:
+            raise ValueError(
+                "precision='bfloat16': this CPU has no instructions for it (AMX or AVX512-BF16); "
+                "take 'float32' or 'auto'"
+            )
+        if precision == "auto" and "bf16" in kernel:
+            load = artefacts.vgg16_convolutions if weights is None else lambda: weights
+            decision = decide(kernel, threads, weights_sha256, load)
+            precision, why = decision.precision, str(decision)
+        elif precision == "auto":
+            precision, why = "float32", "this CPU has no instructions for bfloat16"
     return {
-        "backend": "openvino",
-        "device": "cpu",
-        "precision": precision,
-        "threads": threads,
-        "why": why,
-    }
+        "backend": backend, "device": device, "precision": precision, "threads": threads, "why": why
+    }  # fmt: skip
 
 
 def _fast_batch(size: tuple[int, int]) -> int:

@@ -16,10 +16,7 @@ from alutils.models.classifier import Make
 def softmax_regression(seed: int = 0, strength: float = 1.0) -> Any:
     """Return scikit-learn's softmax regression with an L2 penalty, by L-BFGS.
 
-    Parameters
-    ----------
-    seed : not used, the optimum is one; so that it is a `Make`
-    strength : of the data against the penalty, scikit-learn's ``C``
+    The seed, not used as the optimum is one, makes it a `Make`; ``strength`` is scikit-learn's C.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -89,9 +86,8 @@ class Estimator:
             ``warm_start``, ``max_iter`` and ``tol``)
         """
         other = copy.copy(self)
-        if self.model is None or not np.array_equal(np.unique(y), self.classes):
-            return other.fit(x, y)
-        if not {"warm_start", "max_iter", "tol"} <= set(self.model.get_params()):
+        same = self.model is not None and np.array_equal(np.unique(y), self.classes)
+        if not (same and {"warm_start", "max_iter", "tol"} <= set(self.model.get_params())):
             return other.fit(x, y)
         other.model = copy.copy(self.model)
         # One more label changes little: by the usual tolerance nothing would be left to do.

@@ -11,17 +11,9 @@ from alutils.models.classifier import Classifier
 
 
 def dealt(labels: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarray:
-    """Deal items into folds that hold each class as evenly as can be.
+    """Deal items into 2 or more folds that hold each class as evenly as can be.
 
-    Parameters
-    ----------
-    labels : (n_items,) int
-    folds : how many, from 2 to the number of items
-    rng : decides which item goes where
-
-    Returns
-    -------
-    (n_items,) int, the fold of each item
+    ``labels`` is (n_items,) int, and so is what is returned, the fold of each item.
     """
     if not 2 <= folds <= len(labels):
         raise ParameterError("folds", folds, f"expected from 2 to the {len(labels)} items")
@@ -46,8 +38,7 @@ def out_of_fold(
 
     Parameters
     ----------
-    make : gives a new classifier with ``fit(features, labels)`` and ``predict_proba(features)``;
-        if it has ``classes_``, its columns are those classes only
+    make : gives a new classifier; if it has ``classes_``, its columns are those classes only
     features : (n_items, ...) array
     labels : (n_items,) int from 0 to n_classes - 1
     fold : (n_items,) int from 0, the fold of each item, such as `dealt` gives

@@ -26,14 +26,7 @@ _SHAPE, _MEASURED_S = (32, 32, 32), 1.0  # of a batch; for how long at least
 
 @dataclass(frozen=True)
 class Decision:
-    """A precision and what speaks for it.
-
-    Attributes
-    ----------
-    precision : ``float32`` or ``bfloat16``
-    speedup : time in float32 over time in bfloat16
-    relative_error : of bfloat16's features
-    """
+    """``float32`` or ``bfloat16``; the speedup and relative error of bfloat16's features."""
 
     precision: str
     speedup: float
@@ -47,20 +40,13 @@ class Decision:
 
 
 def decide(
-    kernel: str,
-    threads: int,
-    weights_sha256: str,
-    load: Callable[[], Sequence[np.ndarray]],
+    kernel: str, threads: int, weights_sha256: str, load: Callable[[], Sequence[np.ndarray]]
 ) -> Decision:
     """Return what was decided on this machine, which is measured at the first call.
 
     The decision is a small JSON file beside the cached features, so that one machine always
-    computes the same features. Delete it to have it measured again.
-
-    Parameters
-    ----------
-    kernel, threads : as `vgg16.openvino_cpu` gives them
-    weights_sha256, load : the weights' hash, and a function that gives them; called to measure
+    computes the same features. Delete it to have it measured again. ``kernel`` and ``threads`` are
+    those of `vgg16.openvino_cpu`; ``load``, called to measure, gives the weights of this hash.
     """
     origin = {
         "backend": f"openvino {importlib.metadata.version('openvino')}",

@@ -17,7 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from alutils.base.downloads import sha256_of_file
 from alutils.base.files import write_atomically
+from alutils.base.manifest import write_json
 from alutils.base.tensorflow import import_tensorflow
 from alutils.data.pixels import Images, checked_images, checked_size, prepare
 from alutils.models.backbones import vgg16
@@ -53,17 +55,7 @@ class LabellingModel:
     network: Any
 
     def predict_proba(self, images: Images) -> np.ndarray:
-        """Return (n, n_classes) float32 probabilities.
-
-        Parameters
-        ----------
-        images : (n, height, width[, 1 or 3]) array, or a list of arrays of any sizes; 0 to 255
-
-        Raises
-        ------
-        ValueError
-            For images of a wrong shape or with pixels outside 0 to 255.
-        """
+        """Return (n, n_classes) float32 probabilities of images as `prepare` takes them."""
         images = checked_images(images, self.size)
         out = np.empty((len(images), len(self.classes)), np.float32)
         for start in range(0, len(images), _BATCH):
@@ -76,18 +68,10 @@ class LabellingModel:
 def build_network(
     weights: DenseWeights, vgg_weights: Sequence[np.ndarray], size: tuple[int, int] = (32, 32)
 ) -> Any:
-    """Build the report's whole network in Keras, with these weights.
+    """Build the report's whole network in Keras; ValueError for a head not on 512 features.
 
-    Parameters
-    ----------
-    weights : of the head, on 512 features
-    vgg_weights : 26 float32 arrays, as `alutils.base.artefacts.vgg16_convolutions` gives them
-    size : (height, width) of its input
-
-    Raises
-    ------
-    ValueError
-        For a head that does not sit on VGG16's 512 features.
+    ``vgg_weights`` are those of `alutils.base.artefacts.vgg16_convolutions`, ``size`` is the
+    (height, width) of the network's input.
     """
     if len(weights.w1) != 512:
         raise ValueError(f"the head takes {len(weights.w1)} features: VGG16 gives 512 (block5)")
@@ -160,9 +144,9 @@ def save_model(
         "classes": classes,
         "preprocessing": preprocessing,
         "size": [int(side) for side in size],
-        "sha256": {name: _sha256(folder / name) for name in (ARCHITECTURE, WEIGHTS)},
+        "sha256": {name: sha256_of_file(folder / name) for name in (ARCHITECTURE, WEIGHTS)},
     }
-    write_atomically(folder / CARD, json.dumps(card, indent=1) + "\n")
+    write_json(folder / CARD, card)
     return folder
 
 
@@ -175,12 +159,12 @@ def load_model(folder: Path | str) -> LabellingModel:
         If a file is missing, cut or changed, or the card is not one.
     """
     folder = Path(folder)
-    card = _card(folder)
+    card = read_card(folder)
     for name, expected in card["sha256"].items():
         path = folder / name
         if not path.is_file():
             raise SavedModelError(f"{path} is missing: save the model again, or copy all 3 files")
-        found = _sha256(path)
+        found = sha256_of_file(path)
         if found != expected:
             raise SavedModelError(
                 f"{path} is not the file that was saved (SHA-256 {found[:12]}..., expected "
@@ -205,7 +189,7 @@ def load_model(folder: Path | str) -> LabellingModel:
     )
 
 
-def _card(folder: Path) -> dict[str, Any]:
+def read_card(folder: Path) -> dict[str, Any]:
     """Read the card, or raise SavedModelError."""
     path = folder / CARD
     try:
@@ -218,20 +202,13 @@ def _card(folder: Path) -> dict[str, Any]:
         raise SavedModelError(f"{path} is damaged ({error}): save the model again") from error
     if not isinstance(card, dict) or card.get("format") != _FORMAT:
         raise SavedModelError(f"{path}: expected a card of format {_FORMAT}: save the model again")
-    wrong = {
+    fits = {
         "classes": lambda v: isinstance(v, list) and v and all(isinstance(c, str) for c in v),
         "preprocessing": lambda v: v in ("raw", "vgg"),
         "size": lambda v: isinstance(v, list) and len(v) == 2 and all(type(s) is int for s in v),
         "sha256": lambda v: isinstance(v, dict) and set(v) == {ARCHITECTURE, WEIGHTS},
     }
-    for name, fits in wrong.items():
-        if not fits(card.get(name)):
-            raise SavedModelError(
-                f"{path}: {name}={card.get(name)!r} cannot be: save the model again"
-            )
+    for name, is_fit in fits.items():
+        if not is_fit(value := card.get(name)):
+            raise SavedModelError(f"{path}: {name}={value!r} cannot be: save the model again")
     return card
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

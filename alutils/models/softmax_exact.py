@@ -64,8 +64,8 @@ class SoftmaxRegression:
 
     Parameters
     ----------
-    x_stop, y_stop : (n_stop, n_features) float32 and (n_stop,) int
-        What decides when a fit stops and which weights are kept. The article uses its test set.
+    x_stop, y_stop : (n_stop, n_features) float32 and (n_stop,) int; what decides when a fit stops
+        and which weights are kept. The article uses its test set
     n_classes : number of classes
     learning_rate : Adam's
     patience : steps without a strict improvement on the best count before a fit ends
@@ -91,19 +91,17 @@ class SoftmaxRegression:
         self._tf = tf
         n_features, self.n_classes = x_stop.shape[1], n_classes
         if weights is None:
-            weights = Weights(
-                np.zeros((n_features, n_classes), np.float32), np.zeros(n_classes, np.float32)
-            )
+            zeros = np.zeros((n_features, n_classes), np.float32)
+            weights = Weights(zeros, zeros[0])
         with tf.device("CPU:0"):
             self._x_stop = tf.constant(x_stop, tf.float32)
             self._y_stop = tf.constant(y_stop, tf.int32)
             self._w, self._b = tf.Variable(weights.w), tf.Variable(weights.b)
-            self._slots = [
-                tf.Variable(tf.zeros_like(value)) for value in (*weights, *weights)
-            ]  # first moments of w and b, then second moments
+            # First moments of w and b, then second moments.
+            self._slots = [tf.Variable(tf.zeros_like(value)) for value in (*weights, *weights)]
             self._powers = tf.Variable([BETA1, BETA2], dtype=tf.float32)
-        self._learning_rate = learning_rate
-        self._patience = patience
+            self._variables = (self._w, self._b, *self._slots, self._powers)
+        self._learning_rate, self._patience = learning_rate, patience
         images = tf.TensorSpec([None, n_features], tf.float32)
         numbers = tf.TensorSpec([None], tf.int32)
         self._fit = tf.function(
@@ -125,21 +123,17 @@ class SoftmaxRegression:
 
     def state(self) -> list[np.ndarray]:
         """Return weights, slots and beta powers: all that a later fit depends on."""
-        return [v.numpy() for v in (self._w, self._b, *self._slots, self._powers)]
+        return [variable.numpy() for variable in self._variables]
 
     def restore(self, state: list[np.ndarray]) -> None:
         """Go back to a :meth:`state`."""
-        for variable, value in zip(
-            (self._w, self._b, *self._slots, self._powers), state, strict=True
-        ):
+        for variable, value in zip(self._variables, state, strict=True):
             variable.assign(value)
 
     def fit(self, x: Rows, y: np.ndarray) -> tuple[int, int]:
         """Train on ``x``, ``y`` (n,) until the stop set no longer gains.
 
-        Returns
-        -------
-        (int, int): how many of the stop set the kept weights get right, and the steps taken
+        Return how many of the stop set the kept weights get right, and the steps taken.
         """
         n_right, steps = self._fit(x.images, *self._on_cpu(x.index, y))
         return int(n_right), int(steps)
@@ -181,24 +175,14 @@ class SoftmaxRegression:
         gradients = by_weights, tf.reduce_sum(gradient, 0)
         m, v = self._slots[:2], self._slots[2:]
         power1, power2 = tf.unstack(self._powers)
-        updates = []
         for i, variable in enumerate((self._w, self._b)):
             # Adam in TensorFlow's formulation (Kingma and Ba 2015, end of section 2): epsilon
             # outside the corrected root.
-            updates.append(
-                tf.raw_ops.ResourceApplyAdam(
-                    var=variable.handle,
-                    m=m[i].handle,
-                    v=v[i].handle,
-                    beta1_power=power1,
-                    beta2_power=power2,
-                    lr=self._learning_rate,
-                    beta1=BETA1,
-                    beta2=BETA2,
-                    epsilon=EPSILON,
-                    grad=gradients[i],
-                )
-            )
+            tf.raw_ops.ResourceApplyAdam(
+                var=variable.handle, m=m[i].handle, v=v[i].handle, grad=gradients[i],
+                beta1_power=power1, beta2_power=power2, lr=self._learning_rate,
+                beta1=BETA1, beta2=BETA2, epsilon=EPSILON,
+            )  # fmt: skip
         self._powers.assign(self._powers * tf.constant([BETA1, BETA2], tf.float32))
 
     def _fit_graph(self, images: Any, index: Any, y: Any) -> tuple[Any, Any]:

@@ -21,10 +21,10 @@ from alutils.models.softmax_exact import BETA1, BETA2, EPSILON, Weights
 
 # Sixteen classes are computed side by side: one AVX-512 register or two of AVX2; LLVM makes vector
 # instructions of 512 bits only if it is told to.
-numba.config.SLP_VECTORIZE = 1
+numba.config.SLP_VECTORIZE = 1  # type: ignore[attr-defined]  # numba's settings are not annotated
 _features = llvmlite.binding.get_host_cpu_features()
 if _features.get("avx512f"):
-    numba.config.CPU_FEATURES = f"{_features.flatten()},-prefer-256-bit"
+    numba.config.CPU_FEATURES = f"{_features.flatten()},-prefer-256-bit"  # type: ignore[attr-defined]
 LANES = 16
 _compile = compiled(error_model="numpy", fastmath={"contract", "nsz"}, boundscheck=False)
 
@@ -307,18 +307,14 @@ class SparseSoftmax:
         self.n_classes = n_classes
         self._x_stop, self._y_stop = x_stop.packed(), np.asarray(y_stop, np.int64)
         self._learning_rate, self._patience = learning_rate, patience
-        w, b, m_w, v_w = (
-            _aligned(n_features),
-            _aligned(1),
-            _aligned(n_features),
-            _aligned(n_features),
-        )
+        w, m_w, v_w = (_aligned(n_features) for _ in range(3))
+        b, m_b, v_b = (_aligned(1) for _ in range(3))
         # Lanes that stand for no class: so unlikely that their probability is exactly zero.
         b[0, n_classes:] = -1e30
         if weights is not None:
             w[:, :n_classes], b[0, :n_classes] = weights
         powers = np.array([BETA1, BETA2])
-        self._state = (w, b, m_w, v_w, _aligned(1), _aligned(1), powers)
+        self._state = (w, b, m_w, v_w, m_b, v_b, powers)
         self._best = _aligned(n_features), _aligned(1)
         self._gradient = _aligned(n_features), _aligned(1)
         self._z, self._z_stop = _aligned(0), _aligned(len(x_stop))

@@ -3,44 +3,23 @@
 Each arm has one colour, one marker and one name in all of them, those of `style`.
 """
 
-from alutils.plots.curves import (
-    centroids,
-    confidence,
-    differences,
-    digit,
-    distributions,
-    learning_curves,
-)
-from alutils.plots.guarantee import accuracy_curves, cost_curves, forecasts, promises, suspects
-from alutils.plots.letters import (
-    METRIC_NAMES,
-    auto_labelling,
-    by_class,
-    class_sizes,
-    classifiers,
-    maps,
-    metric_dots,
-    samples,
-)
-from alutils.plots.report import against_published, by_threshold, confused_pairs, confusion_matrix
-from alutils.plots.strategies import (
-    arm_dots,
-    between_parents,
-    by_gain,
-    curve_panels,
-    endings,
-    gains,
-    shared_batches,
-    synthesised,
-    two_dimensions,
-)
-from alutils.plots.style import arm_name, axes, look
+from typing import Any
 
-__all__ = [
-    "METRIC_NAMES", "accuracy_curves", "against_published", "arm_dots", "arm_name",
-    "auto_labelling", "axes", "between_parents", "by_class", "by_gain", "by_threshold", "centroids",
-    "class_sizes", "classifiers", "confidence", "confused_pairs", "confusion_matrix",
-    "cost_curves", "curve_panels", "differences", "digit", "distributions", "endings", "forecasts",
-    "gains", "learning_curves", "look", "maps", "metric_dots", "promises", "samples",
-    "shared_batches", "suspects", "synthesised", "two_dimensions",
-]  # fmt: skip
+from alutils.base import lazy
+
+_NAMES = {
+    "curves": "centroids confidence differences digit distributions learning_curves",
+    "guarantee": "accuracy_curves cost_curves forecasts promises suspects",
+    "letters": "METRIC_NAMES auto_labelling by_class class_sizes classifiers maps metric_dots"
+    " samples",
+    "report": "against_published by_threshold confused_pairs confusion_matrix",
+    "strategies": "arm_dots between_parents by_gain curve_panels endings gains shared_batches"
+    " synthesised two_dimensions",
+    "style": "arm_name axes look",
+}
+_PLACES = {name: place for place, names in _NAMES.items() for name in names.split()}
+__all__ = [*_PLACES]
+
+
+def __getattr__(name: str) -> Any:
+    return lazy.find(__name__, _PLACES, name)

@@ -27,12 +27,9 @@ def digit(image: np.ndarray, title: str) -> Figure:
 
 
 def centroids(centres: np.ndarray, shares: pd.DataFrame) -> Figure:
-    """Show k-means centroids above the digits that each of them gathers.
+    """Show k-means centroids (k, height, width) above the digits that each of them gathers.
 
-    Parameters
-    ----------
-    centres : (k, height, width) float
-    shares : (k, n_classes) what share of each class's images falls to each centroid, in per cent
+    ``shares``: (k, n_classes) what share of each class's images falls to each, in per cent.
     """
     with mpl.rc_context(RC):
         figure = Figure(figsize=(7.5, 5.4), layout="constrained")
@@ -42,23 +39,16 @@ def centroids(centres: np.ndarray, shares: pd.DataFrame) -> Figure:
             panel.imshow(centre, cmap="gray_r")
             panel.set_axis_off()
         panel = figure.add_subplot(grid[1, :])
-        sns.heatmap(
-            shares.T, annot=True, fmt=".0f", cmap="Blues", cbar=False, ax=panel, linewidths=0.5
-        )
-        panel.set(
-            xlabel="centroid, as above", ylabel="digit", title="Where each digit's images go (%)"
-        )
+        style = {"annot": True, "fmt": ".0f", "cmap": "Blues", "cbar": False, "linewidths": 0.5}
+        sns.heatmap(shares.T, ax=panel, **style)
+        panel.set(xlabel="centroid, as above", ylabel="digit")
+        panel.set_title("Where each digit's images go (%)")
         panel.tick_params(axis="y", rotation=0)
     return figure
 
 
 def confidence(curves: Mapping[str, np.ndarray]) -> Figure:
-    """Show the highest class probability of each unlabelled image, in rising order.
-
-    Parameters
-    ----------
-    curves : name to (n,) float, one panel each
-    """
+    """Show the (n,) highest class probabilities of unlabelled images in rising order, by name."""
     figure, grid = axes(1, len(curves), size=(3.7 * len(curves), 3.2), squeeze=False, sharey=True)
     for panel, (name, values) in zip(grid[0], curves.items(), strict=True):
         panel.plot(np.sort(values))

@@ -22,7 +22,7 @@ from alutils.plots.style import (
     look,
     name_rows,
     series,
-)  # fmt: skip
+)
 
 
 def accuracy_curves(
@@ -30,10 +30,8 @@ def accuracy_curves(
 ) -> Figure:
     """Show accuracy against labels, and the levels to be compared with as lines.
 
-    Parameters
-    ----------
-    curves : arm to a table with columns n (labels), middle, low, high (shares; NaN for no band)
-    levels : what a line is called to its height
+    ``curves``: arm to a table with columns n (labels), middle, low, high (shares; NaN for no band);
+    ``levels``: what a line is called to its height.
     """
     figure, panel = axes(size=(7.4, 4.2))
     for arm, table in curves.items():
@@ -56,12 +54,10 @@ def _curve(panel: Any, arm: str, table: pd.DataFrame) -> None:
 
 
 def promises(table: pd.DataFrame, *, risk: float, title: str) -> Figure:
-    """Show how often each rule broke its promise, and how much it labelled.
+    """Show how often each rule broke its promise (``risk`` is allowed), and how much it labelled.
 
-    Parameters
-    ----------
-    table : rows of `trust.simulate` with a column model, the name of what was audited
-    risk : the share of promises that may be broken
+    ``table``: rows of ``simulate`` of `alutils.experiments.label_costs.trust` with a column model,
+    the name of what was audited.
     """
     rules = list(dict.fromkeys(table["rule"]))
     models = list(dict.fromkeys(table["model"]))
@@ -129,30 +125,33 @@ def forecasts(table: pd.DataFrame, *, xlabel: str, title: str) -> Figure:
     # As wide as the forecasts themselves, not as their widest interval: that may be endless.
     finite = table[["more", "took", "seen"]].to_numpy(float)
     edge = 1.5 * finite[np.isfinite(finite)].max(initial=1)
+    ours = {"color": "black", "mfc": "gold", "zorder": 5, "ls": "none"}
+    marks: dict[str, dict[str, Any]] = {
+        "more": {"marker": "o", "color": COLOURS[0], "ms": 8, "ls": "none"},
+        "took": {"marker": "*", "ms": 14} | ours,
+        "seen": {"marker": ">", "ms": 10} | ours,
+    }
     for place, row in enumerate(table.itertuples()):
         low, high = min(row.low, edge), min(row.high, edge)
         panel.plot([low, high], [place, place], color=COLOURS[0], linewidth=5, alpha=0.35)
         if row.high > edge:
             beyond = f"to {row.high:,.0f}"
             if np.isinf(row.high):
-                beyond = "never" if np.isinf(row.low) else "or never"
-                beyond = "more, or never" if edge < row.low < np.inf else beyond
+                beyond = "more, or never" if row.low > edge else "or never"
+                beyond = "never" if np.isinf(row.low) else beyond
             panel.annotate(
                 beyond, (edge, place), (4, 0), textcoords="offset points", va="center", fontsize=9,
                 annotation_clip=False,
             )  # fmt: skip
         if np.isfinite(row.more):
-            panel.plot(row.more, place, "o", color=COLOURS[0], markersize=8)
+            panel.plot(row.more, place, **marks["more"])
         if np.isfinite(row.took):
-            panel.plot(row.took, place, "*", color="black", mfc="gold", markersize=14, zorder=5)
+            panel.plot(row.took, place, **marks["took"])
         elif np.isnan(row.took):
-            panel.plot(row.seen, place, ">", color="black", mfc="gold", markersize=10, zorder=5)
-    for marker, text, options in (
-        ("o", "forecast", {"color": COLOURS[0], "markersize": 8}),
-        ("*", "what it took", {"color": "black", "mfc": "gold", "markersize": 14}),
-        (">", "not yet after so many", {"color": "black", "mfc": "gold", "markersize": 10}),
-    ):
-        panel.plot([], [], marker, linestyle="none", label=text, **options)
+            panel.plot(row.seen, place, **marks["seen"])
+    names = {"more": "forecast", "took": "what it took", "seen": "not yet after so many"}
+    for kind, text in names.items():
+        panel.plot([], [], **marks[kind], label=text)
     panel.plot([], [], color=COLOURS[0], linewidth=5, alpha=0.35, label="90% interval")
     panel.set(xlim=(-0.03 * edge, edge), xlabel=xlabel, title=title)
     name_rows(panel, table["name"])
@@ -168,13 +167,7 @@ def suspects(
     title: str,
     columns: int = 8,
 ) -> Figure:
-    """Show suspicious labels: the image, the label it bears, the one suggested, and the truth.
-
-    Parameters
-    ----------
-    images : (n, height, width), the most suspicious first
-    given, suggested, true : (n,) names of classes
-    """
+    """Show suspicious labels: the image, the label it bears, the one suggested, and the truth."""
     rows = max(1, -(-len(images) // columns))
     size = (1.05 * columns, 1.55 * rows + 0.5)
     figure, grid = axes(rows, columns, size, title=title, squeeze=False)

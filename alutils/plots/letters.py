@@ -39,12 +39,7 @@ def samples(images: np.ndarray, names: Sequence[str], title: str, columns: int =
 
 
 def class_sizes(counts: Mapping[str, Mapping[str, int]], title: str) -> Figure:
-    """Show how many items each class has, as bars with their numbers.
-
-    Parameters
-    ----------
-    counts : what a panel counts, to class name to number; panels have the same axis of numbers
-    """
+    """Show how many items each class has (panel to class to number), as bars with their numbers."""
     size = (8.5, 2.3 * len(counts) + 0.6)
     figure, panels = axes(len(counts), 1, size, title=title, squeeze=False)
     top = max(max(numbers.values()) for numbers in counts.values())
@@ -56,9 +51,8 @@ def class_sizes(counts: Mapping[str, Mapping[str, int]], title: str) -> Figure:
                 f"{number:,}", (place, number), (0, 3), textcoords="offset points",
                 ha="center", va="bottom", fontsize=9, rotation=90,
             )  # fmt: skip
-        panel.set(xticks=places, ylabel=name, ylim=(0, 1.32 * top))
-        panel.set_xticklabels(list(numbers))
-        panel.set_xlim(-0.7, len(numbers) - 0.3)
+        panel.set_xticks(places, list(numbers))
+        panel.set(ylabel=name, ylim=(0, 1.32 * top), xlim=(-0.7, len(numbers) - 0.3))
         panel.grid(axis="x", visible=False)
     return figure
 
@@ -66,19 +60,16 @@ def class_sizes(counts: Mapping[str, Mapping[str, int]], title: str) -> Figure:
 def maps(
     layouts: Mapping[str, np.ndarray], labels: np.ndarray, classes: Sequence[str], title: str
 ) -> Figure:
-    """Show layouts of the same items side by side, every item as the name of its class.
+    """Show (n, 2) layouts of the same items side by side, every item as the name of its class.
 
-    Parameters
-    ----------
-    layouts : name of a panel to (n, 2) points
-    labels : (n,) int positions in `classes`
+    ``labels``: (n,) int positions in ``classes``.
     """
     size = (5.4 * len(layouts), 5.6)
     figure, panels = axes(1, len(layouts), size, title=title, squeeze=False)
     colours = sns.husl_palette(len(classes), l=0.5)
     # Neighbours in the alphabet get hues far apart.
     colours = [colours[(7 * place) % len(classes)] for place in range(len(classes))]
-    size = float(np.clip(60_000 / max(1, len(labels)), 2, 26))
+    area = float(np.clip(60_000 / max(1, len(labels)), 2, 26))
     for panel, (name, points) in zip(panels[0], layouts.items(), strict=True):
         for label, letter in enumerate(classes):
             own = points[labels == label]
@@ -86,7 +77,7 @@ def maps(
                 continue
             marker = f"${letter}$" if len(letter) == 1 and letter.isalnum() else "."
             panel.scatter(
-                *own.T, s=size, marker=marker, color=colours[label], linewidth=0.1, rasterized=True
+                *own.T, s=area, marker=marker, color=colours[label], linewidth=0.1, rasterized=True
             )
             # The name goes to where its class is densest: the middle may lie between its parts.
             k = min(10, len(own) - 1)
@@ -103,18 +94,9 @@ def maps(
 
 
 def by_class(
-    shares: Mapping[str, np.ndarray],
-    classes: Sequence[str],
-    chance: float,
-    ylabel: str,
-    title: str,
+    shares: Mapping[str, np.ndarray], classes: Sequence[str], chance: float, ylabel: str, title: str
 ) -> Figure:
-    """Show a share for each class, a marker for each series, chance as a line.
-
-    Parameters
-    ----------
-    shares : name of a series to (n_classes,) float
-    """
+    """Show a share for each class, a marker for each series of (n_classes,), chance as a line."""
     figure, panel = axes(size=(8.5, 3.6))
     order = np.argsort(next(iter(shares.values())))
     for number, (name, values) in enumerate(shares.items()):
@@ -127,13 +109,10 @@ def by_class(
 
 
 def metric_dots(tables: Mapping[str, pd.DataFrame], names: Mapping[str, str], title: str) -> Figure:
-    """Show metrics of several arms as dots, a panel for each table.
+    """Show metrics of several arms as dots, a panel for each table with columns arm and metrics.
 
-    Parameters
-    ----------
-    tables : name of a panel to a table with a column arm and a column for each metric; rows of the
-        same arm (seeds) are averaged, and their range is drawn
-    names : arm to its name; gives the order
+    Rows of the same arm (seeds) are averaged, and their range is drawn. ``names``: arm to its name,
+    in order.
     """
     figure, panels = axes(
         1, len(tables), (4.5 * len(tables), 3.9), title=title, squeeze=False, sharey=True,
@@ -181,7 +160,7 @@ def auto_labelling(
         for number, (column, text) in enumerate(metrics.items()):
             mean, low, high = (getattr(grouped[column], how)() for how in ("mean", "min", "max"))
             # Both metrics of a threshold have one colour; they differ by marker and line.
-            place = 0 if column == "accuracy" else 1 + thresholds.index(_threshold(column))
+            place = (number + 1) // 2
             drawn = series(number) | {"color": COLOURS[place]}
             line = "--" if "coverage" in column else "-"
             panel.plot(mean.index, mean, linestyle=line, **drawn, label=text, ms=5)
@@ -192,17 +171,10 @@ def auto_labelling(
     return figure
 
 
-def _threshold(column: str) -> float:
-    return float(column.partition("@")[2])
-
-
 def classifiers(table: pd.DataFrame, title: str, metric: str = "accuracy") -> Figure:
-    """Show how several classifiers do on several inputs.
+    """Show how several classifiers do on several inputs, by a metric.
 
-    Parameters
-    ----------
-    table : of `alutils.experiments.report.robustness.compare_classifiers`
-    metric : one of its columns
+    ``table``: of `alutils.experiments.report.robustness.compare_classifiers`.
     """
     wide = table.set_index(["classifier", "inputs"])[metric].unstack("inputs")
     wide = wide.loc[wide.max(axis=1).sort_values().index]

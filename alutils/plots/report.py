@@ -18,12 +18,8 @@ from alutils.plots.style import COLOURS, axes, hide_axes, name_rows, series
 def confusion_matrix(counts: np.ndarray, classes: Sequence[str], title: str) -> Figure:
     """Show what each class is taken for, in per cent of its items.
 
-    Parameters
-    ----------
-    counts : (n_classes, n_classes) int, rows the true classes, as `alutils.stats.metrics.confusion`
-    gives
-    classes : their names
-    title : of the figure
+    ``counts``: (n_classes, n_classes) int, rows the true classes, as
+    `alutils.stats.metrics.confusion` gives.
     """
     shares = 100 * counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
     figure, panel = axes(size=(8, 7))
@@ -45,11 +41,8 @@ def confused_pairs(
 ) -> Figure:
     """Show items of the pairs of classes that are confused most.
 
-    Parameters
-    ----------
-    pairs : a row a pair, with columns true, predicted (names) and n
-    images : for each pair, (k, height, width) examples; the first `columns` are shown
-    title : of the figure
+    ``pairs``: a row a pair, with columns true, predicted (names) and n; ``images``: for each pair,
+    (k, height, width) examples, of which the first ``columns`` are shown.
     """
     rows = len(pairs)
     figure, grid = axes(rows, columns, (7, 0.86 * rows + 0.5), title=title, squeeze=False)
@@ -67,11 +60,8 @@ def confused_pairs(
 def by_threshold(outcomes: pd.DataFrame, title: str) -> Figure:
     """Show what the seven steps give at each threshold.
 
-    Parameters
-    ----------
-    outcomes : rows of `alutils.experiments.report.loops.label_everything`, a row for each threshold
-    and seed
-    title : of the figure
+    ``outcomes``: of `alutils.experiments.report.loops.label_everything`, a row for each threshold
+    and seed.
     """
     columns = {
         "accuracy": "all labels right",
@@ -97,23 +87,16 @@ def by_threshold(outcomes: pd.DataFrame, title: str) -> Figure:
 def against_published(values: pd.DataFrame, title: str) -> Figure:
     """Show how far the results of all seeds are from the published ones.
 
-    Parameters
-    ----------
-    values : with columns name, value and published; a row for each seed and name
-    title : of the figure
+    ``values``: with columns name, value and published; a row for each seed and name.
     """
-    names = list(dict.fromkeys(values["name"]))
-    figure, panel = axes(size=(7, 0.45 * len(names) + 1.3))
+    groups, ticks = values.groupby("name", sort=False), []
+    figure, panel = axes(size=(7, 0.45 * len(groups) + 1.3))
     panel.axvline(0, color="black", linewidth=1)
-    for place, name in enumerate(names):
-        of = values[values["name"] == name]
+    for place, (name, of) in enumerate(groups):
         apart = 100 * (of["value"] - of["published"]).to_numpy()
         panel.plot(apart, np.full(len(of), place), "o", color=COLOURS[0], alpha=0.5)
         panel.plot(apart.mean(), place, "|", color="black", markersize=20)
-    ticks = [
-        f"{name}\n{100 * values[values['name'] == name]['published'].iloc[0]:.2f}%"
-        for name in names
-    ]
+        ticks.append(f"{name}\n{100 * of['published'].iloc[0]:.2f}%")
     panel.set(title=title, xlabel="ours - published, points;  dots: draws;  bar: their mean")
     name_rows(panel, ticks)
     return figure

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import io
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,15 +37,16 @@ UTILITY_LEVELS = 9
 class SmallFigure(Figure):
     """A figure whose PNG has 256 colours: a third of the bytes of maps and bands that overlap."""
 
-    def savefig(self, fname: object, *, format: str | None = None, **options: object) -> None:
+    def savefig(self, fname: Any, *, format: str | None = None, **options: Any) -> None:
         """Save as matplotlib does; ``format="png"`` with a palette."""
         if format != "png":
             return super().savefig(fname, format=format, **options)
         whole = io.BytesIO()
         super().savefig(whole, format="png", **options)
         # The octree keeps rare colours, which others give up; its white is not quite white.
-        small = Image.open(whole).convert("RGB").quantize(256, Image.Quantize.FASTOCTREE, dither=0)
-        palette = np.reshape(small.getpalette(), (-1, 3))
+        rgb = Image.open(whole).convert("RGB")
+        small = rgb.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        palette = np.reshape(small.getpalette() or [], (-1, 3))
         palette[(palette > 249).all(axis=1)] = 255
         small.putpalette(palette.ravel().tolist())
         small.save(fname, "PNG", optimize=True)
@@ -53,18 +55,8 @@ class SmallFigure(Figure):
 axes = functools.partial(style.axes, kind=SmallFigure)
 
 
-# --- two dimensions -------------------------------------------------------------------------------
-
-
 def two_dimensions(panels: Sequence[Panel], title: str, columns: int = 4) -> Figure:
-    """Show what strategies ask for on a toy: the model's boundary, their utility, their batch.
-
-    Parameters
-    ----------
-    panels : of `toys.panel`
-    title : of the figure
-    columns : panels a row
-    """
+    """Show what strategies ask for on a toy: the model's boundary, their utility, their batch."""
     rows = -(-len(panels) // columns)
     figure, grid = axes(
         rows, columns, (2.6 * columns, 2.7 * rows + 0.9), title=title, squeeze=False, sharex=True,
@@ -86,11 +78,7 @@ def two_dimensions(panels: Sequence[Panel], title: str, columns: int = 4) -> Fig
 def synthesised(toy: toys.Toy, axis: np.ndarray, model: np.ndarray, found: Synthetic) -> Figure:
     """Show points synthesised on a toy's boundary, joined to the labelled points they lie between.
 
-    Parameters
-    ----------
-    toy : Toy
-    axis, model : as in `Panel`
-    found : parents are places in ``toy.labelled``
+    ``axis``, ``model``: as in `Panel`; the parents of ``found`` are places in ``toy.labelled``.
     """
     figure, panel = axes(size=(5.6, 5.4))
     _toy(panel, toy, axis, model, None, None)
@@ -136,7 +124,7 @@ def _toy(
     panel.grid(visible=False)
 
 
-def _boundary(panel: Axes, axis: np.ndarray, model: np.ndarray, **lines: object) -> None:
+def _boundary(panel: Axes, axis: np.ndarray, model: np.ndarray, **lines: Any) -> None:
     for c in range(toys.N_CLASSES):
         lead = model[..., c] - np.delete(model, c, axis=-1).max(axis=-1)
         if lead.min() < 0 < lead.max():
@@ -144,12 +132,7 @@ def _boundary(panel: Axes, axis: np.ndarray, model: np.ndarray, **lines: object)
 
 
 def shared_batches(matrix: pd.DataFrame, title: str) -> Figure:
-    """Show which share of a batch two strategies have in common.
-
-    Parameters
-    ----------
-    matrix : of `toys.shared`
-    """
+    """Show which share of a batch two strategies have in common, a matrix of `toys.shared`."""
     figure, panel = axes(size=(9.5, 7.6))
     names = [arm_name(name) for name in matrix]
     values = pd.DataFrame(100 * matrix.to_numpy(), names, names)
@@ -167,12 +150,9 @@ def shared_batches(matrix: pd.DataFrame, title: str) -> Figure:
 
 
 def arm_dots(table: pd.DataFrame, columns: Mapping[str, str], title: str) -> Figure:
-    """Show several measures of arms as dots, a panel for each, arms below each other.
+    """Show several measures of arms as dots: a row for each arm, a panel for each column.
 
-    Parameters
-    ----------
-    table : the arms as index, a column for each measure; the first row is uppermost
-    columns : column to the axis label of its panel
+    ``columns``: column of the table to the axis label of its panel.
     """
     size = (2.2 + 3.2 * len(columns), 0.29 * len(table) + 1.3)
     figure, panels = axes(1, len(columns), size, title=title, squeeze=False, sharey=True)
@@ -184,9 +164,6 @@ def arm_dots(table: pd.DataFrame, columns: Mapping[str, str], title: str) -> Fig
             panel.axvline(table.loc["random", column], color="black", linestyle=":", linewidth=1)
     name_rows(panels[0, 0], [arm_name(arm) for arm in table.index])
     return figure
-
-
-# --- learning curves ------------------------------------------------------------------------------
 
 
 def curve_panels(
@@ -264,11 +241,8 @@ def by_gain(summary: pd.DataFrame) -> tuple[list[str], list[str]]:
 def gains(summary: pd.DataFrame, titles: Mapping[str, str], title: str) -> Figure:
     """Show what each strategy gains over random in area under the curve, with its interval.
 
-    Parameters
-    ----------
-    summary : of ``summary`` in `alutils.experiments.strategies.results`; arms go down in the order
-        of `by_gain`
-    titles : protocol to the name of its panel; those in the summary
+    ``summary``: of ``summary`` in `alutils.experiments.strategies.results`; arms go down in the
+    order of `by_gain`. ``titles``: protocol to the name of its panel; those in the summary.
     """
     names = [name for name in titles if (summary["protocol"] == name).any()]
     others = summary[(summary["arm"] != "random") & summary["protocol"].isin(names)]
@@ -296,11 +270,8 @@ def gains(summary: pd.DataFrame, titles: Mapping[str, str], title: str) -> Figur
 def endings(curve: pd.DataFrame, ended: pd.DataFrame, title: str) -> Figure:
     """Show where stopping rules would have ended learning curves.
 
-    Parameters
-    ----------
-    curve : columns seed, n_human, value: a learning curve for each seed
-    ended : columns rule, seed, n_human, value: where a rule ended which curve; a rule that never
-        did has no rows
+    ``curve``: columns seed, n_human, value, a learning curve for each seed; ``ended``: these and
+    rule, where a rule ended which curve (no rows for a rule that never did).
     """
     figure, panel = axes(size=(7.5, 4.6))
     for number, (_, rows) in enumerate(curve.groupby("seed")):
@@ -321,21 +292,14 @@ def endings(curve: pd.DataFrame, ended: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
-# --- images ---------------------------------------------------------------------------------------
-
-
 def between_parents(
     parents: np.ndarray, points: np.ndarray, nearest: np.ndarray, texts: Sequence[Sequence[str]],
     title: str,
 ) -> Figure:  # fmt: skip
     """Show synthesised images between their parents, with the nearest real image below.
 
-    Parameters
-    ----------
-    parents : (n, 2, height, width) float, 0 to 1
-    points, nearest : (n, height, width) float, 0 to 1
-    texts : for each of the n what stands over the first parent, the point, the second parent and
-        the nearest real image
+    Images (n, height, width), ``parents`` (n, 2, height, width), 0 to 1. ``texts``: for each of the
+    n what stands over the first parent, the point, the second parent and the nearest real image.
     """
     rows = (parents[:, 0], points, parents[:, 1], nearest)
     names = ("first parent", "synthesised", "second parent", "nearest real")

@@ -37,13 +37,7 @@ BLUE, ORANGE, GREEN, RED, _, BROWN, WINE, GREY, INDIGO, SKY = COLOURS
 
 @dataclass(frozen=True)
 class Look:
-    """How an arm is drawn, in every figure.
-
-    Attributes
-    ----------
-    colour, marker, line : as matplotlib takes them
-    name : what figures and sentences call the arm; the arm's own, with spaces, if empty
-    """
+    """How an arm is drawn, in every figure, and called: by its own name, with spaces, if empty."""
 
     colour: str
     marker: str
@@ -127,12 +121,8 @@ def axes(
 ) -> tuple[Figure, Any]:
     """Return a figure with axes in the project's style, known to no global figure list.
 
-    Parameters
-    ----------
-    rows, columns, options : as ``Figure.subplots`` takes them
-    size : inches, wide and high
-    title : over all axes; none if empty
-    kind : of figure
+    ``size``: inches, wide and high; ``title``: over all axes, none if empty; the rest as
+    ``Figure.subplots`` takes it.
     """
     with mpl.rc_context(RC):
         figure = kind(figsize=size, layout="constrained")

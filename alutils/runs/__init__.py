@@ -3,14 +3,7 @@
 Inside a notebook, ``runs.start`` gives its run: checked parameters, a folder, a table.
 """
 
-from typing import Any
+from alutils.base import lazy
 
-__all__ = ["start"]
-
-
-def __getattr__(name: str) -> Any:
-    if name in __all__:
-        from alutils.runs.notebook import runs
-
-        return getattr(runs, name)
-    raise AttributeError(f"module {__name__} has no attribute {name}")
+__getattr__, __dir__, _public = lazy.attach(__name__, {"notebook.runs": "start"})
+__all__ = _public

@@ -505,6 +505,7 @@ def test_mnist_comes_from_a_reachable_source(fetched):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.network
 def test_vgg16_comes_from_a_reachable_source(fetched):
     _, _, tensors = fetched

@@ -11,6 +11,7 @@ from alutils.base.errors import ParameterError
 from alutils.data import mnist
 from alutils.experiments.label_costs import noisy_humans, noisy_results
 from alutils.experiments.label_costs.noisy_humans import ARMS, MEASURED, TARGETS, Model
+from alutils.guarantee.simulation import Audits
 from alutils.guarantee.thresholds import THRESHOLDS, certify
 from alutils.runs.sweeps import grids
 from alutils.stats import tables
@@ -118,11 +119,11 @@ def test_a_promise_that_right_looking_audits_make_is_broken_by_the_truth():
     """All answers are as the model says, half of them are wrong: only the truth can tell."""
     n = 600
     model = Model(np.full(n, 0.995), np.zeros(n, int), np.arange(n) % 2)
-    fooled = [(model.confidence[:400], np.ones(400, bool))] * 3
-    got = noisy_humans.guarantees(model, iter(fooled))
+    fooled = Audits(np.full((3, 400), 0.995), np.ones((3, 400), bool))
+    got = noisy_humans.guarantees(model, fooled)
     assert got["certified_99"] == got["broken_99"] == got["auto_coverage_99"] == 1
     honest = Model(model.confidence, model.truth, model.truth)
-    assert noisy_humans.guarantees(honest, iter(fooled))["broken_99"] == 0
+    assert noisy_humans.guarantees(honest, fooled)["broken_99"] == 0
 
 
 def test_right_people_break_no_more_promises_than_the_level_allows():
@@ -227,6 +228,7 @@ def test_arms_meet_the_same_wrong_answers_and_count_every_question(cells):
     assert again["human_answers"] > asked[0] + 100
 
 
+@pytest.mark.slow
 def test_only_suspects_are_asked_again_and_their_third_answers_are_trained_on(
     few_digits, monkeypatch
 ):

@@ -119,6 +119,7 @@ def test_the_engine_agrees_on_other_four_thousand(all_digits, cut):
     assert ours == theirs
 
 
+@pytest.mark.slow
 def test_the_sparse_engine_finds_the_published_counts_too(digits):
     x, y, x_test, y_test = digits
     stop = SparseImages.from_dense(x_test)
@@ -126,6 +127,7 @@ def test_the_sparse_engine_finds_the_published_counts_too(digits):
     assert run.n_right() == published_counts()
 
 
+@pytest.mark.slow
 def test_a_budget_that_labels_everything_leaves_nothing_to_label_automatically(digits):
     x, y, x_test, y_test = (part[:60] for part in digits)
     done = procedure.exact(x, y, x_test, y_test, batch=20, budget=60)

@@ -67,6 +67,7 @@ def texts(path):
     return "\n".join(found)
 
 
+@pytest.mark.slow
 def test_what_notebook_01_says_of_clusters_is_so(digits):
     from sklearn.cluster import KMeans
 

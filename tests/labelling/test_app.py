@@ -835,7 +835,7 @@ def test_an_older_token_lets_nobody_in(tmp_path):
     store, browser = make(tmp_path / "p", who=first)
     with store:
         browser.client.get(f"/?token={first.token}")
-        cookie = browser.client.get_cookie(security.cookie_name(store.project_id))
+        cookie = browser.client.get_cookie(f"{security.COOKIE}_{store.project_id[:12]}")
         again = create_app(store, access=second).test_client()
         again.set_cookie(cookie.key, cookie.value)
         assert again.get("/who").status_code == 401
@@ -1081,15 +1081,15 @@ def test_a_port_in_use_and_a_project_in_use_are_told(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     first = serve.Options(folder=tmp_path / "a", port=0, learn=False)
-    with serve.serving(first) as running:
-        port = int(running.url.rsplit(":", 1)[1].strip("/"))
+    with serve.serving(first) as (url, _):
+        port = int(url.rsplit(":", 1)[1].strip("/"))
         second = serve.Options(folder=tmp_path / "b", port=port, learn=False)
         with pytest.raises(ParameterError, match="cannot be listened on"), serve.serving(second):
             pytest.fail("it listens")
         with pytest.raises(LabellingError, match="another process"), serve.serving(first):
             pytest.fail("it listens")
-    with serve.serving(first) as running:  # both are free again
-        assert running.url.startswith("http://127.0.0.1:")
+    with serve.serving(first) as (url, _):  # both are free again
+        assert url.startswith("http://127.0.0.1:")
 
 
 def test_pictures_of_a_project_opened_by_a_relative_folder_are_served(tmp_path, monkeypatch):

@@ -323,7 +323,7 @@ def test_a_model_that_is_missing_or_cannot_be_loaded_is_said(tmp_path):
     with pytest.raises(LabellingError, match="several models, one, two"):
         learner.find_model(tmp_path / "run")
     assert learner.find_model(tmp_path / "run" / "one").name == "one"
-    with pytest.raises(LabellingError, match="damaged"):
+    with pytest.raises(LabellingError, match="expected a card"):
         learner.classes_of(tmp_path / "run" / "one")
     with pytest.raises(LabellingError, match="expected a card"):
         learner.bring(tmp_path / "run" / "one")

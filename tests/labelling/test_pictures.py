@@ -3,7 +3,6 @@
 import hashlib
 import io
 import os
-import pickle
 
 import numpy as np
 import pytest
@@ -144,9 +143,3 @@ def test_what_cannot_be_read_from_disk_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(pictures, "MOST_BYTES", 10)
     with pytest.raises(PictureError, match=r"^large is .* large"):
         read(tmp_path / "large")
-
-
-def test_a_refusal_comes_through_a_process_pool_whole():
-    error = PictureError("a.png", "is cut", "get it again")
-    again = pickle.loads(pickle.dumps(error))
-    assert (str(again), again.hint) == (str(error), "get it again")

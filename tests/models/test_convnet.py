@@ -58,11 +58,12 @@ def test_training_again_starts_anew(digits):
     assert np.array_equal(again.predict_proba(some), once.predict_proba(some))
 
 
+@pytest.mark.slow
 def test_two_members_side_by_side_are_the_two_one_after_the_other(digits, monkeypatch):
     train, test = digits
     p = []
     for cores in (1, 2):
-        monkeypatch.setattr(convnet, "_cores", lambda cores=cores: cores)
+        monkeypatch.setattr(convnet, "cores", lambda cores=cores: cores)
         net = ConvNet(10, train.images[:500], steps=40, members=2)
         net.fit(train.images[:40], train.labels[:40])
         p.append(net.predict_proba(test.images[:30]))

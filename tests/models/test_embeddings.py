@@ -6,13 +6,14 @@ import json
 import logging
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from alutils.base import artefacts
+from alutils.base import artefacts, manifest
 from alutils.data.pixels import prepare
 from alutils.models import embeddings, precision
 from alutils.models.backbones import vgg16
@@ -288,7 +289,7 @@ def test_the_measurement_is_of_both_precisions_and_quick():
 
 def test_the_plan_can_go_into_a_manifest(weights):
     chosen = plan(size=[48, 32], weights=weights, backend="keras")
-    written = json.loads(json.dumps(chosen.as_dict()))
+    written = json.loads(json.dumps(asdict(chosen)))
     assert written["size"] == [48, 32]
     assert len(written["weights_sha256"]) == 64
     assert written["threads"] >= 1 and written["batch"] >= 1
@@ -303,7 +304,7 @@ def test_the_runtime_names_a_kernel_that_this_cpu_has():
     flags = Path("/proc/cpuinfo").read_text().split()
     assert ("amx" in kernel) == ("amx_bf16" in flags)
     assert "bf16" in kernel or "avx512_bf16" not in flags
-    assert 1 <= threads <= vgg16.keras_threads()
+    assert 1 <= threads <= manifest.cores()
 
 
 @pytest.mark.parametrize(

@@ -17,57 +17,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from tiny_notebook import project_in
 
 from alutils.__main__ import main
 from alutils.base import files, manifest
 from alutils.base.errors import ParameterError
 from alutils.runs.notebook import folders, headless, runs
 from alutils.stats import tables
-
-PARAMETERS = """seed: int = 0  # of all randomness [0..]
-n_train: int = 4000  # images [1..]
-budget: int = 400  # labels [1..n_train]
-batch: int = 10  # labels a round [1..]
-rate: float = 0.1  # step [> 0, <= 1]
-flag: bool = True
-data: str = "letters.npz"  # a file
-figure: bool = False
-end: str = "well" # what happens [one of: well, error, kill, unfinished]"""
-
-# Each part appends a line to WITNESS when it is computed; part HOLD lasts until it is killed.
-CELLS = [
-    "import os, time\nimport numpy as np\nimport pandas as pd\nfrom alutils import runs\n"
-    "from alutils.stats.tables import Vocabulary",
-    """run = runs.start("mnist", globals(), Vocabulary(protocols=("noise",)))
-print(run, flag, rate)""",
-    """def part(i):
-    with open(os.environ["WITNESS"], "a") as file:
-        print(i, file=file)
-    if os.environ.get("HOLD") == str(i):
-        time.sleep(600)
-    values = np.random.default_rng([seed, i]).normal(size=5) * rate
-    return pd.DataFrame({"seed": i, "round": range(5), "value": values})
-
-frames = [run.checkpoint("part", i, lambda i=i: part(i)) for i in range(4)]""",
-    """if end == "error":
-    raise KeyError(f"no such thing in {os.getcwd()}")
-if end == "kill":
-    os.kill(os.getpid(), 9)""",
-    """for frame in frames:
-    run.record(frame.assign(protocol="noise", arm="all", n_human=10, split="test",
-                            metric="accuracy", n_eval=400))
-run.record([dict(protocol="published", arm="all", n_human=4000, split="test",
-                 metric="n_right", value=369, n_eval=400)])
-run.add_input("digits", "ab" * 32, "mnist")
-run.timing("all parts", time.perf_counter())""",
-    """if figure:
-    from matplotlib import pyplot as plt
-    picture, axes = plt.subplots(figsize=(2, 1))
-    axes.plot([0, 1])
-    shown = run.save_figure(picture, "line", "A line that rises.", f"It ends at {axes.get_ylim()}.")
-    shown._ipython_display_()""",
-    'if end != "unfinished":\n    run.finish()',
-]
 
 
 @pytest.fixture(scope="module")
@@ -81,19 +37,6 @@ def _environment(project, monkeypatch):
     monkeypatch.setenv("ALUTILS_ROOT", str(project))
     monkeypatch.setenv("WITNESS", str(project / "witness"))
     monkeypatch.delenv("ALUTILS_RUN_DIR", raising=False)
-
-
-def project_in(folder):
-    (folder / "notebooks" / "profiles").mkdir(parents=True)
-    (folder / "results").mkdir()
-    tagged = nbformat.v4.new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})
-    first, *rest = map(nbformat.v4.new_code_cell, CELLS)
-    book = nbformat.v4.new_notebook(cells=[first, tagged, *rest])
-    nbformat.write(book, folder / "notebooks" / runs.NOTEBOOKS["mnist"])
-    (folder / "notebooks" / "profiles" / "quick.yaml").write_text("mnist: {}\naz: {seed: 3}\n")
-    (folder / "notebooks" / "profiles" / "full.yaml").write_text("mnist: {rate: 1e-3}\n")
-    (folder / "notebooks" / "profiles" / "wrong.yaml").write_text("mnist: {ratte: 1}\n")
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -228,6 +171,7 @@ def test_a_failing_cell_is_told_and_kept_and_the_run_can_be_repeated(
     assert folders.claim(tmp_path, folder.name)[0] == folder  # the next one goes on here
 
 
+@pytest.mark.slow
 def test_a_kernel_that_dies_is_a_failed_run(project, tmp_path):
     with pytest.raises(runs.RunError, match="code cell 6"):
         headless.execute("mnist", overrides={"end": "kill"}, output_root=tmp_path)
@@ -302,6 +246,7 @@ def test_a_file_of_parameters_goes_before_the_profile_and_p_before_the_file(proj
     assert told == {"rate": "1e-2", "seed": "7", "flag": False}
 
 
+@pytest.mark.slow
 def test_papermill_alone_converts_and_makes_a_whole_run(finished, project, tmp_path):
     out = tmp_path / "out.ipynb"
     papermill(project, out, {"flag": "false", "rate": "1e-3", "figure": "true"})
@@ -320,6 +265,7 @@ def test_papermill_alone_converts_and_makes_a_whole_run(finished, project, tmp_p
     assert finding.data["text/markdown"] == f"*{texts['line']['finding']}*"
 
 
+@pytest.mark.slow
 def test_papermill_alone_cannot_pass_an_unknown_name(project, tmp_path):
     out = tmp_path / "out.ipynb"
     before = set((project / "results").rglob("*"))
@@ -579,16 +525,9 @@ def test_paths_of_the_machine_are_taken_out(text, cleaned):
 
 
 def test_nothing_here_imports_tensorflow():
-    modules = [
-        "runs.notebook.parameters",
-        "runs.notebook.runs",
-        "runs.notebook.folders",
-        "runs.notebook.headless",
-        "stats.tables",
-        "base.manifest",
-        "stats.compare",
-        "__main__",
-    ]
+    rooms = {"runs.notebook": ["parameters", "runs", "folders", "headless"]}
+    rooms |= {"stats": ["tables", "compare"], "base": ["manifest"]}
+    modules = ["__main__", "runs", *(f"{room}.{m}" for room, all_ in rooms.items() for m in all_)]
     heavy = ["tensorflow", "keras", "papermill", "scipy", "nbformat"]
     code = (
         "import importlib, sys\n"
@@ -599,6 +538,7 @@ def test_nothing_here_imports_tensorflow():
     assert done.stdout == "[]\n"
 
 
+@pytest.mark.slow
 def test_reproduce_runs_what_is_there_and_ends_with_compares_status(project, finished, capsys):
     published = Path(__file__).resolve().parents[2] / "results" / "published.csv"
     (project / "results" / "published.csv").write_text(published.read_text())

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import toy_sweep
 import yaml
+from tiny_notebook import project_in
 
 from alutils.base import files as paths
 from alutils.base import manifest
@@ -158,6 +159,7 @@ def test_the_table_holds_every_cell_sorted_with_the_grids_parameters(undisturbed
     assert len(tables.read(tmp_path / "t.csv")) == len(table)
 
 
+@pytest.mark.slow
 def test_processes_of_this_machine_give_the_serial_table(undisturbed, place):
     place.hold(after=0)
     process = place.start("--jobs", "2")
@@ -414,6 +416,7 @@ def test_dask_does_not_print_the_traceback_of_a_connection_that_breaks(place):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(undisturbed, place):
     place.hold(after=4)
     process = place.start("--jobs", "2")
@@ -435,6 +438,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(undisturbed, place)
 # Failed
 
 
+@pytest.mark.slow
 def test_failed_cells_are_listed_left_and_run_again_when_asked(undisturbed, place):
     status, output, errors = place.run("--jobs", "2", TOY_FAILS="1")
     assert status == 1
@@ -517,8 +521,6 @@ def _gives(rows):
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [["--jobs", "2"], ["--workers", "2"]])
 def test_a_notebook_is_swept_with_its_files(tmp_path, options):
-    from test_runs import project_in
-
     root = project_in(tmp_path / "project")
     grid = {"name": "books", "experiment": "mnist", "fixed": {"batch": 20, "figure": True}}
     grid |= {"grid": {"end": ["well", "error"]}, "seeds": [5]}

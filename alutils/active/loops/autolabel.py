@@ -16,9 +16,7 @@ from alutils.models.classifier import Classifier
 
 
 def at_once(features: Any, classifier: Classifier, state: PoolState, *, number: int) -> Round:
-    """Give every item of the pool its likeliest class, then train on everything.
-
-    Parameters are those of `confident_first`; ``number`` is the round's number.
+    """Give every item of the pool its likeliest class, then train on everything, as one round.
 
     Source: the article, "What to do with the rest of unlabeled data"; Lee (2013), pseudo-labels.
     """

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from alutils.active.loops.pool import View
 from alutils.active.strategies import committees
+from alutils.active.strategies.registry import Retrained
 
 
 def committee(n_members: int = 5) -> Callable[[View, np.random.Generator], np.ndarray]:
@@ -17,7 +19,8 @@ def committee(n_members: int = 5) -> Callable[[View, np.random.Generator], np.nd
     """
 
     def opinions(view: View, rng: np.random.Generator) -> np.ndarray:
-        own, items = view.classifier, view.trained_on
+        own: Any = view.classifier  # an `Estimator`, as below
+        items = view.trained_on
         x, y = view.features[items], view.state.book.label[items]
         return committees.by_bootstrap(own.make, x, y, view.features, n_members, own.n_classes, rng)
 
@@ -26,25 +29,22 @@ def committee(n_members: int = 5) -> Callable[[View, np.random.Generator], np.nd
 
 def retrained(
     n_evaluated: int = 200, steps: int = 3
-) -> Callable[[View, np.random.Generator], Callable[[int, int], np.ndarray]]:
+) -> Callable[[View, np.random.Generator], Retrained]:
     """Return what trains an `Estimator` with one more label, for expected error reduction.
 
-    Parameters
-    ----------
-    n_evaluated : unlabelled items, drawn in every round, on which the trained models are looked at
-    steps : of the optimiser for each of them, from the round's model: a whole training for every
-        item and class is out of reach
+    The models are looked at on ``n_evaluated`` unlabelled items, drawn in every round. Each has
+    ``steps`` of the optimiser from the round's model: more for every item and class takes too long.
     """
 
-    def maker(view: View, rng: np.random.Generator) -> Callable[[int, int], np.ndarray]:
+    def maker(view: View, rng: np.random.Generator) -> Retrained:
         items, pool = view.trained_on, view.state.pool
         x, y = view.features[items], view.state.book.label[items]
         seen = view.features[rng.permutation(pool)[:n_evaluated]]
 
         def with_label(item: int, label: int) -> np.ndarray:
             more = np.concatenate([x, view.features[[item]]])
-            model = view.classifier.with_label(more, np.append(y, label), steps)
-            return model.predict_proba(seen)
+            own: Any = view.classifier
+            return own.with_label(more, np.append(y, label), steps).predict_proba(seen)
 
         return with_label
 

@@ -60,19 +60,20 @@ class View:
     ----------
     classifier, features, state : the loop's own, not to be changed
     batch : how many labels the next round asks for, at most
-    trained_on : (n,) int64, the items whose labels the classifier was trained on, in their order;
-        all that have one if None is given
+    used : (n,) int64, the items whose labels the classifier was trained on, in their order; None
+        for all that have one
     """
 
     classifier: Classifier
     features: Any
     state: PoolState
     batch: int
-    trained_on: np.ndarray = None
+    used: np.ndarray | None = None
 
-    def __post_init__(self) -> None:
-        if self.trained_on is None:
-            object.__setattr__(self, "trained_on", self.state.book.order)
+    @property
+    def trained_on(self) -> np.ndarray:
+        """(n,) int64: the items whose labels the classifier was trained on."""
+        return self.state.book.order if self.used is None else self.used
 
     @cached_property
     def probabilities(self) -> np.ndarray:
@@ -214,7 +215,8 @@ def pool_based(
     """
     book = state.book
     check_loop(book.count(source) + len(state.pool), batch, budget, first)
-    n_classes = n_classes or getattr(classifier, "n_classes", np.iinfo(np.int64).max)
+    if n_classes is None:
+        n_classes = int(getattr(classifier, "n_classes", np.iinfo(np.int64).max))
     ask, stopped = first or batch, ""
     while (left := budget - book.count(source)) > 0 and len(state.pool) and not stopped:
         items = state.pool[: min(ask, left)]
@@ -233,7 +235,7 @@ def pool_based(
             if automatic is not None and len(state.pool):
                 view = _label(automatic(view), view, number)
             if stop is not None:
-                stopped = stop(_look(number, view)) or ""
+                stopped = stop(_look(view, number)) or ""
             if query is not None and len(state.pool):
                 ranking = query(view)
                 state.pool, utility = state.pool[ranking.order], ranking.utility
@@ -259,29 +261,19 @@ def _label(chosen: np.ndarray, view: View, number: int) -> View:
     return left
 
 
-def _look(number: int, view: View) -> Look:
+def _look(view: View, number: int) -> Look:
     book = view.state.book
     return Look(
-        number=number,
-        n_human=book.n_human,
-        n_auto=book.n_auto,
-        n_unlabelled=len(view.state.pool),
-        probabilities=lambda: view.probabilities,
+        number, book.n_human, book.n_auto, len(view.state.pool), lambda: view.probabilities,
         predict=lambda x: view.classifier.predict_proba(x).argmax(axis=1),
-    )
+    )  # fmt: skip
 
 
 def by_score(score: Callable[[np.ndarray], np.ndarray]) -> Query:
-    """Return the query that asks for the highest utilities of all.
+    """Return the query that asks for the highest scores of (n, n_classes) probabilities.
 
-    Parameters
-    ----------
-    score : (n, n_classes) probabilities to (n,) utilities, as `uncertainty` has them
-
-    Notes
-    -----
-    Among equal utilities, who waited in front stays in front (a stable sort): the article's rule,
-    on which its published counts depend.
+    Among equal ones, who waited in front stays in front (a stable sort): the article's rule, on
+    which its published counts depend.
     """
 
     def query(view: View) -> Ranking:
@@ -298,8 +290,7 @@ def by_strategy(
     *,
     embed: Callable[[Classifier, Any], np.ndarray] | None = None,
     committee: Callable[[View, np.random.Generator], np.ndarray] | None = None,
-    retrained: Callable[[View, np.random.Generator], Callable[[int, int], np.ndarray]]
-    | None = None,
+    retrained: Callable[[View, np.random.Generator], registry.Retrained] | None = None,
 ) -> Query:
     """Return the query that asks for what a strategy chooses, a batch as a whole.
 
@@ -319,27 +310,28 @@ def by_strategy(
         not given; both at once, before any label is asked for
     """
     strategy = registry.get(strategy) if isinstance(strategy, str) else strategy
-    for name, given in {"committee": committee, "retrained": retrained}.items():
-        if name in strategy.needs and given is None:
-            raise ValueError(
-                f"strategy {strategy.name} needs {name}: give by_strategy({name}=...), as "
-                "alutils.active.loops.members makes it."
-            )
+    known: dict[str, Callable[[View, np.random.Generator], Any] | None] = {
+        "probabilities": lambda view, _: _of_all(view),
+        "features": lambda view, _: (
+            view.features if embed is None else embed(view.classifier, view.features)
+        ),
+        "committee": committee,
+        "retrained": retrained,
+    }
+    makers = {}
+    for name, make in known.items():
+        if name in strategy.needs:
+            if make is None:
+                raise ValueError(
+                    f"strategy {strategy.name} needs {name}: give by_strategy({name}=...), as "
+                    "alutils.active.loops.members makes it."
+                )
+            makers[name] = make
 
     def query(view: View) -> Ranking:
         pool, book = view.state.pool, view.state.book
-        known = {}
-        if "probabilities" in strategy.needs:
-            known["probabilities"] = _of_all(view)
-        if "features" in strategy.needs:
-            known["features"] = (
-                view.features if embed is None else embed(view.classifier, view.features)
-            )
-        if "committee" in strategy.needs:
-            known["committee"] = committee(view, rng)
-        if "retrained" in strategy.needs:
-            known["retrained"] = retrained(view, rng)
-        context = registry.Context(book.label >= 0, candidates=pool, **known)
+        made = {name: make(view, rng) for name, make in makers.items()}
+        context = registry.Context(book.label >= 0, candidates=pool, **made)
         items = strategy.select(context, min(view.batch, len(pool)), rng)
         return Ranking.items_first(items, view.state)
 

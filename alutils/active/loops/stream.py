@@ -66,21 +66,16 @@ class _Sparing:
 class Random(_Sparing):
     """Asks by chance, whatever the classifier says: the base line, which meets drift anywhere.
 
-    Attributes
-    ----------
-    rng : one draw for each arrival
+    ``rng``: one draw for each arrival, whether there is budget or not.
     """
 
     rng: np.random.Generator
-    _draw: float = field(default=1.0, init=False, repr=False)
 
     def __call__(self, utility: float) -> bool:
-        """Say whether to ask for the next arrival, and count it."""
-        self._draw = self.rng.random()  # whether there is budget or not
-        return super().__call__(utility)
+        return super().__call__(1 - self.rng.random())  # exact: draws are whole multiples of 2^-53
 
     def _wants(self, confidence: float) -> bool:
-        return self._draw <= self.share
+        return confidence <= self.share
 
 
 @dataclass
@@ -88,10 +83,6 @@ class FixedThreshold(_Sparing):
     """Asks where the highest probability is at most a threshold, which `fixed_threshold` chooses.
 
     Once the classifier is sure of itself it asks no more, wrong or not: drift goes unnoticed.
-
-    Attributes
-    ----------
-    threshold : of the highest probability, 0 to 1
     """
 
     threshold: float
@@ -115,12 +106,8 @@ def fixed_threshold(share: float, n_classes: int) -> float:
 class VariableThreshold(_Sparing):
     """Asks under a threshold that each question lowers and each arrival passed over raises.
 
-    So the share is spent whether the classifier is sure or not.
-
-    Attributes
-    ----------
-    threshold : of the highest probability, at the start; it moves
-    step : by which fraction it moves, over 0 and at most 1
+    So the share is spent whether the classifier is sure or not. ``threshold``: of the highest
+    probability, at the start; ``step``: by which fraction it moves, over 0 and at most 1.
     """
 
     threshold: float = 1.0
@@ -134,24 +121,20 @@ class VariableThreshold(_Sparing):
             raise ParameterError("step", self.step, "expected a fraction over 0, at most 1")
 
     def _wants(self, confidence: float) -> bool:
-        asked = confidence < self._threshold_now()
+        asked = confidence < self.threshold * self._factor()
         self.threshold *= 1 - self.step if asked else 1 + self.step
         return asked
 
-    def _threshold_now(self) -> float:
-        return self.threshold
+    def _factor(self) -> float:
+        return 1.0
 
 
 @dataclass
 class RandomisedThreshold(VariableThreshold):
     """As `VariableThreshold`, times a normal draw: at times it asks what it is sure of.
 
-    So it finds drift far from the boundary, too.
-
-    Attributes
-    ----------
-    rng : one draw for each arrival while there is budget
-    deviation : standard deviation of the draws, whose mean is 1
+    So it finds drift far from the boundary, too. ``rng``: one draw for each arrival while there is
+    budget; ``deviation``: the standard deviation of the draws, whose mean is 1.
     """
 
     rng: np.random.Generator = field(kw_only=True)
@@ -162,8 +145,8 @@ class RandomisedThreshold(VariableThreshold):
         if not (np.isfinite(self.deviation) and self.deviation >= 0):
             raise ParameterError("deviation", self.deviation, "expected a number, 0 or higher")
 
-    def _threshold_now(self) -> float:
-        return self.threshold * self.rng.normal(1, self.deviation)
+    def _factor(self) -> float:
+        return self.rng.normal(1, self.deviation)
 
 
 @dataclass(frozen=True)
@@ -229,14 +212,8 @@ def stream_based(
 
     Returns
     -------
-    iterator of Step
-
-    Raises
-    ------
-    ParameterError
-        for numbers that do not fit each other, at once
-    ValueError
-        during the stream, for answers and probabilities of the wrong kind
+    iterator of Step. Numbers that do not fit each other raise ParameterError at once; answers and
+    probabilities of the wrong kind ValueError, during the stream.
 
     Notes
     -----
@@ -259,91 +236,56 @@ def stream_based(
         raise ParameterError(
             "truth", f"an array of shape {np.shape(truth)}", f"expected a label for each of {n}"
         )
-    run = _Run(
-        features, oracle, classifier, decide, n_classes, budget, first, train_every, window or 0,
-        LabelBook.empty(n),
+    return _steps(
+        features, oracle, classifier, decide, n_classes, budget, first, train_every, window, truth,
+        report_every,
     )  # fmt: skip
-    return run.steps(n, report_every, truth)
 
 
-@dataclass
-class _Run:
-    """A stream under way."""
-
-    features: Any
-    oracle: Oracle
-    classifier: Any
-    decide: Decide
-    n_classes: int
-    budget: int
-    first: int
-    train_every: int
-    window: int  # 0 for all labels
-    book: LabelBook
-    n_asked: int = 0
-    n_new: int = 0  # labels since the last training
-    n_fits: int = 0
-
-    def steps(self, n: int, every: int, truth: np.ndarray | None) -> Iterator[Step]:
-        for start in range(0, n, every):
-            stop = min(start + every, n)
-            predicted, asked = np.full(stop - start, ABSTAINED), []
-            position = start
-            while position < stop:
-                position = self._until_trained(position, stop, predicted[position - start :], asked)
-            tested = predicted != ABSTAINED
-            known = np.count_nonzero(tested) if truth is not None else 0
-            right = np.count_nonzero(predicted[tested] == truth[start:stop][tested]) if known else 0
-            yield Step(
-                stop, self.n_asked, len(self.book.order), self.n_fits,
-                np.array(asked, np.int64), int(known), int(right),
-            )  # fmt: skip
-
-    def _until_trained(self, start: int, stop: int, predicted: np.ndarray, asked: list) -> int:
-        """Let items arrive until the classifier changes or ``stop``; return who is next.
-
-        What is predicted goes into ``predicted`` (those after the change are predicted again), who
-        was asked for into ``asked``.
-        """
-        utility = None
-        if self.n_fits:
-            utility = self._predict(np.arange(start, stop), predicted)
-        for item in range(start, stop):
-            wanted = utility is None or self.decide(float(utility[item - start]))
-            if not wanted or self.n_asked >= self.budget:
+def _steps(
+    features, oracle, classifier, decide, n_classes, budget, first, train_every, window, truth,
+    every,
+):  # fmt: skip
+    n = len(features)
+    book = LabelBook.empty(n)
+    n_asked = n_new = n_fits = 0  # n_new: labels since the last training
+    for start in range(0, n, every):
+        arrivals = np.arange(start, min(start + every, n))
+        predicted, utility, asked = np.full(len(arrivals), ABSTAINED), None, []
+        for place, item in enumerate(arrivals):
+            if n_fits and utility is None:
+                p = _probabilities(classifier, features[arrivals[place:]], n_classes)
+                predicted[place:] = p.argmax(axis=1)
+                utility = np.concatenate([np.empty(place), uncertainty.least_confident(p)])
+            wanted = utility is None or decide(float(utility[place]))
+            if not wanted or n_asked >= budget:
                 continue
             asked.append(item)
-            self._ask(item)
-            if self._due():
-                self._train()
-                return item + 1
-        return stop
+            n_asked += 1
+            question = arrivals[[place]]
+            answer = checked_answers(oracle(question), question, n_classes)
+            if answer[0] != ABSTAINED:
+                book.add(question, answer, Source.HUMAN, n_fits)
+                n_new += 1
+            enough = n_new >= (train_every if n_fits else first) or (n_asked >= budget and n_new)
+            latest = book.order[-(window or 0) :]
+            if enough and len(np.unique(book.label[latest])) > 1:
+                classifier.fit(features[latest], book.label[latest])
+                n_new, utility = 0, None
+                n_fits += 1
+        tested = predicted != ABSTAINED
+        right = tested & (predicted == truth[arrivals]) if truth is not None else tested[:0]
+        yield Step(
+            min(start + every, n), n_asked, len(book.order), n_fits, np.array(asked, np.int64),
+            int(tested.sum()) if truth is not None else 0, int(right.sum()),
+        )  # fmt: skip
 
-    def _predict(self, items: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-        p = uncertainty.checked(self.classifier.predict_proba(self.features[items]))
-        if p.shape != (len(items), self.n_classes):
-            raise ValueError(
-                f"predict_proba: an array of shape {p.shape}; expected ({len(items)}, "
-                f"{self.n_classes}), a column for every class, also for those not seen yet."
-            )
-        predicted[:] = p.argmax(axis=1)
-        return uncertainty.least_confident(p)
 
-    def _ask(self, item: int) -> None:
-        question = np.array([item], np.int64)
-        answer = checked_answers(self.oracle(question), question, self.n_classes)
-        self.n_asked += 1
-        if answer[0] != ABSTAINED:
-            self.book.add(question, answer, Source.HUMAN, self.n_fits)
-            self.n_new += 1
-
-    def _due(self) -> bool:
-        enough = self.n_new >= (self.train_every if self.n_fits else self.first)
-        last = self.n_asked >= self.budget and self.n_new > 0
-        return (enough or last) and len(np.unique(self.book.labels[-self.window :])) > 1
-
-    def _train(self) -> None:
-        latest = self.book.order[-self.window :]
-        self.classifier.fit(self.features[latest], self.book.label[latest])
-        self.n_new = 0
-        self.n_fits += 1
+def _probabilities(classifier: Any, x: Any, n_classes: int) -> np.ndarray:
+    p = uncertainty.checked(classifier.predict_proba(x))
+    if p.shape != (len(x), n_classes):
+        raise ValueError(
+            f"predict_proba: an array of shape {p.shape}; expected ({len(x)}, {n_classes}), a "
+            "column for every class, also for those not seen yet."
+        )
+    return p

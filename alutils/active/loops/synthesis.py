@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -24,6 +23,7 @@ from alutils.active.oracles import checked as checked_answers
 from alutils.active.strategies import uncertainty
 from alutils.base.checks import check_count, check_fraction
 from alutils.base.errors import ParameterError
+from alutils.models.classifier import Classifier
 
 STEPS = 20
 """Halvings: the boundary is known to a millionth of the distance between the parents."""
@@ -64,20 +64,15 @@ def synthesise(
     rng: np.random.Generator,
     steps: int = STEPS,
 ) -> Synthetic:
-    """Find points on a classifier's boundary, by bisection between items on either side.
+    """Find ``n`` points on a classifier's boundary, by bisection between items on either side.
 
     Parameters
     ----------
     predict_proba : the classifier's
     x : (n_labelled, n_features) float, the items to search between
-    n : how many points
-    rng : draws the pairs
+    rng : draws the pairs: an item and its nearest among those predicted as another class, for every
+        such class; none is drawn twice before all have been
     steps : halvings; the boundary lies within 2 ** -(steps + 1) of the way between the parents
-
-    Returns
-    -------
-    Synthetic. A pair is an item and its nearest among those predicted as another class, for every
-    such class; no pair is drawn twice before all have been.
 
     Raises
     ------
@@ -116,27 +111,20 @@ def synthesise(
 
 
 def nearest_unlabelled(points: np.ndarray, x: np.ndarray, free: np.ndarray) -> np.ndarray:
-    """Return the real items nearest to points, each item once.
+    """Return the (n,) int64 real items nearest to (n, n_features) points, each item once.
 
-    Parameters
-    ----------
-    points : (n, n_features) float
-    x : (n_items, n_features) float, the whole pool
-    free : (n_items,) bool, which items may be chosen; at least n
-
-    Returns
-    -------
-    (n,) int64 items, in the order of the points. The first point gets its nearest free item (by
-    Euclidean distance, the lower number where they tie), the next the nearest that is left, and so
-    on.
-
-    ValueError where fewer than n items are free, and for arrays that do not fit each other.
+    The first point gets its nearest item (by Euclidean distance, the lower number where they tie)
+    in the pool ``x`` (n_items, n_features), of those that ``free`` (n_items,) bool allows; the next
+    the nearest that is left, and so on. ValueError where fewer than n are free, and for arrays that
+    do not fit each other.
     """
     from sklearn.metrics.pairwise import euclidean_distances
 
     points = uncertainty.checked_features(points, name="points")
     x = uncertainty.checked_features(x, name="x")
-    free = _mask(free, len(x), "free").copy()
+    free = np.array(free)
+    if free.dtype != bool or free.shape != (len(x),):
+        raise ValueError(f"free: {free.dtype} of shape {free.shape}; expected ({len(x)},) bool.")
     if points.shape[1] != x.shape[1]:
         raise ValueError(
             f"points: {points.shape[1]} features; expected {x.shape[1]}, as the pool has."
@@ -159,36 +147,21 @@ def nearest_queries(
     labelled: np.ndarray,
     batch: int,
     rng: np.random.Generator,
-    steps: int = STEPS,
 ) -> np.ndarray:
     """Choose what to ask for: the real items nearest to synthetic points.
 
-    Parameters
-    ----------
-    predict_proba : the classifier's; not called before anything is labelled
-    x : (n_items, n_features) float, the whole pool
-    labelled : (n_items,) bool
-    batch : how many items
-    rng : all chance comes from here
-    steps : as in `synthesise`
-
-    Returns
-    -------
-    (batch,) int64 items without a label, none twice. Drawn at random as long as the classifier puts
-    all labelled items in one class: there is no boundary to search for then.
+    Returns (batch,) int64 items of ``x`` (n_items, n_features) that are not ``labelled``
+    (n_items,) bool, none twice. Drawn at random as long as the classifier puts all labelled items
+    in one class: there is no boundary to search for then.
 
     Source: Wang, Hu, Yuan and Lu (2015); here the classifier, not a person, says on which side of
     the boundary each point of the search lies, so that the search costs no labels.
     """
-    x = uncertainty.checked_features(x, name="x")
-    labelled = _mask(labelled, len(x), "labelled")
-    free = ~labelled
-    uncertainty.check_batch(batch, int(free.sum()))
-    known = x[labelled]
+    uncertainty.check_batch(batch, int((~labelled).sum()))
+    known = uncertainty.checked_features(x, name="x")[labelled]
     if len(known) < 2 or np.ptp(_predicted(predict_proba, known)) == 0:
-        return rng.permutation(np.flatnonzero(free))[:batch]
-    points = synthesise(predict_proba, known, batch, rng, steps).points
-    return nearest_unlabelled(points, x, free)
+        return rng.permutation(np.flatnonzero(~labelled))[:batch]
+    return nearest_unlabelled(synthesise(predict_proba, known, batch, rng).points, x, ~labelled)
 
 
 def nearest_real(rng: np.random.Generator) -> Query:
@@ -225,30 +198,29 @@ class SynthesisRound:
 def synthesis_based(
     x: np.ndarray,
     y: np.ndarray,
-    classifier: Any,
+    classifier: Classifier,
     reader: Reader,
     *,
     n_classes: int,
     batch: int,
     budget: int,
     rng: np.random.Generator,
-    steps: int = STEPS,
 ) -> Iterator[SynthesisRound]:
     """Ask about synthetic points as they are, and train on the answers.
 
     Parameters
     ----------
     x, y : (n, n_features) float and (n,) int, real items and their labels, to begin with
-    classifier : ``fit(x, y)`` trains it, ``predict_proba(x)`` gives (n, n_classes) probabilities
+    classifier : trained before the first question, and after each round
     reader : who is shown the points, such as `ReadBy`
     n_classes : of the labels
     batch, budget : questions a round, and in all
-    rng, steps : as in `synthesise`
+    rng : as in `synthesise`
 
     Returns
     -------
-    iterator of SynthesisRound, each after its training; the first training comes before the first
-    question. It ends before the budget where the classifier puts everything in one class.
+    iterator of SynthesisRound, each after its training. It ends before the budget where the
+    classifier puts everything in one class.
 
     Raises
     ------
@@ -271,15 +243,15 @@ def synthesis_based(
             f"expected classes from 0 to {n_classes - 1}, at least two of them",
             "there is no boundary to search for otherwise: label real items first",
         )
-    return _synthesis_rounds(x, y, classifier, reader, n_classes, batch, budget, rng, steps)
+    return _synthesis_rounds(x, y, classifier, reader, n_classes, batch, budget, rng)
 
 
-def _synthesis_rounds(x, y, classifier, reader, n_classes, batch, budget, rng, steps):
+def _synthesis_rounds(x, y, classifier, reader, n_classes, batch, budget, rng):
     n_start, n_asked, number = len(y), 0, 0
     classifier.fit(x, y)
     while n_asked < budget and np.ptp(_predicted(classifier.predict_proba, x)):
         n = min(batch, budget - n_asked)
-        synthetic = synthesise(classifier.predict_proba, x, n, rng, steps)
+        synthetic = synthesise(classifier.predict_proba, x, n, rng)
         answers = checked_answers(reader(synthetic.points), np.arange(n), n_classes)
         said = answers != ABSTAINED
         n_asked += n
@@ -295,12 +267,8 @@ def _synthesis_rounds(x, y, classifier, reader, n_classes, batch, budget, rng, s
 class ReadBy:
     """Stands in for a person who looks at points: a strong classifier, trained on real items.
 
-    It reads what it is confident of, and abstains otherwise.
-
-    Attributes
-    ----------
-    reference : the strong classifier's ``predict_proba``
-    confidence : the highest probability from which on it answers, 0 to 1
+    Where the highest probability of ``reference`` is under ``confidence``, it abstains: as for any
+    predictor, low confidence is a sign of what people cannot read, not the thing.
     """
 
     reference: PredictProba
@@ -310,24 +278,21 @@ class ReadBy:
         check_fraction("confidence", self.confidence)
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
-        """Return the (n,) int64 labels of (n, n_features) points, `ABSTAINED` for unreadable ones.
-
-        As for any predictor, low confidence is a sign of what people cannot read, not the thing.
-        """
+        """Return the (n,) int64 labels of (n, n_features) points, or `ABSTAINED`."""
         p = uncertainty.checked(self.reference(points))
         return np.where(p.max(axis=1) >= self.confidence, p.argmax(axis=1), ABSTAINED)
 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """How little of some points can be read.
+    """How little of ``n`` points can be read.
 
     Attributes
     ----------
     unsure : share of points for which the reader abstains
     neither : share of points read as a class that is neither of the two that they lie between: the
         blend looks like something else
-    n : points
+    share : of points that bring no label of the two classes in question
     """
 
     unsure: float
@@ -336,18 +301,13 @@ class Unreadable:
 
     @property
     def share(self) -> float:
-        """Of points that bring no label of the two classes in question."""
         return self.unsure + self.neither
 
 
 def unreadable(points: np.ndarray, between: np.ndarray, reader: Reader) -> Unreadable:
-    """Measure how little of some points a reader can read.
+    """Measure how little of (n, n_features) points a reader can read.
 
-    Parameters
-    ----------
-    points : (n, n_features) float: synthetic ones; or, to compare, the real ones nearest to them
-    between : (n, 2) int, the two classes that each lies between (`Synthetic.between`)
-    reader : such as `ReadBy`
+    ``between`` (n, 2) int: the two classes that each lies between, as in `Synthetic`.
     """
     points, between = np.asarray(points), np.asarray(between)
     if between.shape != (len(points), 2) or not len(points):
@@ -384,10 +344,3 @@ def _predicted(predict_proba: PredictProba, x: np.ndarray) -> np.ndarray:
             f"predict_proba: {len(p)} rows for {len(x)} points; expected one for each."
         )
     return p.argmax(axis=1)
-
-
-def _mask(mask: np.ndarray, n: int, name: str) -> np.ndarray:
-    mask = np.asarray(mask)
-    if mask.dtype != bool or mask.shape != (n,):
-        raise ValueError(f"{name}: {mask.dtype} of shape {mask.shape}; expected ({n},) bool.")
-    return mask

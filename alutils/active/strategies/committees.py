@@ -1,7 +1,8 @@
 """Query by committee: how much the members disagree, and where members come from.
 
-A committee's opinion is one array, (n_members, n_samples, n_classes): the probabilities that each
-member gives. `by_bootstrap` makes it; the scores take it, and raise ValueError as `checked` does.
+A committee's opinion is one array, (n_members, n_samples, n_classes) float: the probabilities that
+each of two or more members gives, rows summing to one. `by_bootstrap` makes it; the scores take it,
+and raise ValueError as `checked` does.
 """
 
 from __future__ import annotations
@@ -16,11 +17,7 @@ from alutils.models.estimator import Estimator
 
 
 def checked(committee: np.ndarray) -> np.ndarray:
-    """Return a committee's probabilities as an array, or raise ValueError that says what is wrong.
-
-    ``committee`` (n_members, n_samples, n_classes): at least two members, each as
-    `uncertainty.checked` wants probabilities.
-    """
+    """Return a committee's probabilities, each member's as `uncertainty.checked` wants them."""
     p = np.asarray(committee)
     if p.ndim != 3:
         raise ValueError(
@@ -36,14 +33,8 @@ def checked(committee: np.ndarray) -> np.ndarray:
 def vote_entropy(committee: np.ndarray) -> np.ndarray:
     """Disagreement as the entropy of the members' votes, each for its likeliest class.
 
-    Parameters
-    ----------
-    committee : (n_members, n_samples, n_classes) float, rows summing to one; a member that cannot
-        tell classes apart votes for the first of them
-
-    Returns
-    -------
-    (n_samples,) float64, in nats, in [0, log(min(n_members, n_classes))]
+    Returns (n_samples,) float64, in nats, in [0, log(min(n_members, n_classes))]. A member that
+    cannot tell classes apart votes for the first of them.
 
     Source: Dagan and Engelson (1995); Settles (2009), section 3.2.
     """
@@ -59,16 +50,9 @@ def vote_entropy(committee: np.ndarray) -> np.ndarray:
 def consensus_kl(committee: np.ndarray) -> np.ndarray:
     """Disagreement as the mean Kullback-Leibler divergence of the members from their mean.
 
-    Parameters
-    ----------
-    committee : (n_members, n_samples, n_classes) float, rows summing to one
+    Returns (n_samples,) of the probabilities' dtype, in nats, in [0, log(min(n_members,
+    n_classes))].
 
-    Returns
-    -------
-    (n_samples,) of the probabilities' dtype, in nats, in [0, log(min(n_members, n_classes))]
-
-    Notes
-    -----
     The same number as `bald`, by another road: the mean divergence from the mean is the entropy of
     the mean less the mean entropy (Lin, 1991, on the generalised Jensen-Shannon divergence).
 
@@ -88,15 +72,8 @@ def bald(committee: np.ndarray) -> np.ndarray:
     """Disagreement as what a label would tell about which member is right.
 
     The mutual information of label and member: the entropy of the members' mean, less the mean of
-    their entropies. High where each member is sure and they are not of one mind.
-
-    Parameters
-    ----------
-    committee : (n_members, n_samples, n_classes) float, rows summing to one
-
-    Returns
-    -------
-    (n_samples,) of the probabilities' dtype, in nats, in [0, log(min(n_members, n_classes))]
+    their entropies. High where each member is sure and they are not of one mind. Returns as
+    `consensus_kl`.
 
     Source: Houlsby, Huszár, Ghahramani and Lengyel (2011), equation 2; for networks with dropout
     Gal, Islam and Ghahramani (2017).
@@ -122,7 +99,6 @@ def by_bootstrap(
     make : gives a new classifier from a seed, as `Estimator` takes it
     x, y : (n_labelled, n_features) and (n_labelled,) int: what has been labelled, one or more
     x_pool : what the members' ``predict_proba`` takes
-    n_members : two or more
     n_classes : in all, seen or not
     rng : draws the resamples and the members' seeds
 

@@ -19,16 +19,9 @@ _SAME = 1e-6  # squared distances this far under the squared norms are float32's
 def density(features: np.ndarray) -> np.ndarray:
     """Return how much each sample is like the others: the mean of its cosines with all samples.
 
-    Parameters
-    ----------
-    features : (n_samples, n_features) float
+    (n_samples, n_features) float in, (n_samples,) of their dtype out, in [-1, 1]; a row of zeros
+    has the cosine 0 with all.
 
-    Returns
-    -------
-    (n_samples,) of the features' dtype, in [-1, 1]; a row of zeros has the cosine 0 with all
-
-    Notes
-    -----
     The mean of the cosines is the cosine with the mean of the unit vectors: one pass, no pairs.
     Cosines are taken at the origin: features from which their mean was taken away have a density
     of about nothing, half of them a negative one. Give features as they are, such as pixels or
@@ -46,21 +39,9 @@ def density(features: np.ndarray) -> np.ndarray:
 def density_weighted(scores: np.ndarray, features: np.ndarray, beta: float = 1.0) -> np.ndarray:
     """Weigh informativeness by density, so that outliers are not asked for.
 
-    Parameters
-    ----------
-    scores : (n_samples,) float, 0 or more, such as `uncertainty.entropy`
-    features : (n_samples, n_features) float
-    beta : weight of the density, 0 or more; 0 leaves the scores as they are
-
-    Returns
-    -------
-    (n_samples,) float: ``scores * density ** beta``; a density below zero counts as zero
-
-    Raises
-    ------
-    ValueError
-        for scores below zero (a product would turn their order round) or NaN, shapes that do not
-        fit, and a negative beta
+    Returns ``scores * density ** beta``, (n_samples,) float; a density below zero counts as zero.
+    ValueError for (n_samples,) scores below zero (a product would turn their order round) or NaN,
+    and a negative beta.
 
     Source: Settles and Craven (2008), information density; Settles (2009), section 3.6.
     """
@@ -122,7 +103,7 @@ def _k_center(x, centers, n_centers, candidates, bound, seen, keys):
     while n_centers < len(centers):
         best = -1
         # The highest bound comes first: it will hardly be beaten, and cuts the others short.
-        first = np.argmax(bound)
+        first = int(np.argmax(bound))
         for turn in range(-1, len(candidates)):
             i = first if turn < 0 else turn
             if bound[i] < 0 or (best >= 0 and bound[i] < bound[best]):
@@ -193,11 +174,7 @@ def badge(
 
     Returns
     -------
-    (k,) int64 items, in the order of choice
-
-    Notes
-    -----
-    Time ``k * n_items * (n_classes + n_features)``.
+    (k,) int64 items, in the order of choice. Time ``k * n_items * (n_classes + n_features)``.
 
     Source: Ash, Zhang, Krishnamurthy, Langford and Agarwal (2020), equation 1 and algorithm 1;
     Arthur and Vassilvitskii (2007), k-means++.

@@ -101,28 +101,24 @@ def variance_reduction(
     -------
     (n_candidates,) float64, 0 or more
 
-    Raises
-    ------
-    ValueError
-        also where ``n_classes * (n_features + 1)`` is over ``MAX_PARAMETERS``
-
     Notes
     -----
-    Memory ``16 (n_classes (n_features + 1))^2`` bytes and more; time its cube, once, and its
-    square for each sample.
+    ValueError also where ``n_classes * (n_features + 1)`` is over ``MAX_PARAMETERS``. Memory
+    ``16 (n_classes (n_features + 1))^2`` bytes and more; time its cube, once, and its square for
+    each sample.
 
     Source: Schein and Ungar (2007), A-optimality; Settles (2009), section 3.5.
     """
     p, x, candidates, evaluated = _layer(probabilities, features, candidates, evaluated, ridge)
     n_classes, width = p.shape[1], x.shape[1]
-    if n_classes * width > MAX_PARAMETERS:
+    size = n_classes * width
+    if size > MAX_PARAMETERS:
         raise ValueError(
-            f"{n_classes} classes x {width - 1} features: {n_classes * width} parameters, at most "
+            f"{n_classes} classes x {width - 1} features: {size} parameters, at most "
             f"{MAX_PARAMETERS} can be handled; use principal(features, "
             f"{MAX_PARAMETERS // n_classes - 1})."
         )
     labelled = np.asarray(labelled, np.int64)
-    size = n_classes * width
     inverse = np.linalg.inv(_information(p[labelled], x[labelled]) + ridge * np.eye(size))
     spread = inverse @ _information(p[evaluated], x[evaluated]) @ inverse
     blocks = np.stack([inverse, spread]).reshape(2, n_classes, width, n_classes, width)
@@ -195,16 +191,7 @@ def one_step_error_reduction(
     every class (X: the labelled items): a new label y of x moves the logits of u by
     ``k(u, x) (onehot(y) - p(x))``, and all labels of a pair (u, x) cost one pass over the classes.
 
-    Parameters
-    ----------
-    probabilities, features, labelled, candidates, evaluated, ridge : as in `variance_reduction`
-
-    Returns
-    -------
-    (n_candidates,) float64, at most 0
-
-    Notes
-    -----
+    Parameters are those of `variance_reduction`; returns (n_candidates,) float64, at most 0.
     Time ``n_candidates * n_evaluated * (n_classes + n_features)``. A logit moves by 15 at most.
 
     Source: Roy and McCallum (2001); the bound is Böhning's (1992).

@@ -6,7 +6,7 @@ nothing of loops, classifiers or people: `pool.by_strategy` and users give it wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,6 +28,11 @@ PARAMETERS = 1000
 _P, _PX, _COMMITTEE = ("probabilities",), ("probabilities", "features"), ("committee",)
 
 
+Retrained = Callable[[int, int], np.ndarray]
+"""Takes an item and a label, gives the (n_evaluated, n_classes) probabilities of a model trained
+with this label, too."""
+
+
 @dataclass(frozen=True)
 class Context:
     """What is known of a pool. Everything has a row for every item, in the items' order.
@@ -37,10 +42,8 @@ class Context:
     labelled : (n_items,) bool, which items have a label: ``book.label >= 0``
     probabilities : (n_items, n_classes) float, rows summing to one; of classes seen and not yet
     features : (n_items, n_features) float, what goes into the classifier's softmax layer
-    committee : (n_members, n_items, n_classes) float; `alutils.active.strategies.committees` makes
-    it
-    retrained : takes an item and a label, gives the (n_evaluated, n_classes) probabilities of a
-        model trained with this label, too
+    committee : (n_members, n_items, n_classes) float, as `committees` makes it
+    retrained : see `Retrained`
     candidates : (n,) int, the only items that may be asked for; None for all without a label
     """
 
@@ -48,7 +51,7 @@ class Context:
     probabilities: np.ndarray | None = None
     features: np.ndarray | None = None
     committee: np.ndarray | None = None
-    retrained: Callable[[int, int], np.ndarray] | None = None
+    retrained: Retrained | None = None
     candidates: np.ndarray | None = None
 
     @property
@@ -64,9 +67,9 @@ class Context:
         """(n,) int64: the labelled items, ascending."""
         return np.flatnonzero(self.labelled)
 
-    def arrays(self, *names: str) -> Iterator[np.ndarray]:
-        """Yield fields that a strategy needs and `Strategy.check` has found."""
-        return (getattr(self, name) for name in names)
+    def arrays(self, *names: str) -> list[np.ndarray]:
+        """Return fields that a strategy needs and `Strategy.check` has found."""
+        return [getattr(self, name) for name in names]
 
 
 Choose = Callable[[Context, int, np.random.Generator], np.ndarray]
@@ -103,23 +106,11 @@ class Strategy:
     score: Score | None = None
 
     def select(self, context: Context, batch: int, rng: np.random.Generator) -> np.ndarray:
-        """Say which items to ask for.
+        """Return the (batch,) int64 items to ask for, the most wanted first; none has a label.
 
-        Parameters
-        ----------
-        context : with all that the strategy ``needs``
-        batch : how many, at most as many as may be asked for
-        rng : all chance comes from here: the same generator state gives the same choice
-
-        Returns
-        -------
-        (batch,) int64 items, none twice, none with a label, the most wanted first
-
-        Raises
-        ------
-        ValueError
-            for what is missing, shapes that do not fit the pool, an empty pool, a batch that is too
-            large, and values that a score refuses
+        The same state of the generator gives the same choice. ValueError for what is missing in the
+        context, shapes that do not fit the pool, an empty pool, a batch that is too large, and
+        values that a score refuses.
         """
         self.check(context)
         uncertainty.check_batch(batch, len(context.askable))
@@ -130,13 +121,12 @@ class Strategy:
         labelled = context.labelled
         if not isinstance(labelled, np.ndarray) or labelled.dtype != bool or labelled.ndim != 1:
             raise ValueError("labelled: expected a (n_items,) bool array, such as book.label >= 0.")
-        if context.candidates is not None and len(context.candidates):
-            low, high = np.min(context.candidates), np.max(context.candidates)
-            if low < 0 or high >= len(labelled):
-                raise ValueError(
-                    f"candidates: item {low if low < 0 else high}; expected items 0 to "
-                    f"{len(labelled) - 1}."
-                )
+        candidates = np.asarray([] if context.candidates is None else context.candidates)
+        outside = candidates[(candidates < 0) | (candidates >= len(labelled))]
+        if len(outside):
+            raise ValueError(
+                f"candidates: item {outside[0]}; expected items 0 to {len(labelled) - 1}."
+            )
         for name in sorted(self.needs):
             value = getattr(context, name)
             if value is None:
@@ -184,8 +174,9 @@ def mixed(name: str, *parts: str | Strategy, source: str) -> Strategy:
 
 
 def _by_score(
-    name: str, needs: Sequence[str], function: Callable[..., np.ndarray], cost: str, source: str
-) -> Strategy:
+    function: Callable[..., np.ndarray], needs: Sequence[str], cost: str, source: str,
+    name: str = "",
+) -> Strategy:  # fmt: skip
     """Return a strategy that asks for the highest scores, a function of what it needs."""
 
     def score(context: Context) -> np.ndarray:
@@ -195,16 +186,11 @@ def _by_score(
         items = context.askable
         return items[uncertainty.top(score(context)[items], batch, rng)]
 
-    return Strategy(name, frozenset(needs), choose, cost, source, score)
+    return Strategy(name or function.__name__, frozenset(needs), choose, cost, source, score)
 
 
 def _random(context: Context, batch: int, rng: np.random.Generator) -> np.ndarray:
     return rng.permutation(context.askable)[:batch]
-
-
-def _k_center(context: Context, batch: int, rng: np.random.Generator) -> np.ndarray:
-    (x,) = context.arrays("features")
-    return diversity.k_center_greedy(x, context.known, context.askable, batch, rng)
 
 
 def _badge(context: Context, batch: int, rng: np.random.Generator) -> np.ndarray:
@@ -212,9 +198,11 @@ def _badge(context: Context, batch: int, rng: np.random.Generator) -> np.ndarray
     return diversity.badge(p, x, context.askable, batch, rng)
 
 
-def _typiclust(context: Context, batch: int, rng: np.random.Generator) -> np.ndarray:
-    (x,) = context.arrays("features")
-    return typicality.typiclust(x, context.known, context.askable, batch, rng)
+def _covering(choose: Callable[..., np.ndarray]) -> Choose:
+    """Return a choice by features, the labelled items and those that may be asked for."""
+    return lambda context, batch, rng: choose(
+        *context.arrays("features"), context.known, context.askable, batch, rng
+    )
 
 
 def _of_a_part(score: Callable[..., np.ndarray]) -> Choose:
@@ -258,38 +246,24 @@ def _expected_error(context: Context, batch: int, rng: np.random.Generator) -> n
 
 
 _PARTLY = f"on {PART} random items, {TURNS} times a batch"
+_TRAINED = "m n c, and m trainings"
 
 STRATEGIES: dict[str, Strategy] = {
     strategy.name: strategy
     for strategy in (
         Strategy("random", frozenset(), _random, "n", "the baseline of every comparison"),
+        _by_score(uncertainty.least_confident, _P, "n c", "Lewis and Gale (1994)"),
+        _by_score(uncertainty.margin, _P, "n c", "Scheffer, Decomain and Wrobel (2001)"),
+        _by_score(uncertainty.entropy, _P, "n c", "Shannon (1948); Settles (2009)"),
+        _by_score(committees.vote_entropy, _COMMITTEE, _TRAINED, "Dagan and Engelson (1995)"),
+        _by_score(committees.consensus_kl, _COMMITTEE, _TRAINED, "McCallum and Nigam (1998)"),
         _by_score(
-            "least_confident", _P, uncertainty.least_confident,
-            "n c", "Lewis and Gale (1994)",
+            committees.bald, _COMMITTEE, _TRAINED,
+            "Houlsby, Huszár, Ghahramani and Lengyel (2011)",
         ),
         _by_score(
-            "margin", _P, uncertainty.margin,
-            "n c", "Scheffer, Decomain and Wrobel (2001)",
-        ),
-        _by_score(
-            "entropy", _P, uncertainty.entropy,
-            "n c", "Shannon (1948); Settles (2009)",
-        ),
-        _by_score(
-            "vote_entropy", _COMMITTEE, committees.vote_entropy,
-            "m n c, and m trainings", "Dagan and Engelson (1995)",
-        ),
-        _by_score(
-            "consensus_kl", _COMMITTEE, committees.consensus_kl,
-            "m n c, and m trainings", "McCallum and Nigam (1998)",
-        ),
-        _by_score(
-            "bald", _COMMITTEE, committees.bald,
-            "m n c, and m trainings", "Houlsby, Huszár, Ghahramani and Lengyel (2011)",
-        ),
-        _by_score(
-            "expected_gradient_length", _PX, model_change.expected_gradient_length,
-            "n (c + d)", "Settles, Craven and Ray (2008)",
+            model_change.expected_gradient_length, _PX, "n (c + d)",
+            "Settles, Craven and Ray (2008)",
         ),
         Strategy(
             "variance_reduction", frozenset(_PX), _of_a_part(model_change.variance_reduction),
@@ -303,34 +277,30 @@ STRATEGIES: dict[str, Strategy] = {
         ),
         Strategy(
             "one_step_error_reduction", frozenset(_PX),
-            _of_a_part(model_change.one_step_error_reduction),
-            f"{PART}^2 (c + d), {_PARTLY}",
+            _of_a_part(model_change.one_step_error_reduction), f"{PART}^2 (c + d), {_PARTLY}",
             "Roy and McCallum (2001), by a step of Böhning (1992)",
         ),
         _by_score(
-            "density_weighted", _PX,
-            lambda p, x: diversity.density_weighted(uncertainty.entropy(p), x),
-            "n (c + d)", "Settles and Craven (2008)",
+            lambda p, x: diversity.density_weighted(uncertainty.entropy(p), x), _PX, "n (c + d)",
+            "Settles and Craven (2008)", "density_weighted",
         ),
         Strategy(
-            "k_center_greedy", frozenset({"features"}), _k_center,
+            "k_center_greedy", frozenset({"features"}), _covering(diversity.k_center_greedy),
             "at worst n d (b + labels)", "Sener and Savarese (2018)",
         ),
         Strategy(
-            "badge", frozenset(_PX), _badge,
-            "b n (c + d)", "Ash, Zhang, Krishnamurthy, Langford and Agarwal (2020)",
+            "badge", frozenset(_PX), _badge, "b n (c + d)",
+            "Ash, Zhang, Krishnamurthy, Langford and Agarwal (2020)",
         ),
         Strategy(
-            "typiclust", frozenset({"features"}), _typiclust,
+            "typiclust", frozenset({"features"}), _covering(typicality.typiclust),
             "n d (b + labels) a pass of k-means, b d (n / (b + labels))^2",
             "Hacohen, Dekel and Weinshall (2022)",
         ),
     )
 }  # fmt: skip
-STRATEGIES |= {
-    strategy.name: strategy
-    for strategy in (
-        mixed("margin_and_random", "margin", "random", source="a share of chance in every batch"),
-        mixed("margin_and_k_center", "margin", "k_center_greedy", source="unsure and unlike"),
-    )
-}
+for _strategy in (
+    mixed("margin_and_random", "margin", "random", source="a share of chance in every batch"),
+    mixed("margin_and_k_center", "margin", "k_center_greedy", source="unsure and unlike"),
+):
+    STRATEGIES[_strategy.name] = _strategy

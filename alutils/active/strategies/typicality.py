@@ -31,11 +31,7 @@ def typicality(features: np.ndarray, n_neighbours: int = N_NEIGHBOURS) -> np.nda
 
     Returns
     -------
-    (n_samples,) of the features' dtype, above 0
-
-    Notes
-    -----
-    Time ``n_samples ** 2 * n_features``, exact.
+    (n_samples,) of the features' dtype, above 0, exact; time ``n_samples ** 2 * n_features``
 
     Source: Hacohen, Dekel and Weinshall (2022), equation 4.
     """
@@ -48,13 +44,11 @@ def typicality(features: np.ndarray, n_neighbours: int = N_NEIGHBOURS) -> np.nda
     x = x - x.mean(axis=0)  # shorter vectors lose fewer digits in the difference of their squares
     norms = np.einsum("nd,nd->n", x, x)
     out = np.empty(len(x), x.dtype)
-    step = max(1, _VALUES // len(x))
-    for start in range(0, len(x), step):
-        rows = np.arange(start, min(start + step, len(x)))
+    for rows in np.split(np.arange(len(x)), range(0, len(x), max(1, _VALUES // len(x)))[1:]):
         square = (-2 * x[rows]) @ x.T
         square += norms
         square += norms[rows, None]
-        square[rows - start, rows] = np.inf  # nobody is their own neighbour
+        square[rows - rows[0], rows] = np.inf  # nobody is their own neighbour
         nearest = np.partition(square, k - 1, axis=1)[:, :k]
         out[rows] = np.sqrt(np.maximum(nearest, 0)).mean(axis=1)
     return 1 / np.maximum(out, np.finfo(x.dtype).eps)
@@ -72,13 +66,11 @@ def clusters(features: np.ndarray, n_clusters: int, rng: np.random.Generator) ->
 
     x = uncertainty.checked_features(features)
     uncertainty.check_batch(n_clusters, len(x))
-    exact = n_clusters <= _EXACT_KMEANS
-    kmeans = (
-        KMeans(n_clusters, n_init=1)
-        if exact
-        else MiniBatchKMeans(n_clusters, init="random", n_init=1)
-    )
-    kmeans.set_params(random_state=int(rng.integers(2**31)))
+    exact, seed = n_clusters <= _EXACT_KMEANS, int(rng.integers(2**31))
+    if exact:
+        kmeans = KMeans(n_clusters, n_init=1, random_state=seed)
+    else:
+        kmeans = MiniBatchKMeans(n_clusters, init="random", n_init=1, random_state=seed)
     # A mini-batch is too little for several threads: on a busy machine they wait for each other.
     with threadpool_limits(None if exact else 1), warnings.catch_warnings():
         # Fewer different samples than clusters: some stay empty, which does no harm here.
@@ -121,7 +113,9 @@ def typical_of_clusters(
     sizes = np.bincount(cluster[candidates], minlength=n)
     order = np.lexsort([rng.random(n), -sizes, labels])
     order = order[sizes[order] > 0]
-    n_turns = _turns(sizes[order], k)
+    n_turns = 1  # how many times round it takes to draw k, one from each cluster that has some left
+    while np.minimum(sizes, n_turns).sum() < k:
+        n_turns += 1
     turns: list[np.ndarray] = []  # the first turn takes one item from each cluster, and so on
     for place, name in enumerate(order[:k]):
         members = candidates[cluster[candidates] == name]
@@ -131,14 +125,6 @@ def typical_of_clusters(
         turns.append(np.stack([turn, np.full(len(ranked), place), ranked]))
     table = np.concatenate(turns, axis=1)
     return table[2, np.lexsort([table[1], table[0]])][:k]
-
-
-def _turns(sizes: np.ndarray, k: int) -> int:
-    """Return how many times round it takes to draw ``k``, one from each that has some left."""
-    turns = 1
-    while np.minimum(sizes, turns).sum() < k:
-        turns += 1
-    return turns
 
 
 def typiclust(
@@ -153,8 +139,6 @@ def typiclust(
     Made for the first labels, when a classifier knows too little to be asked. Clusters: as many as
     labels plus the batch, at most ``MAX_CLUSTERS``. Parameters and result as `typical_of_clusters`.
 
-    Notes
-    -----
     Time of k-means, and the square of a cluster's size for each item chosen.
 
     Source: Hacohen, Dekel and Weinshall (2022), algorithm 1.

@@ -1,7 +1,8 @@
 """Informativeness scores on probabilities, and the choice of the best: pure functions on arrays.
 
 Higher = more informative. Scores and choice are separate: a score knows one sample, `top` only
-numbers. All scores raise ValueError as `checked` does.
+numbers. All scores take (n_samples, n_classes) float probabilities, rows summing to one, and raise
+ValueError as `checked` does.
 """
 
 from __future__ import annotations
@@ -138,10 +139,6 @@ def checked_features(
 def least_confident(probabilities: np.ndarray) -> np.ndarray:
     """Uncertainty as what the likeliest class lacks to certainty.
 
-    Parameters
-    ----------
-    probabilities : (n_samples, n_classes) float, rows summing to one
-
     Returns
     -------
     (n_samples,) float64 in [0, 1 - 1/n_classes]; the highest is the most informative
@@ -177,10 +174,6 @@ def margin(probabilities: np.ndarray) -> np.ndarray:
 def entropy(probabilities: np.ndarray) -> np.ndarray:
     """Uncertainty as Shannon's entropy.
 
-    Parameters
-    ----------
-    probabilities : (n_samples, n_classes) float, rows summing to one
-
     Returns
     -------
     (n_samples,) of the probabilities' dtype, in nats, in [0, log(n_classes)]; 0 log 0 is 0
@@ -202,22 +195,10 @@ def entropy(probabilities: np.ndarray) -> np.ndarray:
 
 
 def top(scores: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
-    """Choose the ``k`` highest scores; who wins among equals is drawn, each as likely as another.
+    """Return the (k,) int64 places of the highest of (n_samples,) float scores, highest first.
 
-    Parameters
-    ----------
-    scores : (n_samples,) float, -inf for what must not be chosen before all else is
-    k : how many, at most n_samples
-    rng : draws among equals
-
-    Returns
-    -------
-    (k,) int64 indices, the highest score first
-
-    Raises
-    ------
-    ValueError
-        for NaN among the scores, an empty pool, or a ``k`` that is not 1 to n_samples
+    Who wins among equals is drawn, each as likely as another. -inf is for what must not be chosen
+    before all else is. ValueError for NaN, an empty pool, or a ``k`` that is not 1 to n_samples.
     """
     scores = np.asarray(scores)
     if scores.ndim != 1:

@@ -17,8 +17,10 @@ from alutils.base.errors import ParameterError
 from alutils.data.dataset import Dataset, as_float
 from alutils.models.classifier import Classifier
 from alutils.models.softmax_exact import Rows, SoftmaxRegression, Weights
+from alutils.models.softmax_fast import SparseSoftmax
 
 ARMS = ("all", "random", "first", "active", "auto_at_once", "auto_confident_first")
+Softmax = SoftmaxRegression | SparseSoftmax
 
 
 @dataclass(frozen=True)

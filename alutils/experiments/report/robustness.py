@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from alutils.models.classifier import Classifier
+from alutils.models.classifier import Classifier, Make
 from alutils.stats.metrics import classification_metrics
 
 THRESHOLDS = (0.6, 0.9)  # confidence from which a prediction becomes a label; the report's is 0.6
@@ -181,7 +181,7 @@ def under_wrong_labels(
     labels: np.ndarray,
     x_test: np.ndarray,
     test_labels: np.ndarray,
-    classifier: Callable[[int], Classifier],
+    classifier: Make,
     *,
     n_classes: int,
     seeds: Sequence[int],

@@ -15,15 +15,11 @@ TARGET, LEVEL = 0.98, 0.95
 
 @dataclass(frozen=True)
 class Permission:
-    """Whether pictures may be labelled automatically.
+    """Whether pictures may be labelled automatically."""
 
-    ``threshold`` is the certified confidence, None where it is not allowed; ``reason`` a sentence;
-    ``missing`` how many audit labels are missing at the least, None where that cannot be told.
-    """
-
-    threshold: float | None
-    reason: str
-    missing: int | None
+    threshold: float | None  # the certified confidence, None where it is not allowed
+    reason: str  # a sentence
+    missing: int | None  # audit labels, at the least; None where that cannot be told
 
 
 class Auditor:
@@ -42,11 +38,6 @@ class Auditor:
     ----------
     store : the project
     target, level : promise that this share of the automatic labels is right, at this level
-
-    Raises
-    ------
-    LabellingError
-        For a target or level that is not between 0 and 1.
     """
 
     def __init__(self, store: Store, target: float = TARGET, level: float = LEVEL) -> None:
@@ -77,17 +68,12 @@ class Auditor:
     def auto_label(self) -> int:
         """Label every picture over the certified threshold; returns how many.
 
-        Raises
-        ------
-        LabellingError
-            Where the present model has no valid certificate: why not, and what is missing.
+        `LabellingError` where there is no valid certificate: why not, and what is missing.
         """
-        certificate = self.certify()
-        if not certificate.valid_for(*self._question()):
-            raise LabellingError(certificate.sentence())
-        return self.store.models.auto_label(
-            certificate.model, certificate.threshold, certificate.to_dict()
-        )
+        found = self.certify()
+        if found.threshold is None or not found.valid_for(*self._question()):
+            raise LabellingError(found.sentence())
+        return self.store.models.auto_label(found.model, found.threshold, found.to_dict())
 
     def permission(self) -> Permission:
         """Tell whether automatic labels are allowed now, without asking a new question."""
@@ -102,20 +88,17 @@ class Auditor:
         except LabellingError as error:
             return Permission(None, str(error), None)
         level = spent_level(self.level, self.store.audit.number_of_question(model, data, ask=False))
-        needed, answered = (
-            anytime_labels_needed(self.target, level),
-            self.store.audit.answers()["answered"],
-        )
-        missing = needed - int(answered[:needed].sum())  # answers further on count only then
+        needed = anytime_labels_needed(self.target, level)
+        answered = self.store.audit.answers()["answered"][:needed]  # further on count only then
+        missing = needed - int(answered.sum())
         if not missing:
             what = "there may be enough labels in the audit slice, so ask for one."
         else:
             what = f"{missing} more labels in the audit slice are needed at the least. " + (
                 self._too_small(needed) or "Its pictures come by themselves among the others."
             )
-        return Permission(
-            None, f"This model has no certificate for these pictures: {what}", missing
-        )
+        reason = f"This model has no certificate for these pictures: {what}"
+        return Permission(None, reason, missing)
 
     def _too_small(self, needed: int) -> str:
         """Say what to do if the slice has fewer pictures, '' if it has so many."""

@@ -13,7 +13,13 @@ from typing import Any
 
 from alutils.labelling.model.auditing import Auditor
 from alutils.labelling.model.loop import LabellingLoop, Status
-from alutils.labelling.store.records import Event, Filter, Item, LabelClass, LabellingError
+from alutils.labelling.store.records import (
+    Event,
+    Filter,
+    Item,
+    LabellingError,
+    checked_number,
+)
 from alutils.labelling.store.store import Store
 
 MOST_AT_ONCE = 200  # pictures in one request
@@ -51,18 +57,10 @@ class Desk:
         }
 
     def answer(self, action: str, person: str, request: Mapping[str, Any]) -> Answer:
-        """Do what is asked.
+        """Do what a person asks: a name in `actions`, and that action's own arguments.
 
-        Parameters
-        ----------
-        action : a name in `actions`
-        person : who asks
-        request : the action's own arguments, see the methods
-
-        Raises
-        ------
-        LabellingError
-            For an action or argument that does not exist or has a wrong type, and as the store.
+        `LabellingError` for an action or argument that does not exist or has a wrong type, and as
+        the store.
         """
         if not isinstance(action, str) or action not in self.actions:
             raise LabellingError(f"action={action!r}: expected one of {', '.join(self.actions)}")
@@ -81,7 +79,8 @@ class Desk:
     # --- actions: their arguments are what a request may have ---------------------------------
 
     def _next(self, person: str, n: int = 1, where: Mapping[str, Any] | None = None) -> Answer:
-        items = self.store.queue.hand_out(person, _at_most(n, "n"), as_filter(where))
+        n = checked_number(n, "n", 1, MOST_AT_ONCE)
+        items = self.store.queue.hand_out(person, n, as_filter(where))
         return {"items": [shown(item) for item in items]}
 
     def _label(self, person: str, item: int, label: str, key: str) -> Answer:
@@ -95,9 +94,8 @@ class Desk:
         return {"items": [shown(item) for item in self.store.queue.undo(person, _key(key))]}
 
     def _release(self, person: str, items: list[int] | None = None) -> Answer:
-        return {
-            "released": self.store.queue.release(person, None if items is None else _items(items))
-        }
+        chosen = None if items is None else _items(items)
+        return {"released": self.store.queue.release(person, chosen)}
 
     def _relabel(self, person: str, items: list[int], label: str, key: str) -> Answer:
         events = self.store.queue.relabel(person, _items(items), label, _key(key))
@@ -115,24 +113,20 @@ class Desk:
         limit: int = 60,
         after: str | None = None,
     ) -> Answer:
-        which = as_filter(where)
-        page = self.store.reader.page(
-            which, order=order, limit=_at_most(limit, "limit"), after=after
-        )
+        which, limit = as_filter(where), checked_number(limit, "limit", 1, MOST_AT_ONCE)
+        page = self.store.reader.page(which, order=order, limit=limit, after=after)
         total = self.store.reader.count(which) if after is None else None
         return {"items": [shown(i) for i in page.items], "after": page.after, "total": total}
 
     def _history(self, person: str, item: int) -> Answer:
-        item = self.store.reader.item(item)
-        hidden = item.audit and item.label is None
-        return {
-            "item": shown(item),
-            "events": [_event(event, hidden) for event in self.store.reader.events(item.id)],
-        }
+        found = self.store.reader.item(item)
+        hidden = found.audit and found.label is None
+        events = [_event(event, hidden) for event in self.store.reader.events(item)]
+        return {"item": shown(found), "events": events}
 
     def _add_class(self, person: str, name: str) -> Answer:
         (added,) = self.store.classes.add([name])
-        return {"added": _class(added), "classes": [_class(c) for c in self.store.classes.all()]}
+        return {"added": asdict(added), "classes": [asdict(c) for c in self.store.classes.all()]}
 
     def _certify(self, person: str) -> Answer:
         certificate = self._auditor().certify()
@@ -156,7 +150,7 @@ class Desk:
         status = None if self.loop is None else self.loop.status()
         return {
             "progress": asdict(self.store.reader.progress()),
-            "classes": [_class(c) for c in self.store.classes.all()],
+            "classes": [asdict(c) for c in self.store.classes.all()],
             "model": None if status is None else asdict(status),
             "model_text": model_text(status),
             "offers": self._offers(status),
@@ -238,10 +232,6 @@ def as_filter(where: object) -> Filter | None:
     return Filter(**where)
 
 
-def _class(one: LabelClass) -> Answer:
-    return {"name": one.name, "key": one.key, "folder": one.folder}
-
-
 def _event(event: Event, hidden: bool = False) -> Answer:
     """Return an event; without the prediction while the picture's is hidden."""
     parts = asdict(event)
@@ -256,12 +246,6 @@ def _items(items: object) -> list[int]:
     if len(set(map(repr, items))) != len(items):
         raise LabellingError("items: a picture is named twice; name each once")
     return items
-
-
-def _at_most(n: object, what: str) -> int:
-    if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= MOST_AT_ONCE:
-        raise LabellingError(f"{what}={n!r}: expected a whole number from 1 to {MOST_AT_ONCE}")
-    return n
 
 
 def _key(key: object) -> str:

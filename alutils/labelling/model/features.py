@@ -33,7 +33,7 @@ class Extractor(Protocol):
     identity: str
     size: tuple[int, int]
 
-    def __call__(self, pictures: np.ndarray) -> np.ndarray:
+    def __call__(self, pictures: np.ndarray, /) -> np.ndarray:
         """Return (n, n_features) float32 of (n, height, width, 3) uint8."""
 
 
@@ -67,8 +67,7 @@ class FeatureCache(KeyedRows):
 
         Parameters
         ----------
-        sha256 : of the pictures
-        path_of : where a picture lies
+        sha256, path_of : which pictures, and where one lies
         stop : is asked between blocks
         done : is told how many are computed so far
 
@@ -76,7 +75,8 @@ class FeatureCache(KeyedRows):
         -------
         pictures that could not be read
         """
-        missing, unreadable, n = self.missing(sha256), [], 0
+        missing, n = self.missing(sha256), 0
+        unreadable: list[str] = []
         for start in range(0, len(missing), BLOCK):
             if stop():
                 break

@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
@@ -34,20 +35,13 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class Head:
-    """A classifier on features.
+    """A classifier on features."""
 
-    Attributes
-    ----------
-    classes : names, in the order of the probabilities' columns
-    weights : ``(w, b)`` of softmax regression or a dense head's ``(w1, b1, w2, b2)``, float32
-    sha256 : of the weights, the classes and how the features are made
-    n_trained : labels it was trained on here; 0 for one that was brought along
-    """
-
-    classes: tuple[str, ...]
+    classes: tuple[str, ...]  # names, in the order of the probabilities' columns
+    # ``(w, b)`` of softmax regression or a dense head's ``(w1, b1, w2, b2)``, float32.
     weights: tuple[np.ndarray, ...]
-    sha256: str
-    n_trained: int
+    sha256: str  # of the weights, the classes and how the features are made
+    n_trained: int  # labels it was trained on here; 0 for one that was brought along
 
     def predict_proba(self, features: np.ndarray) -> np.ndarray:
         """Return (n, n_classes) float32 probabilities of (n, n_features)."""
@@ -141,11 +135,9 @@ class _Folded:
         return self
 
     def predict_proba(self, features: np.ndarray) -> np.ndarray:
-        return (
-            np.ones((len(features), 1))
-            if self._head is None
-            else (self._head.predict_proba(features))
-        )
+        if self._head is None:
+            return np.ones((len(features), 1))
+        return self._head.predict_proba(features)
 
 
 def advice(right_third: np.ndarray, right_two_thirds: np.ndarray) -> str:
@@ -198,7 +190,7 @@ def save(head: Head, folder: Path) -> Path:
     path = folder / f"{head.sha256}.npz"
     card = {"format": _FORMAT, "classes": head.classes, "n_trained": head.n_trained}
     with atomic_file(path) as file:
-        arrays = {f"w{i}": each for i, each in enumerate(head.weights)}
+        arrays: dict[str, Any] = {f"w{i}": each for i, each in enumerate(head.weights)}
         np.savez(file, card=np.array(json.dumps(card)), **arrays)
     return path
 
@@ -216,12 +208,9 @@ def load(path: Path, identity: str) -> Head:
             card = json.loads(str(kept["card"]))
             weights = tuple(kept[f"w{i}"] for i in range(len(kept.files) - 1))
         head = Head(tuple(card["classes"]), weights, path.stem, int(card["n_trained"]))
-    except FileNotFoundError:
-        raise LabellingError(f"{path.name}: the model is missing; it is trained again") from None
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise LabellingError(
-            f"{path.name}: the model is damaged ({error}); it is trained again"
-        ) from error
+        what = "missing" if isinstance(error, FileNotFoundError) else f"damaged ({error})"
+        raise LabellingError(f"{path.name}: the model is {what}; it is trained again") from error
     if _hash(head.classes, weights, identity) != head.sha256:
         raise LabellingError(
             f"{path.name}: the model is not what was saved, or is for other features; it is "
@@ -279,14 +268,10 @@ def find_model(folder: Path | str) -> Path:
 
 def classes_of(folder: Path | str) -> tuple[str, ...]:
     """Read the names of a saved model's classes from its card, without TensorFlow."""
-    path = find_model(folder) / saved.CARD
     try:
-        classes = json.loads(path.read_text(encoding="utf-8"))["classes"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LabellingError(f"{path}: is damaged ({error}); save the model again") from error
-    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
-        raise LabellingError(f"{path}: classes={classes!r} cannot be; save the model again")
-    return tuple(classes)
+        return tuple(saved.read_card(find_model(folder))["classes"])
+    except saved.SavedModelError as error:
+        raise LabellingError(str(error)) from error
 
 
 def _hash(classes: Sequence[str], weights: Sequence[np.ndarray], identity: str) -> str:

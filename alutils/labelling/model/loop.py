@@ -18,7 +18,7 @@ from scipy import stats
 from threadpoolctl import threadpool_limits
 
 from alutils.labelling.model import learner
-from alutils.labelling.model.auditing import LEVEL, TARGET, Auditor
+from alutils.labelling.model.auditing import LEVEL, TARGET, Auditor, Permission
 from alutils.labelling.model.features import Extractor, FeatureCache
 from alutils.labelling.model.learner import Head
 from alutils.labelling.store.records import LabellingError, Model
@@ -32,47 +32,26 @@ _KEPT = 3  # models of this project that stay on the disk
 
 
 @dataclass(frozen=True)
-class Status:
-    """What the model is doing and what it may do.
+class Status(Permission):
+    """What the model is doing and what it may do."""
 
-    Attributes
-    ----------
-    state : ``off``, ``waiting``, ``loading``, ``features``, ``training``, ``scoring``
-    problem : what went wrong, '' if nothing
-    model : SHA-256 of the model whose scores are in the queue, '' without one
-    brought : it was brought along, not trained here
-    n_trained : labels it was trained on here
-    n_new : labels that people gave, took back or changed since
-    features_done, features_total : pictures
-    audit_is_present : the next four are about the present model. They are so only once it was asked
-        for a certificate: a model picked by its accuracy there would make a certificate worthless.
-        Until then each label is held against the model of the moment it was given
-    audit_labelled, audit_right : pictures of the audit slice with a label and a prediction, and
-        those of them where the prediction was right
-    audit_low, audit_high : 95% interval of this share (Clopper, Pearson); 0 and 1 without labels
-    threshold : from which confidence on automatic labels are allowed; None where they are not
-    reason : why it is allowed or not
-    missing : audit labels that are missing at the least, None where it cannot be told
-    advice : what more labels would buy
-    """
-
-    state: str
-    problem: str
-    model: str
-    brought: bool
-    n_trained: int
-    n_new: int
-    features_done: int
+    state: str  # ``off``, ``waiting``, ``loading``, ``features``, ``training``, ``scoring``
+    problem: str  # what went wrong, '' if nothing
+    model: str  # SHA-256 of the model whose scores are in the queue, '' without one
+    brought: bool  # it was brought along, not trained here
+    n_trained: int  # labels it was trained on here
+    n_new: int  # labels that people gave, took back or changed since
+    features_done: int  # pictures
     features_total: int
+    # The next four are about the present model. They are so only once it was asked for a
+    # certificate: a model picked by its accuracy there would make a certificate worthless. Until
+    # then each label is held against the model of the moment it was given.
     audit_is_present: bool
-    audit_labelled: int
-    audit_right: int
-    audit_low: float
+    audit_labelled: int  # pictures of the audit slice with a label and a prediction
+    audit_right: int  # those of them where the prediction was right
+    audit_low: float  # 95% interval of this share (Clopper, Pearson); 0 and 1 without labels
     audit_high: float
-    threshold: float | None
-    reason: str
-    missing: int | None
-    advice: str
+    advice: str  # what more labels would buy
 
 
 class LabellingLoop:
@@ -85,14 +64,11 @@ class LabellingLoop:
     model_folder : of a model that notebook 03 saved, to begin with
     retrain_after : labels after which a model is trained again, 1 or more
     pause_s : seconds between two trainings, at least
-    target, level : what a certificate promises: this share of automatic labels right, at this level
+    target, level : of certificates, as for `alutils.labelling.model.auditing.Auditor`
     bring : loads the model that is brought; for tests
-
-    Raises
-    ------
-    LabellingError
-        For numbers that cannot be.
     """
+
+    _cache: FeatureCache  # there from the first `work` on
 
     def __init__(
         self,
@@ -111,7 +87,6 @@ class LabellingLoop:
         self.store, self._given_extractor, self._model_folder = store, extractor, model_folder
         self.retrain_after, self.pause_s = retrain_after, pause_s
         self.auditor, self._bring = Auditor(store, target, level), bring
-        self._cache: FeatureCache | None = None
         self._brought: Head | None = None
         self._head: Head | None = None
         self._trained_on: dict[int, int] = {}  # label by picture, of the last training
@@ -171,18 +146,9 @@ class LabellingLoop:
             self._wake.clear()
 
     def work(self, *, train: bool = False) -> bool:
-        """Do once what is due; the thread calls it again and again.
-
-        Parameters
-        ----------
-        train : train however few labels are new
-
-        Returns
-        -------
-        whether scores were written
-        """
+        """Do once what is due, ``train`` whatever is new; returns whether scores were written."""
         with self._at_work:
-            if self._cache is None:
+            if not hasattr(self, "_cache"):
                 self._load()
             everything = self.store.reader.snapshot()
             self._compute_features(everything)
@@ -198,7 +164,7 @@ class LabellingLoop:
             scored = (self._head.sha256, frozenset(now["sha256"].tolist()))
             if scored == self._scored:
                 return False
-            self._score(now)
+            self._score(self._head, now)
             self._scored = scored
             return True
 
@@ -290,11 +256,8 @@ class LabellingLoop:
         if head is not self._brought:
             learner.save(head, self.store.files.model)
         self._head = head
-        self._trained_on, self._trained_at, self._n_new = (
-            self._labels(now),
-            self.store.database.clock(),
-            0,
-        )
+        self._trained_on, self._n_new = self._labels(now), 0
+        self._trained_at = self.store.database.clock()
 
     def _training_set(self, now: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, list[str]]:
         """Features and class numbers of what can be learnt from, and the names of the classes."""
@@ -309,10 +272,9 @@ class LabellingLoop:
             right = [learner.out_of_fold(x, y, names, n_seen) == y for n_seen in (1, 2)]
         return learner.advice(*right)
 
-    def _score(self, now: dict[str, np.ndarray]) -> None:
+    def _score(self, head: Head, now: dict[str, np.ndarray]) -> None:
         """Score every picture and put the queue in order."""
-        self._state = "scoring"
-        head, brought = self._head, self._head is self._brought
+        self._state, brought = "scoring", head is self._brought
         numbers = {c.name: c.number for c in self.store.classes.all()}
         with threadpool_limits(1, user_api="blas"):
             probabilities = head.predict_proba(self._cache.get(now["sha256"].tolist()))
@@ -336,9 +298,9 @@ class LabellingLoop:
             return
         self._problem = ""
         kept = {model.sha256, *(m.sha256 for m in self.store.models.all()[-_KEPT:])}
-        for path in self.store.files.model.glob("*.npz"):
-            if path.stem not in kept:
-                path.unlink(missing_ok=True)
+        for file in self.store.files.model.glob("*.npz"):
+            if file.stem not in kept:
+                file.unlink(missing_ok=True)
 
     def status(self) -> Status:
         """Say what is going on; quick enough to be asked every second."""
@@ -353,12 +315,12 @@ class LabellingLoop:
             progress = self.store.reader.progress()
             n, right = progress.audit_judged, progress.audit_right
         interval = stats.binomtest(right, n).proportion_ci(0.95) if n else None
-        allowed = self.auditor.permission()
         return Status(
+            **vars(self.auditor.permission()),
             state=self._state,
             problem=" ".join(filter(None, (self._refusal, self._problem))),
             model=present.sha256 if present else "",
-            brought=present is not None and not present.path,
+            brought=bool(present and not present.path),
             n_trained=present.n_trained if present else 0,
             n_new=self._n_new,
             features_done=self._features[0],
@@ -368,8 +330,5 @@ class LabellingLoop:
             audit_right=right,
             audit_low=float(interval.low) if interval else 0.0,
             audit_high=float(interval.high) if interval else 1.0,
-            threshold=allowed.threshold,
-            reason=allowed.reason,
-            missing=allowed.missing,
             advice=self._advice or "Nothing can be said yet about what more labels would buy.",
         )

@@ -71,8 +71,8 @@ class AuditSlice:
             WHERE items.audit AND items.predicted IS NOT NULL AND NOT items.unreadable
             ORDER BY items.shuffle, items.id"""
         ).fetchall()
-        kinds = {"id": np.int64, "label": np.int64, "predicted": np.int64, "confidence": float}
-        found = as_arrays(rows, kinds | {"answered": bool})
+        kinds: dict[str, type] = {"id": np.int64, "label": np.int64, "predicted": np.int64}
+        found = as_arrays(rows, kinds | {"confidence": float, "answered": bool})
         found["asked"] = np.logical_and.accumulate(found["answered"])
         return found
 

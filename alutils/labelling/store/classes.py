@@ -41,11 +41,6 @@ class Classes:
         """Add classes, all or none, and choose their keys; returns them in the order of the names.
 
         One that is there already stays as it is.
-
-        Raises
-        ------
-        LabellingError
-            If a name is empty, too long or no text.
         """
         if isinstance(names, str):
             raise LabellingError(f"classes={names!r}: expected a list of names, not one text")
@@ -64,24 +59,3 @@ class Classes:
                 self.database.step("class written")
         there = {c.name: c for c in self.all()}
         return [there[name] for name in wanted]
-
-    def rename(self, old: str, new: str) -> tuple[LabelClass, str]:
-        """Give a class another name in the database; returns it and its folder's name before.
-
-        Raises
-        ------
-        LabellingError
-            If there is no such class, or one of the new name.
-        """
-        new = checked_name(new)
-        with self.database.transaction() as connection:
-            number, classes = self.number(old), self.all()
-            others = [c for c in classes if c.number != number]
-            if new in {c.name for c in others}:
-                raise LabellingError(f"class {new!r}: exists already; choose another name")
-            folder = folder_name(new, [c.folder for c in others])
-            connection.execute(
-                "UPDATE classes SET name = ?, folder = ? WHERE number = ?", (new, folder, number)
-            )
-            self.database.step("class written")
-        return self.all()[number], classes[number].folder

@@ -132,7 +132,7 @@ class Database:
     ) -> None:
         self.path, self.clock, self.step = path, clock, step
         self._of_thread = threading.local()
-        self._open = weakref.WeakSet()
+        self._open = weakref.WeakSet[_Connection]()
         # Within a process writers queue here, in turn and at once; SQLite's own waiting is polling
         # with naps of up to 100 ms, which is left for other processes.
         self.writing = threading.RLock()
@@ -167,27 +167,19 @@ class Database:
     @property
     def connection(self) -> sqlite3.Connection:
         """The one of the thread that asks."""
-        found = getattr(self._of_thread, "connection", None)
-        if found is None:
+        if not hasattr(self._of_thread, "connection"):
             # close() may come from another thread, so the check of threads is off; none is shared.
-            found = sqlite3.connect(
-                self.path,
-                timeout=BUSY_S,
-                isolation_level=None,
-                check_same_thread=False,
+            made = sqlite3.connect(
+                self.path, BUSY_S, isolation_level=None, check_same_thread=False,
                 factory=_Connection,
-            )
-            self._open.add(found)
-            found.row_factory = sqlite3.Row
-            try:
-                _write_ahead(found)
-                found.execute("PRAGMA synchronous = FULL")
-                found.execute("PRAGMA foreign_keys = ON")
-            except sqlite3.Error:
-                found.close()
-                raise
-            self._of_thread.connection = found
-        return found
+            )  # fmt: skip
+            self._open.add(made)
+            made.row_factory = sqlite3.Row
+            _write_ahead(made)
+            made.execute("PRAGMA synchronous = FULL")
+            made.execute("PRAGMA foreign_keys = ON")
+            self._of_thread.connection = made
+        return self._of_thread.connection
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

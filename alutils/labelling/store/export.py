@@ -11,11 +11,8 @@ import csv
 import io
 import json
 import logging
-import os
-import shutil
-import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +22,6 @@ from PIL import Image
 from alutils.base.files import atomic_file, write_atomically
 from alutils.data.dataset import Dataset
 from alutils.data.npz import write_npz
-from alutils.labelling.store.files import sync_folder
 from alutils.labelling.store.names import file_name
 from alutils.labelling.store.records import Item, LabellingError
 from alutils.labelling.store.store import Store
@@ -42,22 +38,13 @@ _OF_EVENT = (
 _MOST_BYTES = 2**31  # of pixels in one npz file
 
 
-@dataclass(frozen=True)
-class Exported:
-    """``path`` of what was written, ``n`` pictures in it, ``note`` on what was changed or not."""
-
-    path: Path
-    n: int
-    note: str = ""
-
-
 def rows(store: Store) -> Iterator[dict[str, Any]]:
     """Yield what is known of each labelled picture, by `COLUMNS`; None where there is nothing.
 
     ``predicted``, ``confidence`` and ``model`` are those of the moment at which the label was
     given; ``replaced`` is the class before; ``file`` is relative to ``FOLDER/labelling``.
     """
-    folders = {c.name: c.folder for c in store.classes.all()}
+    folders: dict[str | None, str] = {c.name: c.folder for c in store.classes.all()}
     for item, event in store.reader.labelled():
         values = asdict(item) | asdict(event)
         values |= {
@@ -69,20 +56,18 @@ def rows(store: Store) -> Iterator[dict[str, Any]]:
         yield {name: values[name] for name in COLUMNS}
 
 
-def write_csv(store: Store, path: Path | str) -> Exported:
+def write_csv(store: Store, path: Path) -> None:
     """Write a row for each labelled picture, `COLUMNS` first, UTF-8.
 
     A text that begins like a formula (``= + - @``, a tab) gets an apostrophe in front: spreadsheets
     would run it, and file names come from strangers. JSON lines hold the names as they are.
     """
-    text, n = io.StringIO(newline=""), 0
+    text = io.StringIO(newline="")
     writer = csv.DictWriter(text, COLUMNS)
     writer.writeheader()
     for row in rows(store):
         writer.writerow({name: _harmless(value) for name, value in row.items()})
-        n += 1
-    write_atomically(Path(path), text.getvalue().encode(errors="replace"))
-    return Exported(Path(path), n)
+    write_atomically(path, text.getvalue().encode(errors="replace"))
 
 
 def _harmless(value: Any) -> Any:
@@ -90,71 +75,39 @@ def _harmless(value: Any) -> Any:
     return f"'{value}" if risky else value
 
 
-def write_json_lines(store: Store, path: Path | str) -> Exported:
+def write_json_lines(store: Store, path: Path) -> None:
     """Write an object for each labelled picture, a line each, with its history under ``events``."""
-    history, n = store.reader.history(), 0
-    with atomic_file(Path(path)) as file:
+    history = store.reader.history()
+    with atomic_file(path) as file:
         for row in rows(store):
             row["events"] = [
                 {name: getattr(event, name) for name in _OF_EVENT} for event in history[row["id"]]
             ]
             file.write(json.dumps(row, ensure_ascii=False).encode(errors="replace") + b"\n")
-            n += 1
-    return Exported(Path(path), n)
-
-
-def write_folders(store: Store, path: Path | str) -> Exported:
-    """Copy the labelled pictures into ``PATH/CLASS/NAME.png``, whole or not at all.
-
-    Parameters
-    ----------
-    path : must not exist yet: nothing is overwritten, nothing mixed
-
-    Raises
-    ------
-    LabellingError
-        If it exists.
-    """
-    path = Path(path)
-    if os.path.lexists(path):
-        raise LabellingError(f"{path}: exists already; give the name of a new folder")
-    folders = {c.name: c.folder for c in store.classes.all()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    items = [item for item, _ in store.reader.labelled()]
-    try:
-        partial.mkdir()
-        for item in items:
-            folder = partial / folders[item.label]
-            folder.mkdir(exist_ok=True)
-            target = folder / file_name(item.name, item.id)
-            shutil.copyfile(store.files.picture(item.sha256), target)
-        partial.rename(path)
-    finally:
-        if partial.exists():
-            shutil.rmtree(partial)
-    sync_folder(path.parent)
-    return Exported(path, len(items))
 
 
 def write_dataset(
     store: Store,
-    path: Path | str,
+    path: Path,
     *,
     size: tuple[int, int] | None = None,
     keep: Callable[[Item], bool] = lambda item: True,
-) -> Exported:
-    """Write an npz file that `alutils.data.dataset.load` reads.
+) -> str:
+    """Write an npz file that `alutils.data.loading.load` reads.
 
     An npz file holds one array, so all pictures must have one size: with ``size`` all are resized,
-    without it those of the most frequent size are taken and the others left out, which the note
-    says. They are grey if all of them are, else RGB. Its ``provenance`` is ``labelled``.
+    without it those of the most frequent size are taken and the others left out. They are grey if
+    all of them are, else RGB. Its ``provenance`` is ``labelled``.
 
     Parameters
     ----------
     path : must end in ``.npz``
     size : (height, width) in pixels
     keep : which labelled pictures to take; ``lambda item: item.label_source == "human"``, say
+
+    Returns
+    -------
+    what was left out or changed, in words, '' if nothing; it is logged, too
 
     Raises
     ------
@@ -174,12 +127,11 @@ def write_dataset(
                 f"{len(items) - len(fitting):,} of {len(items):,} pictures are not "
                 f"{usual[0]} x {usual[1]} pixels and were left out; give a size to have all resized"
             )
-            log.warning("%s: %s", path, note)
         items, size = fitting, usual
     if len(items) * size[0] * size[1] * 3 > _MOST_BYTES:
         raise LabellingError(
             f"{len(items):,} pictures of {size[0]} x {size[1]} are too much for one npz file; give "
-            "a smaller size, or export class folders"
+            "a smaller size, or take the class folders as they are"
         )
     pictures, changed = [], 0
     for item in items:
@@ -196,6 +148,7 @@ def write_dataset(
     images = np.stack([np.asarray(p if grey else p.convert("RGB")) for p in pictures])
     names = tuple(c.name for c in store.classes.all())
     labels = np.array([names.index(item.label) for item in items], np.int64)
-    path = Path(path)
     write_npz(Dataset(images, labels, names, "labelled", path.stem), path)
-    return Exported(path, len(items), note)
+    if note:
+        log.warning("%s: %s", path, note)
+    return note

@@ -44,12 +44,7 @@ class Files:
         return self.images / sha256[:2] / f"{sha256}.png"
 
     def write_picture(self, content: bytes, sha256: str) -> bool:
-        """Put a picture on the disk, whole or not at all.
-
-        Returns
-        -------
-        False if it was there already
-        """
+        """Put a picture on the disk, whole or not at all; False if it was there already."""
         path = self.picture(sha256)
         if path.is_file() and path.stat().st_size == len(content):
             return False
@@ -73,12 +68,7 @@ class Files:
         return True
 
     def link(self, sha256: str, folder: str, name: str) -> Path | None:
-        """Make a picture appear in a class folder.
-
-        Returns
-        -------
-        where something else that lay under that name has been moved, None if nothing did
-        """
+        """Make a picture appear in a class folder; returns where what lay there has been moved."""
         picture, target = self.picture(sha256), self.classes / folder / name
         moved = None
         if self.linked(picture, target):

@@ -9,6 +9,7 @@ import sqlite3
 import struct
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 
 from alutils.labelling.store.classes import Classes
@@ -24,24 +25,17 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 @dataclass
 class Mended:
-    """What `reconcile` found and did; paths are relative to the labelling folder.
+    """What `reconcile` found and did; paths are relative to the labelling folder."""
 
-    Attributes
-    ----------
-    partial : files of unfinished writes that were removed
-    recovered : pictures without a row that got one (their original name is lost)
-    restored : pictures whose file was gone and came back from their class folder
-    missing : pictures whose file is gone; they keep their label and are not handed out
-    linked, unlinked : links that were made or removed
-    aside : what is not ours and was moved to ``aside/``: from where, to where
-    """
-
-    partial: int = 0
+    partial: int = 0  # files of unfinished writes that were removed
+    # Pictures without a row that got one (their original name is lost); whose file was gone and
+    # came back from their class folder; whose file is gone, which keep their label and are not
+    # handed out.
     recovered: list[str] = field(default_factory=list)
     restored: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
-    linked: int = 0
-    unlinked: int = 0
+    links: int = 0  # that were made or removed
+    # What is not ours and was moved to ``aside/``: from where, to where.
     aside: list[tuple[str, str]] = field(default_factory=list)
 
     def __bool__(self) -> bool:
@@ -65,14 +59,12 @@ class ClassFolders:
         Parameters
         ----------
         items : numbers of pictures whose label has changed
-        before : class numbers that they had, None where none; by default they had none
+        before : class numbers that they had; by default they had none
         """
-        items, before = list(items), list(before)
-        before += [None] * (len(items) - len(before))
         # What is true is read under the lock that writers take: who comes last sees the last state.
         with self.database.writing:
             folders = self.classes.folders()
-            todo, self._unshown = self._unshown + list(zip(items, before, strict=True)), []
+            todo, self._unshown = [*self._unshown, *zip_longest(items, before)], []
             for item, old in todo:
                 try:
                     self._show(item, old, folders)
@@ -101,9 +93,10 @@ class ClassFolders:
             self._mend_links(mended)
         return mended
 
-    def _note_moved(self, mended: Mended, path: Path, moved: Path) -> None:
-        root = self.files.root
-        mended.aside.append((str(path.relative_to(root)), str(moved.relative_to(root))))
+    def _move_aside(self, mended: Mended, path: Path) -> None:
+        paths = path, self.files.move_aside(path)
+        source, target = (str(each.relative_to(self.files.root)) for each in paths)
+        mended.aside.append((source, target))
 
     def _links(self, rows: Iterable[sqlite3.Row]) -> dict[str, Path]:
         """Where the links to the labelled pictures among these belong, by their hashes."""
@@ -123,7 +116,7 @@ class ClassFolders:
             if sha256 := self._checked(path, rows, mended, check_content):
                 found.add(sha256)
             else:
-                self._note_moved(mended, path, self.files.move_aside(path))
+                self._move_aside(mended, path)
         links = self._links(rows.values())
         for sha256, row in rows.items():
             if sha256 in found:
@@ -172,15 +165,13 @@ class ClassFolders:
             elif _inode(path.lstat()) in ours or self._is_copy(path):
                 path.unlink()
                 self.database.step("unlinked")
-                mended.unlinked += 1
+                mended.links += 1
             else:
-                self._note_moved(mended, path, self.files.move_aside(path))
+                self._move_aside(mended, path)
         for path, sha256 in wanted.items():
             if path not in there:
-                moved = self.files.link(sha256, path.parent.name, path.name)
-                if moved is not None:
-                    self._note_moved(mended, path, moved)
-                mended.linked += 1
+                self.files.link(sha256, path.parent.name, path.name)
+                mended.links += 1
         # Empty folders, of classes too: a data set's class has pictures.
         for folder in sorted(self.files.classes.glob("**/*"), reverse=True):
             if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,9 @@ _PRESENT = "(SELECT models.id FROM models JOIN meta ON value = sha256 WHERE meta
 _FREE = """label IS NULL AND NOT audit AND NOT unreadable AND confidence >= ?
     AND NOT EXISTS (SELECT 1 FROM events WHERE events.item = items.id AND events.kind = 'revoke'
         AND events.model = items.model)"""
+# What one model says is in one order: what it has not seen has no score any more.
+_FORGET = """UPDATE items SET predicted = NULL, confidence = NULL, model = NULL,
+    rank = 2 + shuffle WHERE model IS NOT NULL"""
 _OFFERED = f"{_FREE} AND source <> 'single' AND model = {_PRESENT} AND coalesce(until, 0) <= ?"
 
 
@@ -85,45 +87,28 @@ class Models:
                 )
             number = self._write_model(connection, model)
             self.database.set_setting("model", model.sha256)
-            # What the new model has not seen has no score any more: one order, one model.
-            rows = zip(
-                predicted.tolist(), confidence.tolist(), confidence.tolist(), items.tolist(),
-                strict=True,
-            )  # fmt: skip
             connection.executemany(
-                f"""UPDATE items SET predicted = ?, confidence = ?, model = {number},
-                    rank = CASE WHEN audit THEN rank ELSE ? END WHERE id = ?""",
-                rows,
+                f"""UPDATE items SET predicted = ?1, confidence = ?2, model = {number},
+                    rank = CASE WHEN audit THEN rank ELSE ?2 END WHERE id = ?3""",
+                zip(predicted.tolist(), confidence.tolist(), items.tolist(), strict=True),
             )
-            connection.execute(
-                """UPDATE items SET predicted = NULL, confidence = NULL, model = NULL,
-                    rank = 2 + shuffle WHERE model IS NOT NULL AND model <> ?""",
-                (number,),
-            )
+            connection.execute(f"{_FORGET} AND model <> ?", (number,))
             self.database.step("scores written")
 
     def clear_scores(self) -> None:
         """Forget all scores and the model that gave them: the queue is in random order again."""
         with self.database.transaction() as connection:
-            connection.execute(
-                """UPDATE items SET predicted = NULL, confidence = NULL, model = NULL,
-                    rank = 2 + shuffle WHERE model IS NOT NULL"""
-            )
+            connection.execute(_FORGET)
             self.database.set_setting("model", "")
 
     def _write_model(self, connection: sqlite3.Connection, model: Model) -> int:
         """Write down a model, without a certificate; one that is there keeps all but its path."""
         unused = "" if self.database.version > 1 else ", '{}'"
+        classes, now = json.dumps(list(model.classes)), self.database.clock()
         connection.execute(
             f"""INSERT INTO models VALUES (NULL, ?, ?, ?, ?, ?, '{{}}'{unused})
             ON CONFLICT (sha256) DO UPDATE SET path = excluded.path""",
-            (
-                model.sha256,
-                json.dumps(list(model.classes)),
-                model.n_trained,
-                self.database.clock(),
-                model.path,
-            ),
+            (model.sha256, classes, model.n_trained, now, model.path),
         )
         self.database.step("model written")
         query = "SELECT id FROM models WHERE sha256 = ?"
@@ -147,8 +132,7 @@ class Models:
         -------
         how many pictures were labelled; all of them or, after an error, none
         """
-        number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
-        if not number or not math.isfinite(threshold) or not 0 < threshold <= 1:
+        if not isinstance(threshold, int | float) or not 0 < threshold <= 1:
             raise LabellingError(f"threshold={threshold!r}: expected more than 0, at most 1")
         if not certificate:
             raise LabellingError(
@@ -166,19 +150,15 @@ class Models:
                     "present one"
                 )
             values = (threshold, self.database.clock())
-            items = self._label_as_predicted(connection, _OFFERED, values, threshold, hidden=1)
+            items = self._label_as_predicted(_OFFERED, values, threshold, hidden=True)
         self.folders.show(items)
         return len(items)
 
     def _label_as_predicted(
-        self,
-        connection: sqlite3.Connection,
-        condition: str,
-        values: Sequence[object],
-        threshold: float,
-        hidden: int,
+        self, condition: str, values: Sequence[object], threshold: float, *, hidden: bool
     ) -> list[int]:
-        """Give the pictures of a condition their predicted class, and return which they were."""
+        """Give the pictures of a condition their class, in a transaction; return which they are."""
+        connection = self.database.connection
         last = self.reader.position()[0]
         connection.execute(
             f"""INSERT INTO events (item, kind, label, model, at, predicted, confidence,
@@ -212,15 +192,12 @@ class Models:
         in `auto_label`, but that it may be of source ``single`` and be held by this person.
         """
         person = checked_person(person)
-        with self.database.transaction() as connection:
+        with self.database.transaction():
             row = self.reader.row(item)
-            done = self._label_as_predicted(
-                connection,
-                f"{_FREE} AND id = ? AND (until IS NULL OR until <= ? OR person = ?)",
-                (threshold, row["id"], self.database.clock(), person),
-                threshold,
-                hidden=0,  # the person sees the answer
-            )
+            values = (threshold, row["id"], self.database.clock(), person)
+            condition = f"{_FREE} AND id = ? AND (until IS NULL OR until <= ? OR person = ?)"
+            # The person sees the answer.
+            done = self._label_as_predicted(condition, values, threshold, hidden=False)
         self.folders.show(done)
         return bool(done)
 
@@ -230,7 +207,8 @@ class Models:
         Those that a person has confirmed or changed stay.
         """
         person = checked_person(person)
-        condition, values = "items.label_source = 'auto'", []
+        condition = "items.label_source = 'auto'"
+        values: list[str] = []
         with self.database.transaction() as connection:
             if items is not None:
                 for item in items:
@@ -238,8 +216,7 @@ class Models:
                 condition += " AND items.id IN (SELECT value FROM json_each(?))"
                 values.append(json.dumps([int(item) for item in items]))
             query = f"SELECT id, label FROM items WHERE {condition} ORDER BY id"
-            rows = connection.execute(query, values).fetchall()
-            done, before = [row["id"] for row in rows], [row["label"] for row in rows]
+            before = {row["id"]: row["label"] for row in connection.execute(query, values)}
             connection.execute(
                 f"""INSERT INTO events (item, kind, replaced, person, model, at, predicted,
                     confidence, threshold)
@@ -252,11 +229,11 @@ class Models:
             self.database.step("events written")
             connection.executemany(
                 "UPDATE items SET label = NULL, label_source = NULL, event = NULL WHERE id = ?",
-                [(item,) for item in done],
+                [(item,) for item in before],
             )
             self.database.step("items written")
-        self.folders.show(done, before)
-        return len(done)
+        self.folders.show(before, before.values())
+        return len(before)
 
 
 def _as_model(row: sqlite3.Row) -> Model:

@@ -17,13 +17,7 @@ _KEYS = string.ascii_lowercase + string.digits
 
 
 def checked_name(name: object, what: str = "class", longest: int = LONGEST) -> str:
-    """Return a name without the space around it.
-
-    Raises
-    ------
-    LabellingError
-        If it is no text, empty, too long, or cannot be written as UTF-8.
-    """
+    """Return a name without the space around it; it must be a text, not too long, and UTF-8."""
     if not isinstance(name, str) or not name.strip():
         raise LabellingError(f"{what} {name!r}: expected a name; type at least one character")
     name = unicodedata.normalize("NFC", name.strip())
@@ -34,9 +28,8 @@ def checked_name(name: object, what: str = "class", longest: int = LONGEST) -> s
     try:
         name.encode()
     except UnicodeEncodeError:
-        raise LabellingError(
-            f"{what} {name!r}: cannot be written as UTF-8; type it again"
-        ) from None
+        text = f"{what} {name!r}: cannot be written as UTF-8; type it again"
+        raise LabellingError(text) from None
     return name
 
 
@@ -58,13 +51,7 @@ def safe(name: str, otherwise: str, most: int = _BYTES) -> str:
 
 
 def folder_name(name: str, taken: Iterable[str]) -> str:
-    """Return a folder's name for a class, unlike the taken ones, capitals and accents' form aside.
-
-    Parameters
-    ----------
-    name : of the class, any text
-    taken : names of folders that exist
-    """
+    """Return a folder's name for a class, unlike those taken, whatever capitals or accents."""
     folded = {_folded(other) for other in taken}
     plain = safe(name, "class")
     candidate, number = plain, 2
@@ -90,17 +77,12 @@ def choose_keys(names: Iterable[str], taken: Iterable[str]) -> list[str | None]:
     None where all 36 are taken: such a class is chosen by typing its name.
     """
     names, used = list(names), set(taken)
-    keys: dict[int, str] = {}
-    wishes = (
-        lambda name: name.lower() if len(name) == 1 else "",
-        lambda name: name.lower(),
-        lambda name: _KEYS,
-    )
+    keys: dict[str, str] = {}
     # All single letters first, so that class A gets A though Apple stands first.
-    for wish in wishes:
-        for i, name in enumerate(names):
-            free = [c for c in wish(name) if c in _KEYS and c not in used]
-            if i not in keys and free:
-                keys[i] = free[0]
+    for wished in ([n if len(n) == 1 else "" for n in names], names, [_KEYS] * len(names)):
+        for name, wish in zip(names, wished, strict=True):
+            free = [c for c in wish.lower() if c in _KEYS and c not in used]
+            if name not in keys and free:
+                keys[name] = free[0]
                 used.add(free[0])
-    return [keys.get(i) for i in range(len(names))]
+    return [keys.get(name) for name in names]

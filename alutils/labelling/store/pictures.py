@@ -35,19 +35,14 @@ class Pictures:
     def add(
         self, png: bytes, sha256: str, name: str, width: int, height: int, source: str = "upload"
     ) -> int:
-        """Take in a picture; one that is there already stays as it is.
+        """Take in a picture; one that is there already stays as it is. Returns its number.
 
         Parameters
         ----------
-        png : the re-encoded file's bytes
-        sha256 : their hash, 64 hexadecimal digits
+        png, sha256 : the re-encoded file's bytes, and their hash, 64 hexadecimal digits
         name : as it was called; any text
         width, height : pixels
         source : one of `alutils.labelling.store.records.SOURCES`
-
-        Returns
-        -------
-        the picture's number
         """
         if source not in SOURCES:
             raise LabellingError(f"source={source!r}: expected one of {', '.join(SOURCES)}")
@@ -68,10 +63,8 @@ class Pictures:
                     """INSERT INTO items (sha256, name, width, height, source, added, audit,
                         shuffle, rank) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
                     ON CONFLICT (sha256) DO UPDATE SET unreadable = 0""",
-                    (
-                        sha256, name, width, height, source, added, audit, shuffle, 2 + shuffle,
-                    ),
-                )  # fmt: skip
+                    (sha256, name, width, height, source, added, audit, shuffle, 2 + shuffle),
+                )
                 self.database.step("picture row")
                 query = "SELECT id FROM items WHERE sha256 = ?"
                 return connection.execute(query, (sha256,)).fetchone()[0]
@@ -105,7 +98,7 @@ class Pictures:
         return path
 
     def note_file(self, path: str, size: int, modified: int, problem: str | None = None) -> None:
-        """Remember a file of the watched folder, taken in or refused, so that it is read once.
+        """Remember a file of the watched folder, so that it is read once.
 
         Parameters
         ----------

@@ -40,7 +40,6 @@ class Queue:
 
         Parameters
         ----------
-        person : who asks
         n : how many pictures the person is to hold, 1 to `MOST`
         where : only such pictures; where it is by prediction, none come from the audit slice
 
@@ -53,12 +52,12 @@ class Queue:
         now = self.database.clock()
         with self.database.transaction() as connection:
             condition, values = self.reader.condition(where)
-            held = connection.execute(
+            rows = connection.execute(
                 f"""SELECT id FROM items WHERE person = ? AND until > ? AND label IS NULL
                     AND NOT unreadable AND {condition} ORDER BY handed LIMIT ?""",
                 (person, now, *values, n),
-            ).fetchall()
-            held = [row["id"] for row in held]
+            )
+            held = [row["id"] for row in rows]
             new = self._draw(connection, n - len(held), condition, values, now)
             connection.executemany(
                 "UPDATE items SET until = ? WHERE id = ?", [(now + self.lease_s, i) for i in held]
@@ -114,10 +113,9 @@ class Queue:
         """Give back what a person holds, all of it or these; returns how many."""
         person = checked_person(person)
         with self.database.transaction() as connection:
-            held = connection.execute(
-                "SELECT id FROM items WHERE person = ? AND label IS NULL", (person,)
-            ).fetchall()
-            ids = [r["id"] for r in held if items is None or r["id"] in set(items)]
+            query = "SELECT id FROM items WHERE person = ? AND label IS NULL"
+            held = {row["id"] for row in connection.execute(query, (person,))}
+            ids = held if items is None else held & set(items)
             connection.executemany(
                 "UPDATE items SET person = NULL, until = NULL WHERE id = ?", [(i,) for i in ids]
             )
@@ -130,7 +128,7 @@ class Queue:
 
         Parameters
         ----------
-        person, item, label : who, the picture's number, the class's name
+        item, label : the picture's number, the class's name
         key : of the request, any text that the client makes up; the same request with the same key
             gives the same answer and is not done again
 
@@ -178,7 +176,8 @@ class Queue:
         items = list(items)
 
         def act(connection: sqlite3.Connection, person: str) -> list[int]:
-            number, events = self.reader.classes.number(label), []
+            number = self.reader.classes.number(label)
+            events: list[int] = []
             rows = [self.reader.row(item) for item in items]
             if audit := [str(r["id"]) for r in rows if r["audit"] and r["label"] is None]:
                 raise ConflictError(
@@ -207,23 +206,22 @@ class Queue:
 
         def act(connection: sqlite3.Connection, person: str) -> list[int]:
             # An event stands if its picture's state is still due to it.
-            stands = """events.person = ? AND events.kind IN ('label', 'skip', 'relabel')
+            stands = """events.person = :person AND events.kind IN ('label', 'skip', 'relabel')
                 AND NOT EXISTS (SELECT 1 FROM events AS later WHERE later.undoes = events.id)
                 AND CASE events.kind WHEN 'skip' THEN items.label IS NULL AND
-                    (items.person IS NULL OR items.person = ? OR items.until <= ?)
+                    (items.person IS NULL OR items.person = :person OR items.until <= :now)
                 ELSE items.event = events.id END"""
-            found = connection.execute(
-                f"""SELECT coalesce(events.batch, events.id) FROM events
+            values = {"person": person, "now": self.database.clock()}
+            last = f"""SELECT coalesce(events.batch, events.id) FROM events
                 JOIN items ON items.id = events.item WHERE {stands}
-                ORDER BY events.id DESC LIMIT 1""",
-                (person, person, self.database.clock()),
-            ).fetchone()
+                ORDER BY events.id DESC LIMIT 1"""
             rows = connection.execute(
-                f"""SELECT events.*, old.label AS old_label, old.kind AS old_kind FROM events
-                JOIN items ON items.id = events.item
+                f"""WITH last (id) AS ({last})
+                SELECT events.*, old.label AS old_label, old.kind AS old_kind FROM events
+                JOIN items ON items.id = events.item JOIN last
                 LEFT JOIN events AS old ON old.id = events.replaced
-                WHERE (events.id = ? OR events.batch = ?) AND {stands} ORDER BY events.id""",
-                (found and found[0], found and found[0], person, person, self.database.clock()),
+                WHERE last.id IN (events.id, events.batch) AND {stands} ORDER BY events.id""",
+                values,
             ).fetchall()
             return [self._take_back(connection, row, person) for row in rows]
 
@@ -277,8 +275,9 @@ class Queue:
                 )
                 self.database.step("request written")
             events = [self.reader.event(event) for event in ids]
-            old = self._old_labels(connection, ids)
-        self.folders.show([event.item for event in events], old)
+        numbers = {c.name: c.number for c in self.reader.classes.all()}
+        before = [numbers.get(event.replaced or "") for event in events]
+        self.folders.show([event.item for event in events], before)
         return events
 
     def _free_row(self, item: int, person: str) -> sqlite3.Row:
@@ -336,12 +335,6 @@ class Queue:
         }
         names, places = ", ".join(values), ", ".join(f":{name}" for name in values)
         query = f"INSERT INTO events ({names}) VALUES ({places})"
-        event = connection.execute(query, values).lastrowid
+        connection.execute(query, values)
         self.database.step("event written")
-        return event
-
-    @staticmethod
-    def _old_labels(connection: sqlite3.Connection, events: Sequence[int]) -> list[int | None]:
-        query = """SELECT old.label FROM events LEFT JOIN events AS old ON old.id = events.replaced
-            WHERE events.id = ?"""
-        return [connection.execute(query, (event,)).fetchone()[0] for event in events]
+        return connection.execute("SELECT last_insert_rowid()").fetchone()[0]

@@ -97,11 +97,6 @@ class Reader:
         order : ``confidence`` (lowest first, unscored last), ``-confidence``, ``id`` or ``-id``
         limit : pictures on the page, 1 to `MOST`
         after : what the page before gave as its ``after``
-
-        Raises
-        ------
-        LabellingError
-            For an order or limit that does not exist, or an ``after`` that no page gave.
         """
         if order not in _ORDERS:
             raise LabellingError(f"order={order!r}: expected one of {', '.join(_ORDERS)}")
@@ -160,28 +155,21 @@ class Reader:
                 WHERE label_source = 'human' AND events.at > ?""",
                 (now - PACE_S,),
             ).fetchone()
-            judged = {
-                bool(audit): (right, n)
-                for audit, right, n in connection.execute(
-                    f"""SELECT items.audit, sum(events.label = events.predicted), count(*)
-                    FROM items JOIN events
-                    ON events.id = iif(items.audit, {FIRST_ANSWER}, items.event)
-                    WHERE (items.audit OR events.kind = 'label') AND events.predicted IS NOT NULL
-                    GROUP BY items.audit"""
-                )
-            }
-        audit, seen = judged.get(True, (0, 0)), judged.get(False, (0, 0))
+            judged = connection.execute(
+                f"""SELECT coalesce(sum(events.label = events.predicted), 0) AS right,
+                    count(*) AS judged, coalesce(sum(items.audit), 0) AS audit_judged,
+                    coalesce(sum(items.audit AND events.label = events.predicted), 0) AS audit_right
+                FROM items JOIN events ON events.id = iif(items.audit, {FIRST_ANSWER}, items.event)
+                WHERE (items.audit OR events.kind = 'label') AND events.predicted IS NOT NULL"""
+            ).fetchone()
         # Over the time that people have been at it, so that the first minute is not divided by ten.
         minutes = max(1.0, (now - recent[1]) / 60) if recent[0] else 1.0
         return Progress(
             **dict(row),
+            **dict(judged),
             per_class=dict(map(tuple, per_class)),
             per_person=dict(map(tuple, per_person)),
             per_minute=recent[0] / minutes,
-            right=audit[0] + seen[0],
-            judged=audit[1] + seen[1],
-            audit_right=audit[0],
-            audit_judged=audit[1],
         )
 
     def labelled(self) -> list[tuple[Item, Event]]:
@@ -231,9 +219,7 @@ class Reader:
 
     def condition(self, where: Filter | None) -> tuple[str, list[Any]]:
         """Turn a filter into SQL over items, and its values."""
-        if where is None:
-            return "1", []
-        parts: list[str] = ["1"]
+        where = where or Filter()
         values: list[Any] = []
         sources = {
             "human": "items.label_source = 'human'",
@@ -246,7 +232,7 @@ class Reader:
             raise LabellingError(
                 f"source={where.source!r}: expected one of human, auto, none (without a label), any"
             )
-        parts.append(sources[where.source])
+        parts = [sources[where.source]]
         for column in ("predicted", "label"):
             if (name := getattr(where, column)) is not None:
                 parts.append(f"items.{column} = ?")

@@ -40,91 +40,63 @@ class UnavailableError(LabellingError):
 
 
 def checked_number(
-    value: object, what: str, low: int, high: int, error: type[LabellingError] = LabellingError
+    value: Any, what: str, low: int, high: int, error: type[LabellingError] = LabellingError
 ) -> int:
     """Return a whole number in its bounds, or raise."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise error(f"{what} {value!r}: expected a whole number")
-    if not low <= value <= high:
-        raise error(f"{what} {value}: expected {low} to {high}")
+    is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not is_whole or not low <= value <= high:
+        raise error(f"{what} {value!r}: expected a whole number from {low} to {high}")
     return int(value)
 
 
 @dataclass(frozen=True)
 class LabelClass:
-    """A class: ``number`` from 0, ``name`` as given, ``key`` to press (or None), ``folder``."""
+    """A class."""
 
-    number: int
-    name: str
-    key: str | None
+    number: int  # from 0
+    name: str  # as given
+    key: str | None  # to press
     folder: str
 
 
 @dataclass(frozen=True)
 class Item:
-    """A picture and where it stands.
+    """A picture and where it stands."""
 
-    Attributes
-    ----------
-    id : what it is asked for by
-    sha256 : of its PNG file's bytes
-    name : as it was called by whoever brought it; text to show, never a path
-    width, height : pixels
-    source : one of `SOURCES`
-    added : when, ISO 8601 in UTC
-    audit : belongs to the audit slice, which measures the model and never trains it
-    label, label_source : the class now, from ``human`` or ``auto``; None without a label
-    predicted, confidence : what the model thinks, confidence 0 to 1; None if it has not been asked,
-        and in the audit slice until a person has labelled the picture
-    skipped : how often it was skipped
-    person : who holds it, None if nobody does
-    """
-
-    id: int
-    sha256: str
-    name: str
-    width: int
+    id: int  # what it is asked for by
+    sha256: str  # of its PNG file's bytes
+    name: str  # as it was called by whoever brought it; text to show, never a path
+    width: int  # pixels
     height: int
-    source: str
-    added: str
-    audit: bool
-    label: str | None
-    label_source: str | None
+    source: str  # one of `SOURCES`
+    added: str  # when, ISO 8601 in UTC
+    audit: bool  # belongs to the audit slice, which measures the model and never trains it
+    label: str | None  # the class now
+    label_source: str | None  # `human` or `auto`
+    # What the model thinks, confidence 0 to 1; None if it has not been asked, and in the audit
+    # slice until a person has labelled the picture.
     predicted: str | None
     confidence: float | None
-    skipped: int
-    person: str | None
+    skipped: int  # how often
+    person: str | None  # who holds it
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened to a picture; events are only ever added.
+    """Something that happened to a picture; events are only ever added."""
 
-    Attributes
-    ----------
-    id, item : numbers; a later event has a higher one
-    kind : ``label``, ``skip``, ``undo``, ``auto``, ``revoke`` or ``relabel``
-    label : the class that the picture has from then on, None for none
-    replaced : the class it had before, None for none
-    person, model : who did it, or which model
-    when : ISO 8601 in UTC
-    predicted, confidence : of the model at that time
-    threshold : of an automatic label
-    hidden : the prediction was not shown to the person
-    """
-
-    id: int
+    id: int  # a later event has a higher one
     item: int
-    kind: str
-    label: str | None
-    replaced: str | None
-    person: str | None
+    kind: str  # `label`, `skip`, `undo`, `auto`, `revoke` or `relabel`
+    label: str | None  # the class that the picture has from then on
+    replaced: str | None  # the class it had before
+    person: str | None  # who did it, or which model
     model: str | None
-    when: str
-    predicted: str | None
+    when: str  # ISO 8601 in UTC
+    predicted: str | None  # by the model at that time
     confidence: float | None
-    threshold: float | None
-    hidden: bool
+    threshold: float | None  # of an automatic label
+    hidden: bool  # the prediction was not shown to the person
 
 
 @dataclass(frozen=True)
@@ -150,38 +122,26 @@ class Filter:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the labelling is.
-
-    Attributes
-    ----------
-    total, human, auto, remaining : pictures; ``remaining`` have no label
-    skipped : without a label and skipped at least once
-    unreadable : whose picture file is missing; they are not handed out
-    audit, audit_labelled : pictures of the audit slice, and those of them that people labelled
-    held : handed out and not answered yet
-    per_class : labels by class name
-    per_person : labels that stand, by person
-    per_minute : labels that people gave in the last ten minutes, a minute
-    right, judged : of labels that people gave to pictures with a prediction, how many agreed with
-        the prediction of that moment. Unsure pictures come first, so this is no test accuracy.
-    audit_right, audit_judged : the same over the audit slice, whose prediction nobody saw: the
-        accuracy of the models of those moments on pictures drawn at random
-    """
+    """How far the labelling is: numbers of pictures, if nothing else is said."""
 
     total: int
     human: int
     auto: int
-    remaining: int
-    skipped: int
-    unreadable: int
-    audit: int
-    audit_labelled: int
-    held: int
-    per_class: dict[str, int]
-    per_person: dict[str, int]
-    per_minute: float
+    remaining: int  # have no label
+    skipped: int  # without a label and skipped at least once
+    unreadable: int  # whose file is missing; they are not handed out
+    audit: int  # of the audit slice
+    audit_labelled: int  # those of them that people labelled
+    held: int  # handed out and not answered yet
+    per_class: dict[str, int]  # labels by class name
+    per_person: dict[str, int]  # labels that stand, by person
+    per_minute: float  # labels that people gave in the last ten minutes, a minute
+    # Of labels that people gave to pictures with a prediction, how many agreed with the prediction
+    # of that moment. Unsure pictures come first, so this is no test accuracy.
     right: int
     judged: int
+    # The same over the audit slice, whose prediction nobody saw: the accuracy of the models of
+    # those moments on pictures drawn at random.
     audit_right: int
     audit_judged: int
 
@@ -196,16 +156,12 @@ class Page:
 
 @dataclass(frozen=True)
 class Model:
-    """A model that scored the pictures.
-
-    ``sha256`` names it, ``classes`` are its columns, ``n_trained`` the labels it was trained on,
-    ``path`` where it lies under the labelling folder ('' if nowhere), ``certificate`` what was
-    certified for it (an empty dict if nothing).
-    """
+    """A model that scored the pictures."""
 
     sha256: str
-    classes: tuple[str, ...]
-    n_trained: int
+    classes: tuple[str, ...]  # its columns
+    n_trained: int  # labels it was trained on
     when: str
-    path: str
+    path: str  # where it lies under the labelling folder, '' if nowhere
+    # What was certified for it, empty if nothing.
     certificate: dict[str, Any] = field(default_factory=dict)

@@ -26,43 +26,31 @@ from alutils.labelling.store.models import Models
 from alutils.labelling.store.pictures import Pictures
 from alutils.labelling.store.queue import LEASE_S, Queue
 from alutils.labelling.store.reader import Reader
-from alutils.labelling.store.records import LabelClass, LabellingError
+from alutils.labelling.store.records import LabellingError
 
 _DATABASE, _LOCK = "labels.sqlite", "lock"
 
 
 class Store:
-    """A labelling project; get one with `Store.open`. Safe to use from many threads.
-
-    Attributes
-    ----------
-    folder : of the user's pictures
-    database, files : what is true, and what lies on the disk
-    reader : what can be asked
-    pictures, classes : what comes in
-    folders : class folders, which follow the labels
-    queue : what people do: take pictures, label, skip, undo
-    models : what models do: score pictures, label them
-    audit : the slice that checks models
-    """
+    """A labelling project; get one with `Store.open`. Safe to use from many threads."""
 
     def __init__(
         self,
-        folder: Path,
-        database: Database,
-        files: Files,
+        folder: Path,  # of the user's pictures
+        database: Database,  # what is true
+        files: Files,  # what lies on the disk
         rng: np.random.Generator,
         lease_s: float,
     ) -> None:
         self.folder, self.database, self.files = folder, database, files
         self._opened = ExitStack()  # what `close` closes
         self.classes = Classes(database)
-        self.reader = Reader(database, self.classes)
-        self.pictures = Pictures(database, files, self.reader, rng)
+        self.reader = Reader(database, self.classes)  # what can be asked
+        self.pictures = Pictures(database, files, self.reader, rng)  # what comes in
         self.folders = ClassFolders(database, files, self.classes, self.pictures)
-        self.queue = Queue(database, self.reader, self.folders, rng, lease_s)
-        self.models = Models(database, self.reader, self.folders)
-        self.audit = AuditSlice(database)
+        self.queue = Queue(database, self.reader, self.folders, rng, lease_s)  # what people do
+        self.models = Models(database, self.reader, self.folders)  # what models do
+        self.audit = AuditSlice(database)  # what checks models
 
     @classmethod
     def open(
@@ -113,9 +101,8 @@ class Store:
                 f"{folder / FOLDER}: cannot be written ({error.strerror}); choose another folder"
             ) from error
         with ExitStack() as opened:
-            lock = _lock_file(files.root / _LOCK) if alone else None
-            if lock is not None:
-                opened.callback(lock.release)
+            if alone:
+                opened.callback(_lock_file(files.root / _LOCK).release)
             database = Database(files.root / _DATABASE, clock=clock, step=step)
             opened.callback(database.close)
             store = cls(folder, database, files, np.random.default_rng(seed), lease_s)
@@ -142,35 +129,10 @@ class Store:
         """32 hexadecimal digits, drawn when the project was begun: no two projects share it."""
         return self.database.setting("project")
 
-    def rename_class(self, old: str, new: str) -> LabelClass:
-        """Give a class another name; its number, key and pictures stay, its folder is renamed.
-
-        Raises
-        ------
-        LabellingError
-            If there is no such class, or one of the new name.
-        """
-        with self.database.writing:  # until the folder has its name, nobody makes links in it
-            renamed, before = self.classes.rename(old, new)
-            source, target = self.files.classes / before, self.files.classes / renamed.folder
-            if before != renamed.folder and source.is_dir():
-                if target.exists():
-                    self.reconcile()
-                else:
-                    source.rename(target)
-                    self.database.step("class folder renamed")
-        return renamed
-
     def reconcile(self, *, check_content: bool = False) -> Mended:
         """Mend what a crash or a stranger left; call it after `open`. Twice does no more than once.
 
-        Parameters
-        ----------
-        check_content : also read every picture and compare its hash, which takes a while
-
-        Returns
-        -------
-        what was mended
+        With ``check_content`` every picture is read and its hash compared, which takes a while.
         """
         return self.folders.reconcile(check_content)
 

@@ -3,21 +3,41 @@
 from __future__ import annotations
 
 import io
+import threading
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, Response, abort, request, send_file, session
+from flask import Blueprint, Response, abort, current_app, request, send_file, session
 from PIL import Image
 from werkzeug.datastructures import FileStorage
 
+from alutils.labelling.model.desk import Desk
+from alutils.labelling.store.store import Store
 from alutils.labelling.web import pictures
-from alutils.labelling.web.pictures import PictureError
-from alutils.labelling.web.tool import tool
 
 blueprint = Blueprint("api", __name__)
 
 SMALL = 256  # pixels a side of a small picture
 _YEAR_S = 365 * 86_400
+
+
+@dataclass(frozen=True)
+class Tool:
+    """What an application works with; kept as ``app.extensions["labelling"]``."""
+
+    desk: Desk  # answers the queue's requests
+    threshold: float  # confidence from which a single picture goes to its folder unasked
+    decoders: threading.Semaphore  # is held while a picture is decoded
+
+    @property
+    def store(self) -> Store:
+        return self.desk.store
+
+
+def tool() -> Tool:
+    """Return what the present application works with."""
+    return current_app.extensions["labelling"]
 
 
 def person() -> str:
@@ -61,18 +81,14 @@ def sent_files(field: str) -> list[FileStorage]:
 def take(file: FileStorage, source: str = "upload") -> dict[str, Any]:
     """Decode a file and take it in as coming from this source; say what became of it."""
     data = file.stream.read(pictures.MOST_BYTES + 1)
-    name = file.filename or ""
     try:
         with tool().decoders:
-            picture = pictures.decode(data, name)
-    except PictureError as error:
+            picture = pictures.decode(data, file.filename or "")
+    except pictures.PictureError as error:
         return {"name": error.name, "error": str(error)}
-    store = tool().store
-    known = store.pictures.known(picture.sha256)
-    item = store.pictures.add(
-        picture.png, picture.sha256, picture.name, picture.width, picture.height, source
-    )
-    return {"name": picture.name, "id": item, "known": known is not None, "notes": picture.notes}
+    known = tool().store.pictures.known(picture.sha256) is not None
+    item = tool().store.pictures.add(*picture.to_keep(), source)
+    return {"name": picture.name, "id": item, "known": known, "notes": picture.notes}
 
 
 @blueprint.get("/pictures/<int:item>")
@@ -80,11 +96,13 @@ def picture(item: int) -> Response:
     """Send a picture by its number; ``?small=1`` makes large ones smaller."""
     path = tool().store.pictures.path(item)
     version = tool().store.reader.item(item).sha256
-    if "small" in request.args:
-        content, etag = _small(path.read_bytes()), f"{version}-{SMALL}"
-    else:
-        content, etag = path, version
-    answer = send_file(content, mimetype="image/png", etag=etag, conditional=True)
+    is_small = "small" in request.args
+    answer = send_file(
+        _small(path.read_bytes()) if is_small else path,
+        mimetype="image/png",
+        etag=f"{version}-{SMALL}" if is_small else version,
+        conditional=True,
+    )
     # A number names the same picture for ever in one project, but another in the next.
     is_named = request.args.get("v") == version[:16]
     answer.headers["Cache-Control"] = (

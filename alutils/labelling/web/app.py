@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from flask import Flask, Response, current_app, jsonify, render_template, request
+from flask.json.provider import DefaultJSONProvider
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.exceptions import HTTPException
 
@@ -16,9 +17,9 @@ from alutils.labelling.model.loop import LabellingLoop
 from alutils.labelling.store.records import ConflictError, LabellingError
 from alutils.labelling.store.store import Store
 from alutils.labelling.web import api, pages
+from alutils.labelling.web.api import Tool, tool
 from alutils.labelling.web.pictures import MOST_BYTES
 from alutils.labelling.web.security import PROJECT_HEADER, Access, protect
-from alutils.labelling.web.tool import Tool, tool
 
 MOST_FILES = 100  # in one request; the page sends them one by one
 MOST_BODY = 2 * MOST_BYTES
@@ -47,13 +48,9 @@ def create_app(
 
     Parameters
     ----------
-    store : the project
-    loop : the model, or None to label without a model
+    store, loop, more : as for `alutils.labelling.model.desk.Desk`
     access : who may come in, from `alutils.labelling.web.security.access`
-    threshold : confidence, 0 to 1; see `Tool`
-    more : further parts of the status, by name
-    decoders : is held while a picture is decoded, by whatever else decodes too; by default one for
-        `DECODERS` pictures at a time
+    threshold, decoders : as for `Tool`; by default for `DECODERS` pictures at a time
     """
     app = Flask(__name__)
     app.extensions["labelling"] = Tool(
@@ -65,7 +62,7 @@ def create_app(
         MAX_FORM_PARTS=MOST_FILES + 20,
         WTF_CSRF_TIME_LIMIT=None,  # people label all afternoon; the token ends with the session
     )
-    app.json.sort_keys = False
+    cast("DefaultJSONProvider", app.json).sort_keys = False
     protect(app, access, store.project_id)
     app.before_request(_limit_what_is_no_upload)
     app.before_request(_check_project)  # before the CSRF token, whose text would not tell

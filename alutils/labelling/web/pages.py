@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import tempfile
 import time
+from contextlib import ExitStack
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from flask import (
     Blueprint,
-    Response,
     abort,
     redirect,
     render_template,
@@ -19,15 +19,15 @@ from flask import (
     send_file,
     session,
     url_for,
-)
+)  # fmt: skip
+from werkzeug import Response
 
 from alutils.base.files import display_path
 from alutils.labelling.store import export
 from alutils.labelling.store.names import checked_name, checked_person
 from alutils.labelling.store.records import Item, LabellingError
 from alutils.labelling.store.store import Store
-from alutils.labelling.web.api import sent_files, take
-from alutils.labelling.web.tool import tool
+from alutils.labelling.web.api import sent_files, take, tool
 
 blueprint = Blueprint("pages", __name__)
 
@@ -39,7 +39,7 @@ MOST_TRIES = 10  # of the page that waits for it, before it asks the person inst
 # another machine could follow on what looks like one "/".
 _PLACE = re.compile(r"/(?!/)[^\x00-\x1f\x7f\\]*")
 
-View = str | Response
+View = str | Response | tuple[str, int]
 
 
 @blueprint.before_request
@@ -109,27 +109,23 @@ def download(kind: str) -> Response:
     write = {"csv": export.write_csv, "jsonl": export.write_json_lines, "npz": _write_npz}.get(kind)
     if write is None:
         abort(HTTPStatus.NOT_FOUND)
-    folder = tempfile.TemporaryDirectory()
-    try:
-        path = Path(folder.name) / f"labels.{kind}"
+    with ExitStack() as written:
+        folder = written.enter_context(tempfile.TemporaryDirectory())
+        path = Path(folder) / f"labels.{kind}"
         write(tool().store, path)
         answer = send_file(path, as_attachment=True, download_name=path.name)
-    except BaseException:
-        folder.cleanup()
-        raise
-    answer.call_on_close(folder.cleanup)
+        answer.call_on_close(written.pop_all().close)
     return answer
 
 
 def _write_npz(store: Store, path: Path) -> None:
-    size = request.args.get("size", "").strip().lower().replace("×", "x").replace(" ", "")
-    if size and not re.fullmatch(r"[1-9]\d{0,3}x[1-9]\d{0,3}", size):
-        raise LabellingError(f"size={size[:20]!r}: expected height x width in pixels, as 28x28")
-    height_width = tuple(int(side) for side in size.split("x")) if size else None
-    people = bool(request.args.get("people"))
-    export.write_dataset(
-        store, path, size=height_width, keep=lambda item: not people or item.label_source == "human"
-    )
+    text = request.args.get("size", "").strip()
+    sides = re.fullmatch(r"([1-9]\d{0,3}) *[xX×] *([1-9]\d{0,3})", text)
+    if text and not sides:
+        raise LabellingError(f"size={text[:20]!r}: expected height x width in pixels, as 28x28")
+    size = (int(sides[1]), int(sides[2])) if sides else None
+    sources = ("human",) if request.args.get("people") else ("human", "auto")
+    export.write_dataset(store, path, size=size, keep=lambda item: item.label_source in sources)
 
 
 # --- the report's flow: one picture ---------------------------------------------------------------
@@ -210,18 +206,17 @@ def _is_sure(item: Item) -> bool:
 
 
 def _is_waited_for(item: Item) -> bool:
-    is_hidden = item.label is not None or item.audit or item.predicted is not None
-    return (
-        not is_hidden and tool().desk.loop is not None and tool().store.models.present() is not None
-    )
+    if item.label is not None or item.audit or item.predicted is not None:
+        return False
+    return tool().desk.loop is not None and tool().store.models.present() is not None
 
 
 def _predicted(item: int) -> Item:
     """Return a picture as soon as the model has answered, or after a while without."""
     end = time.monotonic() + WAIT_S
     found = tool().store.reader.item(item)
-    if _is_waited_for(found):
-        tool().desk.loop.poke()
+    if (loop := tool().desk.loop) is not None:
+        loop.poke()
     while _is_waited_for(found) and time.monotonic() < end:
         time.sleep(_NAP_S)
         found = tool().store.reader.item(item)

@@ -11,8 +11,8 @@ import io
 import os
 import stat
 import unicodedata
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -23,42 +23,26 @@ NAME_LENGTH = 80
 
 
 class PictureError(ValueError):
-    """A file that is not taken: its name made safe to show, what is wrong, what to do.
-
-    Attributes
-    ----------
-    name : as `display_name` gives it
-    problem : what was found and what was expected
-    hint : what to do
-    """
+    """A file that is not taken: its name as `display_name` gives it, what is wrong, what to do."""
 
     def __init__(self, name: str, problem: str, hint: str) -> None:
-        self.name, self.problem, self.hint = display_name(name), problem, hint
+        self.name, self.hint = display_name(name), hint
         super().__init__(f"{self.name} {problem}; {hint}.")
 
-    def __reduce__(self) -> tuple:  # exceptions with several arguments do not pickle by themselves
-        return type(self), (self.name, self.problem, self.hint)
 
+class Picture(NamedTuple):
+    """A picture that is safe to keep and to show."""
 
-@dataclass(frozen=True)
-class Picture:
-    """A picture that is safe to keep and to show.
-
-    Attributes
-    ----------
-    png : bytes of a PNG file, 8 bit grey or RGB, with nothing in it but pixels
-    sha256 : hexadecimal, of these bytes
-    width, height : pixels
-    name : text to show, never a path
-    notes : what was changed on the way, in words
-    """
-
-    png: bytes
-    sha256: str
-    width: int
+    png: bytes  # of a PNG file, 8 bit grey or RGB, with nothing in it but pixels
+    sha256: str  # hexadecimal, of these bytes
+    name: str  # text to show, never a path
+    width: int  # pixels
     height: int
-    name: str
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # what was changed on the way, in words
+
+    def to_keep(self) -> tuple[bytes, str, str, int, int]:
+        """Return what `alutils.labelling.store.pictures.Pictures.add` takes, but the source."""
+        return self[:5]
 
 
 def display_name(name: str) -> str:
@@ -78,13 +62,7 @@ def display_name(name: str) -> str:
 
 
 def read(path: Path) -> Picture:
-    """`decode` a file on disk; a pipe, a device or a file that is too large is not opened.
-
-    Raises
-    ------
-    PictureError
-        As `decode`, and for what cannot be read.
-    """
+    """`decode` a file on disk; a pipe, a device or a file that is too large is not opened."""
     try:
         about = path.stat()
         if not stat.S_ISREG(about.st_mode):
@@ -126,7 +104,7 @@ def decode(data: bytes, name: str) -> Picture:
     Image.fromarray(pixels).save(file, "PNG", compress_level=6)
     png = file.getvalue()
     height, width = pixels.shape[:2]
-    return Picture(png, hashlib.sha256(png).hexdigest(), width, height, name, notes)
+    return Picture(png, hashlib.sha256(png).hexdigest(), name, width, height, notes)
 
 
 def _check_bytes(name: str, n: int) -> None:

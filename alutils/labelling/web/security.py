@@ -14,31 +14,27 @@ import secrets
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
-from flask import Flask, Response, abort, redirect, request, session
+from flask import Flask, abort, redirect, request, session
+from werkzeug import Response
 
 from alutils.base.errors import ParameterError
 from alutils.base.files import atomic_file
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-COOKIE = "alutils_labelling"  # and the beginning of the project's id
+# And the beginning of the project's id: browsers send a cookie to all ports of a machine, so with
+# one name for all each project would sign out the one before.
+COOKIE = "alutils_labelling"
 PROJECT_HEADER = "X-Labelling-Project"  # which project a page's request is meant for
 _SECRET = "secret"  # file in FOLDER/labelling
 _SECRET_BYTES = 32
 
-_CONTENT_POLICY = "; ".join(
-    (
-        "default-src 'self'",
-        "img-src 'self' blob:",
-        "object-src 'none'",
-        "base-uri 'none'",
-        "form-action 'self'",
-        "frame-ancestors 'none'",
-    )
-)
 _HEADERS = {
-    "Content-Security-Policy": _CONTENT_POLICY,
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' blob:; object-src 'none'; base-uri 'none'; "
+        "form-action 'self'; frame-ancestors 'none'"
+    ),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
@@ -50,20 +46,12 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class Access:
-    """Who may come in.
+    """Who may come in."""
 
-    Attributes
-    ----------
-    hosts : names that the tool answers to, in small letters, without port
-    any_address : answer to any numerical address too: a name cannot be made to look like one
-    token : what a browser must show once; None on loopback
-    secret : signs cookies
-    """
-
-    hosts: tuple[str, ...]
-    any_address: bool
-    token: str | None
-    secret: bytes
+    hosts: tuple[str, ...]  # names that the tool answers to, in small letters, without port
+    any_address: bool  # to any numerical address too: a name cannot be made to look like one
+    token: str | None  # what a browser must show once; None on loopback
+    secret: bytes  # signs cookies
 
 
 def access(host: str, secret: bytes, names: tuple[str, ...] = ()) -> Access:
@@ -71,12 +59,9 @@ def access(host: str, secret: bytes, names: tuple[str, ...] = ()) -> Access:
 
     Parameters
     ----------
-    host
-        Address or name to listen on; ``0.0.0.0`` and ``::`` mean every address of the machine.
-    secret
-        As `project_secret` gives it.
-    names
-        More names that the tool is reached by, behind a proxy for example.
+    host : to listen on; ``0.0.0.0`` and ``::`` mean every address of the machine
+    secret : as `project_secret` gives it
+    names : more names that the tool is reached by, behind a proxy for example
 
     Raises
     ------
@@ -99,7 +84,7 @@ def is_loopback(host: str) -> bool:
         raise ParameterError(
             "--host", host, f"no such address ({error.strerror})", "127.0.0.1 is the default"
         ) from error
-    return all(ipaddress.ip_address(where[4][0].split("%")[0]).is_loopback for where in found)
+    return all(ipaddress.ip_address(str(where[4][0]).split("%")[0]).is_loopback for where in found)
 
 
 def project_secret(folder: Path) -> bytes:
@@ -109,11 +94,7 @@ def project_secret(folder: Path) -> bytes:
     in when the tool is started again. A damaged one is replaced.
     """
     path = folder / _SECRET
-    try:
-        secret = path.read_bytes()
-    except FileNotFoundError:
-        secret = b""
-    if len(secret) == _SECRET_BYTES:
+    if path.is_file() and len(secret := path.read_bytes()) == _SECRET_BYTES:
         path.chmod(0o600)
         return secret
     secret = secrets.token_bytes(_SECRET_BYTES)
@@ -122,20 +103,11 @@ def project_secret(folder: Path) -> bytes:
     return secret
 
 
-def cookie_name(project: str) -> str:
-    """Return the name of a project's cookie, by its id.
-
-    Browsers send a cookie to all ports of a machine: with one name for all, each project would sign
-    out the one before.
-    """
-    return f"{COOKIE}_{project[:12]}"
-
-
 def protect(app: Flask, who: Access, project: str) -> None:
     """Check Host and token before anything else, and put the security headers on every answer."""
     app.secret_key = who.secret
     app.config.update(
-        SESSION_COOKIE_NAME=cookie_name(project),
+        SESSION_COOKIE_NAME=f"{COOKIE}_{project[:12]}",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Strict",
     )
@@ -168,18 +140,11 @@ def protect(app: Flask, who: Access, project: str) -> None:
 
 
 def _host_is_ours(host: str, who: Access) -> bool:
-    name = host.strip().lower()
-    if name.startswith("["):
-        name = name[1:].split("]")[0]
-    elif ":" in name:
-        name = name.rsplit(":", 1)[0]
-    name = name.rstrip(".")
-    if name in who.hosts:
-        return True
-    if not who.any_address:
-        return False
     try:
-        ipaddress.ip_address(name)
+        name = (urlsplit(f"//{host.strip()}").hostname or "").rstrip(".")
+        if name not in who.hosts and who.any_address:
+            ipaddress.ip_address(name)  # ValueError where it is none
+            return True
     except ValueError:
         return False
-    return True
+    return name in who.hosts

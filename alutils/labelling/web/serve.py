@@ -7,10 +7,9 @@ import socket
 import threading
 import webbrowser
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,6 @@ from alutils.labelling.web.watch import Watcher
 
 THREADS = 8  # of the web server: each open browser keeps one or two busy for milliseconds
 DEMO_PICTURES = 400
-_DEMO = "label_demo"
 
 
 @dataclass(frozen=True)
@@ -47,29 +45,25 @@ class Options:
     open: bool = False
 
 
-@dataclass(frozen=True)
-class Running:
-    """A tool that listens: where, and the server."""
-
-    url: str
-    server: Any
-
-
 def run(options: Options) -> None:
     """Serve until interrupted, then end in order."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    with serving(options) as running:
-        print(f"Labelling at {running.url}", flush=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with serving(options) as (url, server):
+        print(f"Labelling at {url}", flush=True)
         print("Ctrl+C ends it.", flush=True)
         if options.open:
-            threading.Timer(0.5, webbrowser.open, [running.url]).start()
-        running.server.run()  # returns when it is interrupted
+            threading.Timer(0.5, webbrowser.open, [url]).start()
+        server.run()  # returns when it is interrupted
     print("Ended; every label is on the disk.", flush=True)
 
 
 @contextmanager
-def serving(options: Options) -> Iterator[Running]:
+def serving(options: Options) -> Iterator[tuple[str, Any]]:
     """Open the project, start the model and the watched folder, and listen; ends all of them.
+
+    Yields
+    ------
+    the address, the server
 
     Raises
     ------
@@ -89,8 +83,8 @@ def serving(options: Options) -> Iterator[Running]:
             "FOLDER", folder, "no such folder", "make it, and put pictures into it"
         )
     if options.model is not None:  # is there one? before anything is written
-        of_model = classes_of(options.model)
-        classes = classes or list(of_model)
+        of_model = list(classes_of(options.model))
+        classes = classes or of_model
     if folder is None:
         folder, classes = make_demo(), classes or [chr(65 + i) for i in range(26)]
     with Store.open(folder, classes, audit_share=options.audit) as store:
@@ -102,39 +96,28 @@ def serving(options: Options) -> Iterator[Running]:
         decoders = threading.Semaphore(DECODERS)
         watcher = Watcher(store, decoders=decoders)
         loop = LabellingLoop(store, model_folder=options.model) if options.learn else None
+        more = {"folder": watcher.status}
         app = create_app(
-            store,
-            loop,
-            access=who,
-            threshold=options.threshold,
-            more={"folder": watcher.status},
-            decoders=decoders,
+            store, loop, access=who, threshold=options.threshold, more=more, decoders=decoders
         )
         try:
             server = create_server(
-                app,
-                host=options.host,
-                port=options.port,
-                threads=THREADS,
-                ident=None,
+                app, host=options.host, port=options.port, threads=THREADS, ident=None,
                 max_request_body_size=MOST_BODY,
-            )
+            )  # fmt: skip
         except OSError as error:
             raise ParameterError(
                 "--port", options.port, f"cannot be listened on ({error.strerror})",
                 "choose another, or 0 for any that is free",
             ) from error  # fmt: skip
-        watcher.start()
-        if loop is not None:
-            loop.start()
-        try:
-            yield Running(_url(server, options.host, who.token), server)
-        finally:
-            watcher.stop()
-            if loop is not None:
-                loop.stop()
-            server.close()
-            server.task_dispatcher.shutdown()
+        with ExitStack() as started:
+            started.callback(server.task_dispatcher.shutdown)
+            started.callback(server.close)
+            for worker in (loop, watcher):
+                if worker is not None:
+                    worker.start()
+                    started.callback(worker.stop)
+            yield _url(server, options.host, who.token), server
 
 
 def _url(server: Any, host: str, token: str | None) -> str:
@@ -147,21 +130,11 @@ def _url(server: Any, host: str, token: str | None) -> str:
     return f"http://{shown}:{port}/" + (f"?token={token}" if token else "")
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 def read_classes(given: str | None) -> list[str]:
-    """Read names of classes: a file with one a line, or names with commas between.
-
-    Raises
-    ------
-    ParameterError
-        If there is none.
-    """
+    """Read names of classes: a file with one a line, or names with commas between."""
     if given is None:
         return []
-    path = Path(given)
+    path, names = Path(given), given.split(",")
     if path.is_file():
         try:
             names = path.read_text(encoding="utf-8-sig").splitlines()
@@ -169,8 +142,6 @@ def read_classes(given: str | None) -> list[str]:
             raise ParameterError("--classes", given, "expected a text file in UTF-8") from error
     elif path.suffix == ".txt" or len(path.parts) > 1:
         raise ParameterError("--classes", given, "no such file", "names go with commas between")
-    else:
-        names = given.split(",")
     names = [name.strip() for name in names if name.strip()]
     if not names:
         raise ParameterError("--classes", given, "expected names: A,B,C or a file of one a line")
@@ -178,17 +149,11 @@ def read_classes(given: str | None) -> list[str]:
 
 
 def make_demo(folder: Path | None = None, n: int = DEMO_PICTURES) -> Path:
-    """Write a few hundred rendered letters to label, where they are not there yet.
-
-    Parameters
-    ----------
-    folder : by default ``label_demo`` in the cache folder
-    n : pictures
-    """
+    """Write n rendered letters to label, where they are not there yet; by default in the cache."""
     from alutils.base.artefacts import cache_folder
     from alutils.data.rendering import rendered_dataset
 
-    folder = cache_folder() / _DEMO if folder is None else folder
+    folder = folder or cache_folder() / "label_demo"
     if len(list(folder.glob("letter-*.png"))) >= n:
         return folder
     letters = rendered_dataset(n, 0, at_least=5)

@@ -9,7 +9,7 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ class Watcher:
     ) -> None:
         self.store, self.folder = store, store.folder.resolve()
         self._every_s = every_s
-        self._decoders = decoders or nullcontext()
+        self._decoders: AbstractContextManager[object] = decoders or nullcontext()
         self._seen = store.pictures.seen_files()
         self._last_look: dict[str, _State] = {}
         self._source = "folder"  # at the first look, "watched" later
@@ -55,10 +55,9 @@ class Watcher:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watched folder", daemon=True)
 
-    def start(self) -> Watcher:
+    def start(self) -> None:
         """Begin to look, in a thread of its own."""
         self._thread.start()
-        return self
 
     def stop(self) -> None:
         """End, after the picture that is being read."""
@@ -84,7 +83,7 @@ class Watcher:
         n, now = 0, time.time_ns()
         states: dict[str, _State] = {}
         for path, about in _files(self.folder):
-            name = _as_text(path.relative_to(self.folder))
+            name = str(path.relative_to(self.folder))
             state = (about.st_size, about.st_mtime_ns)
             if self._seen.get(name, ())[:2] == state:
                 continue
@@ -109,14 +108,7 @@ class Watcher:
                 return  # it was here a moment ago
             problem = str(error)
         else:
-            self.store.pictures.add(
-                picture.png,
-                picture.sha256,
-                picture.name,
-                picture.width,
-                picture.height,
-                self._source,
-            )
+            self.store.pictures.add(*picture.to_keep(), self._source)
         self.store.pictures.note_file(name, *state, problem)
         self._seen[name] = (*state, problem)
 
@@ -127,16 +119,14 @@ class Watcher:
                 self.look()
                 self._error = ""
                 self._source = "watched"
-            except (OSError, sqlite3.Error, LabellingError) as error:
-                # A full disk, say: it is told, and tried again.
-                if str(error) != self._error:
-                    _log.warning("%s: %s; trying again", self.folder, error)
-                self._error = str(error)
-            except Exception as error:  # a fault here: the thread must not end of it
-                text = f"a fault in the tool ({type(error).__name__}: {error})"
-                if text != self._error:
-                    _log.exception("%s: %s; trying again", self.folder, text)
-                self._error = text
+            except Exception as error:
+                # A full disk, say, or a fault here: it is told, and tried again.
+                is_fault = not isinstance(error, OSError | sqlite3.Error | LabellingError)
+                fault = f"a fault in the tool ({type(error).__name__}: {error})"
+                told = fault if is_fault else str(error)
+                if told != self._error:
+                    _log.warning("%s: %s; trying again", self.folder, told, exc_info=is_fault)
+                self._error = told
             self._busy = False
             self._stop.wait(self._every_s)
 
@@ -144,10 +134,7 @@ class Watcher:
 def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
     """Regular files, folder by folder in the order of their names; links to folders are not walked.
 
-    Raises
-    ------
-    OSError
-        If the folder itself cannot be read; one below it that cannot is passed over.
+    `OSError` if the folder itself cannot be read; one below it that cannot is passed over.
     """
     os.listdir(folder)  # noqa: PTH208 - os.walk is silent about a folder that is gone
     for where, folders, names in os.walk(folder):
@@ -162,8 +149,3 @@ def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
                 continue
             if stat.S_ISREG(about.st_mode):
                 yield path, about
-
-
-def _as_text(path: Path) -> str:
-    """As the store writes names that are not UTF-8."""
-    return str(path).encode(errors="surrogateescape").decode(errors="backslashreplace")

@@ -6,7 +6,6 @@ is left out. Runtimes are imported when they are used.
 """
 
 import functools
-import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -51,13 +50,6 @@ def keras_has_gpu() -> bool:
     if not Path("/proc/driver/nvidia/version").exists():
         return False
     return bool(import_tensorflow().config.list_physical_devices("GPU"))
-
-
-def keras_threads() -> int:
-    """CPU cores that this process may use; TensorFlow takes them all."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def keras_model(weights: Sequence[np.ndarray], layer: str, pooling: str, size: tuple[int, int]):

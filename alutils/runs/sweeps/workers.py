@@ -10,6 +10,7 @@ import contextlib
 import functools
 import logging
 import os
+import pickle
 import queue
 import re
 import signal
@@ -271,7 +272,8 @@ def _gather(
         while waiting or under_way:
             while waiting and len(under_way) < (width or max(n_workers, 1)):
                 i, (call, host) = waiting.popleft()
-                future = client.submit(call, key=f"cell-{session}-{i}", workers=host)
+                task = pickle.dumps(call)
+                future = client.submit(_unpacked, task, key=f"cell-{session}-{i}", workers=host)
                 under_way[future.key] = i, future
                 future.add_done_callback(ended.put)
             with contextlib.suppress(queue.Empty):
@@ -290,6 +292,11 @@ def _gather(
     finally:
         if client.status == "running":
             client.cancel([future for _, future in under_way.values()], force=True)
+
+
+def _unpacked(task: bytes) -> Any:
+    """Run a task; the scheduler, which only passes bytes on, imports no experiment."""
+    return pickle.loads(task)()
 
 
 def _result(future: Future, client: Client) -> Any:

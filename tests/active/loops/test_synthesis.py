@@ -141,6 +141,7 @@ def pool(seed=0, n=150, n_labelled=12):
     return x, y, labelled
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 99), batch=st.integers(1, 138))
 def test_queries_are_unlabelled_and_distinct_and_come_from_the_seed(seed, batch):

@@ -147,6 +147,7 @@ def test_classes_not_seen_yet_get_a_column_and_no_probability():
     assert (p.argmax(axis=2)[:, seen] == y[seen]).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_every_known_class_is_in_every_resample():
     x, y = blobs(40)
     y[:] = 0

@@ -88,6 +88,7 @@ def test_a_choice_follows_its_items_when_the_pool_is_shuffled(name, seed, monkey
     assert np.array_equal(order[choice(name, permuted(ctx, order), 7)], choice(name, ctx, 7))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BY_CHANCE)
 def test_chance_favours_no_place_in_the_pool(name):
     """How often an item is chosen belongs to the item: shuffled and not, within five sigmas."""
@@ -265,6 +266,7 @@ def test_costly_strategies_do_not_ask_for_one_thing_many_times(name):
     assert len(set(choice(name, ctx, 5) // 5)) == 5
 
 
+@pytest.mark.slow
 def test_the_variance_of_many_parameters_is_looked_at_in_fewer_directions():
     rng = np.random.default_rng(0)
     ctx = Context(
