@@ -12,15 +12,22 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from alutils.base.errors import ParameterError
+from alutils.base.files import display_path, repository_root
+
+
+def _add_parameters(parser: argparse.ArgumentParser, before: str) -> None:
+    parser.add_argument(
+        "-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
+        help=f"set a parameter; goes before {before}",
+    )  # fmt: skip
+
 
 def add_run(commands: Any) -> None:
     parser = commands.add_parser("run", help="run an experiment's notebook headlessly")
     parser.add_argument("name", help="mnist, az_explore, az, strategies or autolabel")
     parser.add_argument("--profile", default="quick", help="quick (the default) or full")
-    parser.add_argument(
-        "-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
-        help="set a parameter; goes before a file's and the profile's",
-    )  # fmt: skip
+    _add_parameters(parser, "a file's and the profile's")
     parser.add_argument("-f", "--file", type=Path, help="YAML file of parameters")
     parser.add_argument(
         "--keep-outputs", action="store_true", help="put the outputs into the notebook itself, too"
@@ -30,7 +37,6 @@ def add_run(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run a notebook; the last line of stdout is the run's folder."""
-    from alutils.base.files import display_path
     from alutils.runs.notebook import headless
 
     overrides = headless.read_parameters_file(options.file) if options.file else {}
@@ -53,7 +59,6 @@ def add_compare(commands: Any) -> None:
 
 def compare(options: argparse.Namespace) -> int:
     """Print the comparison; 1 where a number that is claimed as exact was missed."""
-    from alutils.base.files import repository_root
     from alutils.stats import compare as comparison
 
     published = options.published or repository_root() / "results" / "published.csv"
@@ -94,9 +99,6 @@ def add_data(commands: Any) -> None:
 
 def data(options: argparse.Namespace) -> int:
     """Fetch, make or convert a data set; the last line of stdout is where it is."""
-    from alutils.base.errors import ParameterError
-    from alutils.base.files import display_path
-
     if options.table is not None and options.name != "az_png":
         raise ParameterError("--from", options.table, f"{options.name} is not made from a table")
     print(display_path(DATA[options.name](options)))
@@ -116,7 +118,6 @@ def _az(options: argparse.Namespace) -> Path:
 def _az_png(options: argparse.Namespace) -> Path:
     """OUT/A ... OUT/Z: a PNG file a letter, from Kaggle's table or another (--from)."""
     from alutils.base import artefacts
-    from alutils.base.errors import ParameterError
     from alutils.data.png import csv_to_png
 
     if options.out is None:
@@ -147,7 +148,6 @@ def _mnist_article(options: argparse.Namespace) -> Path:
 def _rendered(options: argparse.Namespace) -> Path:
     """Letters rendered from handwriting fonts, kept in the cache or in OUT.npz."""
     from alutils.base import artefacts
-    from alutils.base.errors import ParameterError
     from alutils.data import loading, npz
 
     if options.seed < 0:
@@ -158,8 +158,6 @@ def _rendered(options: argparse.Namespace) -> Path:
 
 
 def _refuse_out(options: argparse.Namespace) -> None:
-    from alutils.base.errors import ParameterError
-
     if options.out is not None:
         expected = f"{options.name} is kept in the cache and takes no file"
         raise ParameterError(
@@ -189,7 +187,6 @@ def add_reproduce(commands: Any) -> None:
 
 def reproduce(options: argparse.Namespace) -> int:
     """Run the notebooks that are there, in their order, and print published against ours."""
-    from alutils.base.files import display_path, repository_root
     from alutils.runs.notebook import headless, runs
 
     root = repository_root()
@@ -222,7 +219,6 @@ def add_reference(commands: Any) -> None:
 
 def reference(options: argparse.Namespace) -> int:
     """Publish reference results; with no names and no runs, only renew the README's tables."""
-    from alutils.base.files import display_path
     from alutils.runs.publish import reference as references
 
     for path in references.run(options.names, options.run, options.stem, options.sweep):
@@ -235,10 +231,7 @@ def add_sweep(commands: Any) -> None:
     parser.add_argument(
         "grid", type=Path, metavar="GRID.yaml", help="see alutils/runs/sweeps/grids.py"
     )
-    parser.add_argument(
-        "-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
-        help="set a parameter; goes before the file's 'fixed'",
-    )  # fmt: skip
+    _add_parameters(parser, "the file's 'fixed'")
     way = parser.add_mutually_exclusive_group()
     way.add_argument("--jobs", type=int, metavar="N", help="processes; one a physical core if none")
     way.add_argument("--scheduler", metavar="tcp://HOST:PORT", help="a Dask cluster's")
@@ -254,7 +247,6 @@ def add_sweep(commands: Any) -> None:
 
 def sweep(options: argparse.Namespace) -> int:
     """Run a sweep; the last line of stdout is its folder. 1 where cells failed."""
-    from alutils.base.files import display_path
     from alutils.runs.sweeps import grids
     from alutils.runs.sweeps import sweep as sweeps
 

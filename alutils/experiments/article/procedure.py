@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,12 +15,12 @@ from alutils.active.loops.pool import PoolState, Round, by_score, check_loop, po
 from alutils.active.strategies import uncertainty
 from alutils.base.errors import ParameterError
 from alutils.data.dataset import Dataset, as_float
-from alutils.models.classifier import Classifier
 from alutils.models.softmax_exact import Rows, SoftmaxRegression, Weights
 from alutils.models.softmax_fast import SparseSoftmax
 
 ARMS = ("all", "random", "first", "active", "auto_at_once", "auto_confident_first")
 Softmax = SoftmaxRegression | SparseSoftmax
+"""What can be put back to an earlier state."""
 
 
 @dataclass(frozen=True)
@@ -36,17 +36,6 @@ class Step:
     def n_right(self) -> int:
         """How many of the stop set the classifier gets right: what its ``fit`` says first."""
         return self.round.trained[0]
-
-
-class Resumable(Classifier, Protocol):
-    """A classifier that can be put back to an earlier state."""
-
-    @property
-    def weights(self) -> Weights: ...
-
-    def state(self) -> list[np.ndarray]: ...
-
-    def restore(self, state: list[np.ndarray]) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -67,7 +56,7 @@ class Outcome:
 
 
 def run(
-    make_classifier: Callable[[], Resumable],
+    make_classifier: Callable[[], Softmax],
     features: Any,
     labels: np.ndarray,
     *,
@@ -88,12 +77,12 @@ def run(
     check_loop(len(labels), batch, budget)
     outcome = Outcome()
 
-    def note(arm: str, done: Round, classifier: Resumable, state: PoolState) -> None:
+    def note(arm: str, done: Round, classifier: Softmax, state: PoolState) -> None:
         auto = state.book.source == Source.AUTO
         wrong = int(np.count_nonzero(state.book.label[auto] != labels[auto]))
         outcome.steps.append(Step(arm, done, wrong, classifier.weights))
 
-    def human(arm: str, batch: int, budget: int, query: Any) -> tuple[Resumable, PoolState]:
+    def human(arm: str, batch: int, budget: int, query: Any) -> tuple[Softmax, PoolState]:
         classifier, state = make_classifier(), PoolState.start(len(labels))
         for done in pool_based(
             features, labels.__getitem__, classifier, query, state, batch=batch, budget=budget
