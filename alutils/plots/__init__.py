@@ -3,11 +3,9 @@
 Each arm has one colour, one marker and one name in all of them, those of `style`.
 """
 
-from typing import Any
-
 from alutils.base import lazy
 
-_NAMES = {
+_HOMES = {
     "curves": "centroids confidence differences digit distributions learning_curves",
     "guarantee": "accuracy_curves cost_curves forecasts promises suspects",
     "letters": "METRIC_NAMES auto_labelling by_class class_sizes classifiers maps metric_dots"
@@ -17,9 +15,5 @@ _NAMES = {
     " synthesised two_dimensions",
     "style": "arm_name axes look",
 }
-_PLACES = {name: place for place, names in _NAMES.items() for name in names.split()}
-__all__ = [*_PLACES]
-
-
-def __getattr__(name: str) -> Any:
-    return lazy.find(__name__, _PLACES, name)
+__getattr__, __dir__, _public = lazy.attach(__name__, _HOMES)
+__all__ = _public
