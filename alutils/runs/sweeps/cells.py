@@ -23,6 +23,7 @@ from threadpoolctl import threadpool_limits
 
 from alutils.base import files as paths
 from alutils.base import manifest
+from alutils.experiments.base import Experiment
 from alutils.runs.notebook import folders, headless
 from alutils.runs.sweeps import grids
 from alutils.runs.sweeps.grids import Swept
@@ -93,7 +94,9 @@ def compute(order: Order) -> Outcome:
     error = None
     try:
         with one_thread():
-            content = _function(order) if swept.experiment else _notebook(order, files)
+            content = (
+                _function(order, swept.experiment) if swept.experiment else _notebook(order, files)
+            )
         files["metrics.csv"] = content
     except (Exception, SystemExit) as raised:  # for the manifest and the sweep's end
         error = _described(raised, order)
@@ -162,10 +165,9 @@ def one_thread() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _function(order: Order) -> bytes:
+def _function(order: Order, experiment: Experiment) -> bytes:
     """Call the experiment's function; return its rows as a results table."""
     swept = order.swept
-    experiment = swept.experiment
     settings = experiment.settings(**grids.check(swept.parameters, order.parameters))
     rows = pd.DataFrame(experiment.run(settings))
     frame = tables.tidy(

@@ -224,9 +224,11 @@ def code(module: str) -> str:
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
                 todo += [name for name in names if name.partition(".")[0] == package]
-            elif isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith(f"{package}."):
-                whole = [f"{node.module}.{alias.name}" for alias in node.names]
-                todo += [name if _source(name) else node.module for name in whole]
+            elif isinstance(node, ast.ImportFrom):
+                module = node.module or ""
+                if module.partition(".")[0] == package:
+                    whole = [f"{module}.{alias.name}" for alias in node.names]
+                    todo += [name if _source(name) else module for name in whole]
     return manifest.digest(*(part for name in sorted(sources) for part in (name, sources[name])))
 
 

@@ -196,12 +196,13 @@ def _prepare(orders: Sequence[Order], client: Any) -> dict[str, Any]:
     of_cell = {order.cell: cells.needs(order) for order in orders}
     needed = {json.dumps(names): names for names in of_cell.values() if names}
     experiment = orders[0].swept.experiment
-    if not needed:
+    get_ready = experiment.prepare if experiment else None
+    if get_ready is None:
         said = []
     elif client is not None:
-        said = workers.prepare(client, experiment.prepare, list(needed.values()))
+        said = workers.prepare(client, get_ready, list(needed.values()))
     else:
-        said = [experiment.prepare(**names) for names in needed.values()]
+        said = [get_ready(**names) for names in needed.values()]
     by_key = dict(zip(needed, said, strict=True))
     return {cell: by_key.get(json.dumps(names)) for cell, names in of_cell.items()}
 
