@@ -212,13 +212,12 @@ def trainings(settings: Settings) -> Iterator[Trained]:
     settings.check_pool(n)
     model = network(settings, data, settings.members, settings.steps)
     state = PoolState.start(n, np.random.default_rng([seed, 0]).permutation(n))
-    seen: tuple[np.ndarray, ...] = ()
+    seen: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
 
     def query(view: View) -> Ranking:
-        nonlocal seen
         p, waiting = view.probabilities, view.state.pool
         ranking = by_score(uncertainty.margin)(view) if how.margin else Ranking(np.arange(len(p)))
-        seen = waiting, p, ranking.order
+        seen.append((waiting, p, ranking.order))
         ask = max(settings.batch, int(settings.growth * view.state.book.n_human))
         return replace(ranking, ask=ask)
 
@@ -226,7 +225,8 @@ def trainings(settings: Settings) -> Iterator[Trained]:
         data.images, Perfect(data.labels), model, query, state, batch=settings.batch,
         budget=settings.budget, first=settings.first,
     ):  # fmt: skip
-        yield Trained(done.number, model, state, *seen, data)
+        waiting, p, order = seen.pop()
+        yield Trained(done.number, model, state, waiting, p, order, data)
     if settings.last_members and settings.last_steps:
         best = network(
             settings, data, settings.last_members, settings.last_steps, settings.last_views,
