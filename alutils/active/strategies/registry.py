@@ -1,6 +1,6 @@
 """Every query strategy by its name: what it needs, what it costs, where it comes from.
 
-A strategy is told what is known of a pool (a `Context`) and says which items to ask for. It knows
+A strategy is given what is known of a pool (a `Context`) and says which items to ask for. It knows
 nothing of loops, classifiers or people: `pool.by_strategy` and users give it what it `needs`.
 """
 
