@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from alutils.base import files, manifest
 from alutils.guarantee import simulation
+from alutils.guarantee.anytime import anytime_lower_bound
 from alutils.guarantee.audits import counts_above
 from alutils.guarantee.certificates import last_passed
 from alutils.guarantee.simulation import Audits, Rule, Truth, certified, fixed, lowest_right
@@ -204,7 +205,7 @@ def mapie(method: str, thresholds: np.ndarray = MAPIE_LIST) -> Rule:
 RULES: dict[str, Rule] = {
     "certified": certified(TARGET, LEVEL),
     "certified with rescue": rescued,
-    "certified at 10 looks": at_looks(certified(TARGET, LEVEL, bound="anytime")),
+    "certified at 10 looks": at_looks(certified(TARGET, LEVEL, bound=anytime_lower_bound)),
     "certified for one pool": one_pool("above"),
     "certified for one pool's automatic labels": one_pool("auto"),
     "certified once, looked at 10 times": at_looks(certified(TARGET, LEVEL)),

@@ -17,16 +17,16 @@ Source: mixtures, Robbins (1970); betting, Waudby-Smith and Ramdas (2024).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.special import xlogy
 
 from alutils.base.checks import check_count, check_open_fraction
 from alutils.base.errors import ParameterError
-from alutils.guarantee.audits import check_audit, check_thresholds, counts_above, reachable
-from alutils.guarantee.certificates import Certificate, certificate
-from alutils.guarantee.thresholds import THRESHOLDS
+from alutils.guarantee.audits import reachable
+from alutils.guarantee.certificates import Certificate, needed
+from alutils.guarantee.thresholds import THRESHOLDS, by_bound
 
 RATIOS = np.array([0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8])
 """The share of the allowed errors that the bets are on."""
@@ -42,15 +42,8 @@ def log_evidence(
 ) -> float | np.ndarray:
     """Log of the capital won by betting against "fewer than ``target`` are right".
 
-    Parameters
-    ----------
-    n, errors : labels checked so far and the wrong ones among them; shapes that broadcast
-    target : share of right labels, between 0 and 1
-
-    Returns
-    -------
-    float or (...,) float. While a share below ``target`` is right, it ever reaches
-    ``log(1 / risk)``, at any of all looks, with probability ``risk`` at most.
+    While that is so, it ever reaches ``log(1 / risk)``, at any of all looks, with probability
+    ``risk`` at most. Parameters broadcast, as in `anytime_lower_bound`.
     """
     n, errors, target = (np.asarray(each, float)[..., None] for each in (n, errors, target))
     allowed = 1 - target
@@ -69,9 +62,7 @@ def anytime_lower_bound(
     n, errors : labels checked so far and the wrong ones among them; shapes that broadcast
     level : probability, at least, that no look, early or late, gives a bound above the true share
 
-    Returns
-    -------
-    float or (...,) float in [0, 1]; never above `stats.intervals.lower_bound`
+    It is from 0 to 1, and never above `stats.intervals.lower_bound`.
     """
     check_open_fraction("level", level)
     n, errors = np.broadcast_arrays(np.asarray(n, float), np.asarray(errors, float))
@@ -87,21 +78,13 @@ def anytime_lower_bound(
 
 
 def spent_level(level: float, number: int) -> float:
-    """Return the level for the ``number``-th model asked about with one audit.
+    """Return the level for the ``number``-th model asked about with one audit, from 1 on.
 
-    Parameters
-    ----------
-    level : that the promises about all models together shall have
-    number : from 1 on, in the order in which the models are asked about
-
-    Returns
-    -------
-    float: the risk ``1 - level`` divided by ``number * (number + 1)``; all of these, for ever, add
-    up to the whole
+    It gets the risk ``1 - level`` divided by ``number * (number + 1)``; all of these, for ever, add
+    up to the whole, so that the promises about all models together have the level.
     """
     check_open_fraction("level", level)
-    if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 1:
-        raise ParameterError("number", number, "expected a whole number, 1 or more")
+    check_count("number", number, 1)
     return 1 - (1 - level) / (number * (number + 1))
 
 
@@ -120,6 +103,9 @@ def certify_anytime(
 ) -> Certificate:
     """Certify the lowest threshold that the audit so far supports, at any look.
 
+    The risk that any look at all gives a false certificate is ``1 - level`` at most: the first
+    false threshold on the list would have to pass.
+
     Parameters
     ----------
     confidence, right, target, level, thresholds, model, data : as in `thresholds.certify`; the
@@ -130,50 +116,28 @@ def certify_anytime(
     model_number : which model this is of those asked about with this audit, from 1 on; each gets
         part of the risk (`spent_level`), so that retraining and asking again keeps the promise
         too. None: there is one model only, which gets all of it
-
-    Returns
-    -------
-    Certificate, its ``rule`` ``anytime``. The risk that any look at all gives a false one is
-    ``1 - level`` at most: the first false threshold on the list would have to pass.
-
-    Raises
-    ------
-    ParameterError
-        As `thresholds.certify` does, and for ``pool`` without ``planned``.
     """
-    confidence, right = check_audit(confidence, right)
-    check_open_fraction("target", target)
     spent = level if model_number is None else spent_level(level, model_number)
-    check_open_fraction("level", spent)
-    thresholds = check_thresholds(thresholds)
     if pool is not None:
         if planned is None:
             raise ParameterError("planned", None, "expected the audit labels at the last look")
         check_count("planned", planned)
         thresholds = reachable(thresholds, pool, planned, anytime_labels_needed(target, spent))
-
-    n, errors = counts_above(confidence, right, thresholds)
-    return certificate(
-        thresholds, n, errors, anytime_lower_bound(n, errors, spent), target=target, level=level,
-        n_audit=len(confidence),
-        passes=lambda n, errors: log_evidence(n, errors, target) >= math.log(1 / (1 - spent)),
-        rule="anytime", model=model, data=data,
+    return by_bound(
+        confidence, right, thresholds, lambda n, errors: anytime_lower_bound(n, errors, spent),
+        _wins(target, spent), target=target, level=level, rule="anytime", model=model, data=data,
     )  # fmt: skip
 
 
 def anytime_labels_needed(target: float, level: float = 0.95, errors: int = 0) -> int:
     """Return how many checked labels, ``errors`` of them wrong, certify the target at any look."""
-    check_open_fraction("target", target)
     check_open_fraction("level", level)
-    check_count("errors", errors)
-    enough, low, high = math.log(1 / (1 - level)), errors, errors + 1
-    while log_evidence(high, errors, target) < enough:
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        short = log_evidence(middle, errors, target) < enough
-        low, high = (middle, high) if short else (low, middle)
-    return high
+    return needed(_wins(target, level), target, errors)
+
+
+def _wins(target: float, level: float) -> Callable[[int, int], bool]:
+    """Return whether so many labels and errors certify: quicker than the bound."""
+    return lambda n, errors: bool(log_evidence(n, errors, target) >= math.log(1 / (1 - level)))
 
 
 def _log_mixture(logs: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ import numpy as np
 
 from alutils.base.checks import check_count
 from alutils.base.errors import ParameterError
+from alutils.guarantee.audits import check_within
 from alutils.guarantee.plans import AuditPlan
 from alutils.guarantee.weighted import WeightedPlan
 
@@ -85,9 +86,9 @@ class Audit:
     def next(self, n: int = 1) -> np.ndarray:
         """Return the places of the items to ask about next, without drawing more than is needed.
 
-        n : draws to look ahead, at most, but a portion at least. An item that is drawn again, or
-            was answered before, is not asked for again; at least one item comes back until the
-            audit is decided, then none
+        ``n`` draws are looked ahead, at most, but a portion at least. An item that is drawn again,
+        or was answered before, is not asked for again; at least one item comes back until the audit
+        is decided, then none.
         """
         if self.decision != GO_ON:
             return np.empty(0, np.int64)
@@ -96,29 +97,20 @@ class Audit:
         return ahead[self.answers[ahead] == UNKNOWN]
 
     def answer(self, places: np.ndarray, wrong: np.ndarray) -> None:
-        """Take in which of these items are wrong.
-
-        Raises
-        ------
-        ParameterError
-            For places outside the population, and values other than true and false.
-        """
+        """Take in which of these items are wrong; ParameterError for what cannot be an answer."""
         places, wrong = np.asarray(places, np.int64), np.asarray(wrong)
         if wrong.shape != places.shape or not np.isin(wrong, (0, 1)).all():
             raise ParameterError("wrong", wrong, "expected true or false for each place")
-        if len(places) and not 0 <= places.min() <= places.max() < self.plan.population:
-            raise ParameterError(
-                "places", places, f"expected numbers from 0 to {self.plan.population - 1}"
-            )
+        if len(places):
+            check_within("places", places, self.plan.population)
         self._asked.append(places[self.answers[places] == UNKNOWN])
         self.answers[places] = wrong
         self._look()
 
     def _draw(self) -> None:
         self._drawn = np.concatenate([self._drawn, self.plan.draw(self._rng)])
-        first = np.unique(self._drawn, return_index=True)[1]
         self._is_new = np.zeros(len(self._drawn), bool)
-        self._is_new[first] = True
+        self._is_new[np.unique(self._drawn, return_index=True)[1]] = True
 
     def _look(self) -> None:
         """Set the outcome after the portions whose items have answers, up to the deciding one."""
@@ -158,13 +150,7 @@ class Audit:
 def run_audit(
     plan: AuditPlan | WeightedPlan, wrong: np.ndarray, rng: np.random.Generator
 ) -> AuditOutcome:
-    """Return what an audit comes to where the truth is known.
-
-    Parameters
-    ----------
-    wrong : (population,) bool, the truth about each item
-    rng : of the draws
-    """
+    """Return what an audit comes to where the truth is known: (population,) bool."""
     audit = Audit(plan, rng)
     while audit.decision == GO_ON:
         places = audit.next(plan.population)

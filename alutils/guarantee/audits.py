@@ -20,32 +20,17 @@ AMPLE = 2
 def draw_audit(
     n_items: int, n: int, rng: np.random.Generator, *, exclude: np.ndarray | None = None
 ) -> np.ndarray:
-    """Draw the audit slice: a simple random sample without replacement.
+    """Draw the audit slice: a simple random sample of ``n_items``, without replacement.
 
-    Parameters
-    ----------
-    n_items : items in the pool
-    n : how many to draw
-    rng : decides which
-    exclude : (n_labelled,) int, items not to draw: those that people have labelled already
-
-    Returns
-    -------
-    (n,) int64, in random order: the first k of them are a random sample of k, so that the audit
-    can be labelled bit by bit
-
-    Raises
-    ------
-    ParameterError
-        Where fewer than ``n`` items are left, or an excluded one is not in the pool.
+    (n,) int64, in random order: the first k of them are a random sample of k, so that the audit can
+    be labelled bit by bit. Left out are those to ``exclude``, (n_labelled,) int, as people have
+    labelled them already.
     """
     check_count("n_items", n_items)
     left = np.ones(n_items, bool)
     if exclude is not None and len(exclude):
         exclude = np.asarray(exclude, np.int64)
-        if exclude.min() < 0 or exclude.max() >= n_items:
-            worst = exclude.min() if exclude.min() < 0 else exclude.max()
-            raise ParameterError("exclude", worst, f"expected items from 0 to {n_items - 1}")
+        check_within("exclude", exclude, n_items)
         left[exclude] = False
     candidates = np.flatnonzero(left)
     if not 1 <= n <= len(candidates):
@@ -65,34 +50,25 @@ def reachable(
 
     Parameters
     ----------
-    thresholds : strictly descending
+    thresholds : strictly descending; the last of them stays on the list in any case
     pool : (n_pool,) float, confidences of the items that the audit is drawn from
     n_audit : size of the audit
     needed : items that must be above it for a certificate without an error
-
-    Returns
-    -------
-    the end of the list, at least its last threshold
     """
+    thresholds = check_thresholds(thresholds)
     pool = np.sort(check_confidences("pool", pool))
     share = 1 - np.searchsorted(pool, thresholds, side="left") / len(pool)
     ample = np.flatnonzero(share * n_audit >= min(AMPLE * needed, (needed + n_audit) / 2))
-    return tuple(thresholds)[ample[0] if len(ample) else -1 :]
+    return thresholds[ample[0] if len(ample) else -1 :]
 
 
 def counts_above(
     confidence: np.ndarray, right: np.ndarray, thresholds: Sequence[float]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Count the audited items, and the errors among them, at or above each threshold.
+    """Return (..., n_thresholds) int64 twice: audited items at or above each, errors among them.
 
-    Parameters
-    ----------
     confidence, right : (..., n_audit) float and bool; one audit, or many of one size
     thresholds : (n_thresholds,) float, strictly descending
-
-    Returns
-    -------
-    n, errors : (..., n_thresholds) int64 each
     """
     *many, n_audit = confidence.shape
     rows, k = int(np.prod(many)), len(thresholds)
@@ -114,9 +90,8 @@ def check_audit(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, 
         raise ParameterError(
             "right", right.shape, f"expected one value for each confidence, {confidence.shape}"
         )
-    if right.dtype != bool and not np.isin(right, (0, 1)).all():
-        odd = right[~np.isin(right, (0, 1))][0]
-        raise ParameterError("right", odd, "expected true or false for each item")
+    if len(odd := right[~np.isin(right, (0, 1))]):
+        raise ParameterError("right", odd[0], "expected true or false for each item")
     return confidence, right.astype(bool)
 
 
@@ -135,6 +110,12 @@ def check_thresholds(thresholds: Sequence[float]) -> tuple[float, ...]:
             f"try {tuple(sorted(set(values), reverse=True))}",
         )
     return tuple(map(float, values))
+
+
+def check_within(name: str, numbers: np.ndarray, n: int, what: str = "items") -> None:
+    if numbers.min() < 0 or numbers.max() >= n:
+        worst = numbers.min() if numbers.min() < 0 else numbers.max()
+        raise ParameterError(name, worst, f"expected {what} from 0 to {n - 1}")
 
 
 def check_confidences(name: str, values: np.ndarray) -> np.ndarray:

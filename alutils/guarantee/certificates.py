@@ -22,11 +22,8 @@ MOST_LABELS = 10**9
 class Tested:
     """What the audit says of one threshold.
 
-    Attributes
-    ----------
-    threshold : float
-    n, errors : int, audited items at or above it, and how many of these the model has wrong
-    bound : float, lower bound at the certificate's level on the share of right labels
+    ``n`` audited items lie at or above it, the model has ``errors`` of them wrong, and ``bound`` is
+    a lower bound at the certificate's level on the share of right labels.
     """
 
     threshold: float
@@ -41,10 +38,9 @@ class Certificate:
 
     Attributes
     ----------
-    threshold : float, or None where none could be certified
-    target : float, share of right labels that is promised
-    level : float, confidence of the promise
-    n_audit : int, labels in the audit
+    threshold : None where none could be certified
+    target, level : share of right labels that is promised, and confidence of the promise
+    n_audit : labels in the audit
     tested : the thresholds looked at, in order; all passed but perhaps the last
     model, data : str, hashes of the model and of the pool for which alone this holds
     date : str, ISO 8601 in UTC
@@ -101,10 +97,8 @@ class Certificate:
 
     def covers(self, confidence: np.ndarray) -> np.ndarray:
         """Return (n,) bool: which items may be labelled automatically; none after a refusal."""
-        confidence = check_confidences("confidence", confidence)
-        if self.threshold is None:
-            return np.zeros(len(confidence), bool)
-        return confidence >= self.threshold
+        least = math.inf if self.threshold is None else self.threshold
+        return check_confidences("confidence", confidence) >= least
 
     def sentence(self) -> str:
         """Return the finding in one plain sentence."""
@@ -115,11 +109,9 @@ class Certificate:
                 f"right ({seen} it were wrong; bound {self.bound:.4f} at level {self.level:g}), "
                 f"{self.coverage:.1%} of the audit."
             )
-        more = (
-            "no audited item reached it"
-            if self.missing is None
-            else f"{self.missing} more audit labels without an error would do"
-        )
+        more = "no audited item reached it"
+        if self.missing is not None:
+            more = f"{self.missing} more audit labels without an error would do"
         return (
             f"No threshold certified: {seen} {self.tested[0].threshold:g} were wrong, bound "
             f"{self.bound:.4f}, asked {self.target:.4g} at level {self.level:g}; {more}."
@@ -131,13 +123,9 @@ class Certificate:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Certificate:
-        """Read what `to_dict` wrote.
+        """Read what `to_dict` wrote; ParameterError for one that was damaged or changed by hand.
 
-        Raises
-        ------
-        ParameterError
-            For keys missing or unknown, values of other types, and a certificate that contradicts
-            itself: such a file was damaged or changed by hand, and believing it is not safe.
+        That is one with other keys or types, or one that contradicts itself.
         """
         check_keys("certificate", values, cls)
         rows = values["tested"]
@@ -167,9 +155,8 @@ class Certificate:
                 raise ParameterError("tested", row, "expected errors <= n <= n_audit")
         check_thresholds(tuple(row.threshold for row in self.tested))
         passed = [row.threshold for row in self.tested if row.bound >= self.target]
-        if self.threshold != (passed[-1] if passed else None) or any(
-            row.bound < self.target for row in self.tested[:-1]
-        ):
+        last, not_last = passed[-1] if passed else None, self.tested[:-1]
+        if self.threshold != last or any(row.bound < self.target for row in not_last):
             raise ParameterError(
                 "threshold",
                 self.threshold,
@@ -202,10 +189,9 @@ def certificate(
     bound: np.ndarray,
     *,
     target: float,
-    level: float,
     n_audit: int,
-    passes: Callable[[float, float], bool],
-    **about: str,
+    passes: Callable[[int, int], bool],
+    **about: Any,
 ) -> Certificate:
     """Return the certificate, or the refusal, that follows from the tests of thresholds.
 
@@ -213,7 +199,7 @@ def certificate(
     ----------
     thresholds, n, errors, bound : (n_thresholds,), the tests in their order; those after the first
         that fails are left out
-    target, level, n_audit, about : fields of the `Certificate`
+    target, n_audit, about : fields of the `Certificate`
     passes : whether a number of labels checked and of errors among them would do; the forecast
         after a refusal is made with it
     """
@@ -225,15 +211,20 @@ def certificate(
         more = fewest(lambda more: passes(first.n + more, first.errors))
         # Of the audit labels to come, only this share will count.
         missing = None if more is None else math.ceil(more / (first.n / n_audit))
-    return Certificate(
-        threshold=tested[count - 1].threshold if count else None,
-        target=target,
-        level=level,
-        n_audit=n_audit,
-        tested=tested,
-        missing=missing,
-        **about,
-    )
+    threshold = tested[count - 1].threshold if count else None
+    return Certificate(threshold, target, n_audit=n_audit, tested=tested, missing=missing, **about)
+
+
+def needed(passes: Callable[[int, int], bool], target: float, errors: int) -> int:
+    """Return how many labels do with so many errors; ParameterError where hardly any would."""
+    check_open_fraction("target", target)
+    check_count("errors", errors)
+    more = fewest(lambda more: passes(errors + 1 + more, errors))
+    if more is None:
+        raise ParameterError(
+            "target", target, f"would take over {MOST_LABELS:,} labels", "ask less"
+        )
+    return errors + 1 + more
 
 
 def fewest(passes: Callable[[int], bool]) -> int | None:

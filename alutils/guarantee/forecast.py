@@ -32,14 +32,11 @@ FEWEST_ROUNDS = 3
 
 @dataclass(frozen=True)
 class Forecast:
-    """How many labels more, with an interval.
+    """How many labels ``more``, the median, and the interval from ``low`` to ``high``.
 
-    Attributes
-    ----------
-    target : share of right labels to be certified
-    share : of the pool, to be labelled automatically; 1 for all of it
-    more, low, high : labels still to be given: median and the ends of the interval. Infinite where
-        that many labels would not do, or not before the pool ends
+    ``target`` is the share of right labels to be certified, ``share`` that of the pool to be
+    labelled automatically. Infinite where that many labels would not do, or not before the pool
+    ends.
     """
 
     target: float
@@ -65,29 +62,18 @@ def more_audit_labels(
 
     The model is taken to stay as it is. The audit goes on label by label, and
     `anytime.certify_anytime` is asked after each, with the one threshold that the share needs.
+    The rate of errors above the threshold is drawn from its posterior under Jeffreys' prior, then
+    the labels one by one (a beta-binomial prediction): so the interval holds both what is not known
+    of the rate and the luck of the labels.
 
     Parameters
     ----------
     confidence, right : (n_audit,) float and bool, the audit so far
     pool : (n_pool,) float, confidences of all items that the audit is drawn from
-    rng : decides the draws
-    shares : of the pool, each to be labelled automatically, between 0 and 1 or 1
+    shares : of the pool, each to be labelled automatically, above 0 and at most 1
     target, level : of the certificates
     interval : chance that the interval is to hold the truth
     draws : futures simulated for each share
-
-    Returns
-    -------
-    a Forecast for each share, in the order given
-
-    The rate of errors above the threshold is drawn from its posterior under Jeffreys' prior, then
-    the labels one by one (a beta-binomial prediction): so the interval holds both what is not known
-    of the rate and the luck of the labels.
-
-    Raises
-    ------
-    ParameterError
-        As `thresholds.certify` does, and for shares outside (0, 1], fewer than 1 draw.
     """
     confidence, right = check_audit(confidence, right)
     pool = check_confidences("pool", pool)
@@ -95,9 +81,7 @@ def more_audit_labels(
         raise ParameterError("pool", len(pool), f"expected the {len(confidence)} audited ones too")
     for name, value in (("target", target), ("level", level), ("interval", interval)):
         check_open_fraction(name, value)
-    check_count("draws", draws)
-    if draws < 1:
-        raise ParameterError("draws", draws, "expected at least one")
+    check_count("draws", draws, 1)
     ordered, forecasts = np.sort(pool), []
     for share in shares:
         if not 0 < share <= 1:
@@ -118,15 +102,8 @@ def more_audit_labels(
 def boundary(target: float, level: float, most: int) -> np.ndarray:
     """Return how many labels certify the target at any look, by the errors among them.
 
-    Parameters
-    ----------
-    target, level : of the certificate
-    most : labels at which to end
-
-    Returns
-    -------
     (n_errors,) int64: entry e is the least number of labels that does with e errors; entries over
-    ``most`` are left out
+    ``most`` are left out.
     """
     errors = np.arange(int((1 - target) * most) + 2)
     enough = math.log(1 / (1 - level))
@@ -157,7 +134,6 @@ def _first_passage(
 
 
 def _forecast(more: np.ndarray, interval: float, target: float, share: float) -> Forecast:
-    """Summarise draws of the labels still needed."""
     tail = (1 - interval) / 2
     # Each is one of the draws: between a number and infinity there is no mean.
     low, middle, high = np.quantile(more, [tail, 0.5, 1 - tail], method="inverted_cdf")
@@ -166,13 +142,10 @@ def _forecast(more: np.ndarray, interval: float, target: float, share: float) ->
 
 @dataclass(frozen=True)
 class PowerLaw:
-    """A learning curve: the rate of errors falls as a power of the number of labels.
+    """A learning curve: log of the error rate is ``intercept - slope * log(labels)``.
 
-    Attributes
-    ----------
-    intercept, slope : log of the error rate is ``intercept - slope * log(labels)``
-    covariance : (2, 2) float, of both
-    dispersion : by how much the rounds scatter more than chance, at least 1
+    ``covariance``, (2, 2) float, is that of both; by ``dispersion``, at least 1, the rounds scatter
+    more than by chance.
     """
 
     intercept: float
@@ -180,29 +153,18 @@ class PowerLaw:
     covariance: np.ndarray
     dispersion: float
 
-    def rate(self, labels: np.ndarray) -> np.ndarray:
-        """Return the error rate expected after so many labels."""
-        return np.exp(self.intercept - self.slope * np.log(labels))
-
 
 def fit_power_law(labels: np.ndarray, checked: np.ndarray, errors: np.ndarray) -> PowerLaw:
     """Fit error rates that fall as a power of the number of labels.
+
+    By maximum likelihood with Poisson errors, which copes with rounds without any. ParameterError
+    for counts that cannot be, and for rounds without a single error.
 
     Parameters
     ----------
     labels : (n_rounds,) int, labels that each round's model was trained on, at least 3 numbers
     checked : (n_rounds,) int, items on which it was checked: the audit
     errors : (n_rounds,) int, how many of these it had wrong
-
-    Returns
-    -------
-    PowerLaw, fitted by maximum likelihood with Poisson errors, which copes with rounds without any
-
-    Raises
-    ------
-    ParameterError
-        For fewer than 3 rounds, arrays of different lengths, counts that cannot be, fewer than 3
-        different numbers of labels, rounds without a single error.
     """
     labels, checked, errors = (np.asarray(each, float) for each in (labels, checked, errors))
     if not labels.shape == checked.shape == errors.shape or labels.ndim != 1:
@@ -233,8 +195,7 @@ def fit_power_law(labels: np.ndarray, checked: np.ndarray, errors: np.ndarray) -
         if np.abs(step).max() < 1e-10:
             break
     expected = checked * np.exp(design @ found)
-    spare = len(labels) - 2
-    scatter = float(np.sum((errors - expected) ** 2 / expected) / spare)
+    scatter = float(np.sum((errors - expected) ** 2 / expected) / (len(labels) - 2))
     dispersion = max(1.0, scatter)
     inverse = np.linalg.inv(design.T @ (design * expected[:, None])) * dispersion
     back = np.array([[1.0, -centre], [0.0, 1.0]])  # undo the centring
@@ -259,21 +220,12 @@ def more_training_labels(
 
     Parameters
     ----------
-    labels, checked, errors : the rounds so far, as in `fit_power_law`
-    rng : decides the draws
+    labels, checked, errors : the rounds so far, as in `fit_power_law`; ``more`` counts from the
+        last on
     targets : shares of the pool that the model is to have right
     interval : chance that the interval is to hold the truth
     draws : curves drawn
     most : labels that there are; forecasts beyond are infinite
-
-    Returns
-    -------
-    a Forecast for each target, in the order given; ``more`` counts from the last round on
-
-    Raises
-    ------
-    ParameterError
-        As `fit_power_law` does.
     """
     check_open_fraction("interval", interval)
     law = fit_power_law(labels, checked, errors)
@@ -304,22 +256,18 @@ def learning_forecast(
 ) -> pd.DataFrame:
     """Forecast from the first rounds when the model has a share right; say when it really had.
 
+    A row a target: target, labels (trained on when the forecast was made), more, low, high
+    (infinite for never), took (more labels until the first round that had it; NaN where no round
+    did), seen (more labels that were given in all).
+
     Parameters
     ----------
     n_human, n_wrong : (n_rounds,) int, labels trained on after each round, and how many labels of
         the model for what then waits were wrong: the truth, which the forecast does not see
     n_pool : items in the pool, the labelled ones included
-    rng : of the labels checked, and of the forecast
     known : rounds that the forecast is made from
     checked : labels of a random audit after each of these rounds, all that the forecast sees
     targets : shares of the waiting items that the model is to have right
-    interval : chance that the interval is to hold the truth
-
-    Returns
-    -------
-    DataFrame, a row a target: target, labels (trained on when the forecast was made), more, low,
-    high (infinite for never), took (more labels until the first round that had it; NaN where no
-    round did), seen (more labels that were given in all)
     """
     n_human, n_wrong = np.asarray(n_human, int), np.asarray(n_wrong, int)
     if not FEWEST_ROUNDS <= known <= len(n_human):
@@ -336,13 +284,9 @@ def learning_forecast(
     for each in forecasts:
         reached = np.flatnonzero((n_wrong <= (1 - each.target) * waiting) & (n_human >= now))
         took = float(n_human[reached[0]] - now) if len(reached) else math.nan
-        rows.append(
-            {
-                "target": each.target, "labels": now, "more": each.more, "low": each.low,
-                "high": each.high, "took": took, "seen": int(n_human[-1]) - now,
-            }
-        )  # fmt: skip
-    return pd.DataFrame(rows)
+        rows.append((each.target, now, each.more, each.low, each.high, took))
+    table = pd.DataFrame(rows, columns=["target", "labels", "more", "low", "high", "took"])
+    return table.assign(seen=int(n_human[-1]) - now)
 
 
 def audit_forecasts(
@@ -359,20 +303,15 @@ def audit_forecasts(
 ) -> pd.DataFrame:
     """Forecast from the first labels of many audits how many more certify a share of the pool.
 
+    A row an audit: more, low, high (forecast), took (in truth; infinite where all labels would not
+    do), inside (whether the interval holds what it took).
+
     Parameters
     ----------
     confidence, right : (n_items,) float and bool, of all items, the truth
-    rng : of the audits' orders and the forecasts
-    share : of the items, to be labelled automatically
+    share, target, level, interval : as in `more_audit_labels`
     known : labels of each audit that the forecast is made from
     audits : how many
-    target, level : of the certificate, which may be asked for after every label
-    interval : chance that the interval is to hold the truth
-
-    Returns
-    -------
-    DataFrame, a row an audit: more, low, high (forecast), took (in truth; infinite where all labels
-    would not do), inside (whether the interval holds what it took)
     """
     confidence, right = check_audit(confidence, right)
     ordered = np.sort(confidence)
@@ -392,8 +331,6 @@ def audit_forecasts(
         enough = np.append(needed, len(order) + 1)[np.minimum(errors, len(needed))]
         done = np.flatnonzero((n >= enough) & (np.arange(len(order)) >= known - 1))
         took = float(done[0] + 1 - known) if len(done) else math.inf
-        rows.append({"more": forecast.more, "low": forecast.low, "high": forecast.high,
-                     "took": took})  # fmt: skip
-    table = pd.DataFrame(rows)
-    inside = (table["took"] >= table["low"]) & (table["took"] <= table["high"])
-    return table.assign(inside=inside)
+        rows.append((forecast.more, forecast.low, forecast.high, took))
+    table = pd.DataFrame(rows, columns=["more", "low", "high", "took"])
+    return table.assign(inside=table["took"].between(table["low"], table["high"]))

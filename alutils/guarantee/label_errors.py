@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alutils.base.errors import ParameterError
+from alutils.guarantee.audits import check_within
 
 ROUNDING = 1e-3
 """By how much a row of probabilities may miss a sum of one."""
@@ -24,11 +25,8 @@ ROUNDING = 1e-3
 class LabelErrors:
     """What confident learning says of a set of labels.
 
-    Attributes
-    ----------
-    suspects : (n_suspects,) int, items that count for another class than their label's, the most
-        suspicious first
-    suggested : (n_suspects,) int, the class that each of them was counted for
+    ``suspects``, (n_suspects,) int, are the items that count for another class than their label's,
+    the most suspicious first, and ``suggested`` the class that each of them was counted for.
     """
 
     suspects: np.ndarray
@@ -44,12 +42,6 @@ def find_label_errors(labels: np.ndarray, probabilities: np.ndarray) -> LabelErr
     probabilities : (n_items, n_classes) float, rows summing to one, out of fold
         (`alutils.models.out_of_fold`): a model that was trained on a wrong label has learned to
         agree with it
-
-    Raises
-    ------
-    ParameterError
-        For labels and probabilities that do not fit each other, NaN, rows that are no
-        probabilities.
     """
     labels, probabilities = _checked(labels, probabilities)
     counted = counted_as(labels, probabilities)
@@ -62,14 +54,7 @@ def find_label_errors(labels: np.ndarray, probabilities: np.ndarray) -> LabelErr
 def counted_as(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """Return the class that a model confidently takes each item for.
 
-    Parameters
-    ----------
-    labels, probabilities : as in `find_label_errors`
-
-    Returns
-    -------
-    (n_items,) int, the likeliest of the classes whose threshold the item passes, -1 where it passes
-    none
+    (n_items,) int, the likeliest of the classes whose threshold the item passes, -1 for none.
     """
     own = probabilities[np.arange(len(labels)), labels]
     sizes = np.bincount(labels, minlength=probabilities.shape[1])
@@ -82,15 +67,9 @@ def counted_as(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
 
 
 def normalised_margin(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Score labels by the gap between their class and the likeliest other one.
+    """Return (n_items,) float, the gap between each label's class and the likeliest other one.
 
-    Parameters
-    ----------
-    labels, probabilities : as in `find_label_errors`
-
-    Returns
-    -------
-    (n_items,) float in [-1, 1]; the lowest are the most suspicious. 1 with one class only
+    From -1 to 1; the lowest are the most suspicious. 1 with one class only.
     """
     rows = np.arange(len(labels))
     others = probabilities.copy()
@@ -110,11 +89,7 @@ def _checked(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray,
             f"{labels.dtype} of shape {labels.shape}",
             f"expected a class number for each of {len(probabilities)} rows of probabilities",
         )
-    if labels.min() < 0 or labels.max() >= probabilities.shape[1]:
-        worst = labels.min() if labels.min() < 0 else labels.max()
-        raise ParameterError(
-            "labels", worst, f"expected classes from 0 to {probabilities.shape[1] - 1}"
-        )
+    check_within("labels", labels, probabilities.shape[1], "classes")
     off = ~(np.abs(probabilities.sum(axis=1) - 1) <= ROUNDING) | (probabilities < 0).any(axis=1)
     if off.any():
         row = int(np.flatnonzero(off)[0])

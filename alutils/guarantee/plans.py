@@ -58,11 +58,6 @@ class AuditPlan:
     level : if more are wrong, the chance of a certificate is ``1 - level`` at most
     looks : at ``looks[k]`` labels, k errors or fewer are accepted; strictly rising
     most : labels that the plan might have used; none is asked for after ``looks[-1]``
-
-    Raises
-    ------
-    ParameterError
-        Where the numbers make no plan, or the plan does not hold its level.
     """
 
     population: int
@@ -90,16 +85,16 @@ class AuditPlan:
         # It is enough to check the least number that breaks the promise. Turn one more item of the
         # pool wrong: in every order of its items the errors at each look stay or grow, so an order
         # that is accepted now was accepted before, and the chance of acceptance cannot rise.
-        if self.allowed < self.population:
-            risk, granted = self.chance(self.allowed + 1), 1 - self.level
-            if risk > granted * (1 + ROUNDING):
-                raise ParameterError(
-                    "looks",
-                    self.looks,
-                    f"they accept {self.allowed + 1} wrong with a chance of {risk:.4g}, more than "
-                    f"the {granted:.4g} of level={self.level}",
-                    "make a plan with plan_audit",
-                )
+        wrong, granted = self.allowed + 1, 1 - self.level
+        risk = self.chance(wrong) if wrong <= self.population else 0.0
+        if risk > granted * (1 + ROUNDING):
+            raise ParameterError(
+                "looks",
+                self.looks,
+                f"they accept {wrong} wrong with a chance of {risk:.4g}, more than the "
+                f"{granted:.4g} of level={self.level}",
+                "make a plan with plan_audit",
+            )
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """Return (looks[-1],) int64, the places of the items that the audit may ask about."""
@@ -108,13 +103,8 @@ class AuditPlan:
     def needed(self, drawn: np.ndarray, wrong: np.ndarray) -> np.ndarray:
         """Return how many labels certify if no further error turns up, infinite where none do.
 
-        Parameters
-        ----------
-        drawn, wrong : (n,) int and bool, the places drawn so far, and which of them are wrong
-
-        Returns
-        -------
-        (n + 1,) float: before the first of them, and after each
+        (n + 1,) float: before the first of the places ``drawn`` so far, (n,) int, and after each;
+        ``wrong`` says which of them are, (n,) bool.
         """
         errors = np.concatenate([[0], np.cumsum(wrong)])
         return np.append(self.looks, np.inf)[np.minimum(errors, len(self.looks))]
@@ -158,9 +148,7 @@ def plan_audit(
 
     Parameters
     ----------
-    population : items in the pool, of which the audit is a uniformly random order
-    allowed : the certificate is to say that at most so many of them are wrong
-    level : as in `AuditPlan`
+    population, allowed, level : as in `AuditPlan`
     rate : share of the items that is expected to be wrong; the plan is good if it is about that,
         and valid whatever it is. It must be known before the audit, from other labels
     most : labels after which the audit ends; `MOST` times what would do without an error if None
@@ -176,8 +164,8 @@ def plan_audit(
     Raises
     ------
     ParameterError
-        For values out of range, a rate at which the promise is expected to be false, ``most`` so
-        large that more than `ERRORS` errors might pass, or too small to certify without an error.
+        For a rate at which the promise is expected to be false, and ``most`` so large that more
+        than `ERRORS` errors might pass, or too small to certify without an error.
     """
     check_count("population", population)
     check_count("allowed", allowed)
@@ -211,7 +199,6 @@ def plan_audit(
 
 
 def check_rate(rate: float, population: int, allowed: int) -> None:
-    """Raise ParameterError for an expected share of wrong items at which the promise is false."""
     if rate * population >= allowed + 1:
         raise ParameterError(
             "rate",
@@ -253,7 +240,7 @@ def _chance(looks: Sequence[int], log_weights: np.ndarray) -> float:
     """Return the probability that a plan accepts.
 
     It is the number of orders that are accepted at each look and not before, times the chance of
-    one of them. The numbers do not depend on what is wrong in the pool.
+    one of them.
     """
     errors = np.arange(1, len(looks))
     scale = max(1, len(errors)) / max(1, looks[-1])  # keeps the numbers of orders in a float

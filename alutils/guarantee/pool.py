@@ -55,11 +55,6 @@ class Terms:
     attempt : which one this is on this pool, from 1 on: every failed one costs some of the risk,
         and so does one that was broken off in its audit. None for one that is never followed by
         another, and gets all of the risk
-
-    Raises
-    ------
-    ParameterError
-        For values out of range.
     """
 
     target: float
@@ -87,46 +82,36 @@ class Terms:
     ) -> AuditPlan | WeightedPlan:
         """Plan the audit of what the model is to label.
 
-        Parameters
-        ----------
         n_items : labels that the promise is about
         n_left : how many of them the model is to give
         doubt : (n_left,) float, how likely it is to be wrong about each; for weighted terms alone
         n_declined : items that nobody could label, which count as wrong
-
-        Raises
-        ------
-        ParameterError
-            Where there are too many of these, and as `plan_audit` does.
         """
         allowed = allowed_errors(n_items, self.target) - n_declined
         if allowed < 0:
             raise ParameterError(
                 "target", self.target, f"{n_declined} items were not answered, too many for it"
             )
-        how = {
-            "level": self.level
-            if self.attempt is None
-            else attempt_level(self.level, self.attempt),
-            "rate": self.expected_wrong,
-            "most": None if self.most is None else min(self.most, n_left),
-        }
-        found = plan_weighted_audit(doubt, allowed, **how) if self.weighted and n_left else None
-        return _planned(n_left, allowed, **how) if found is None else found
+        level, rate = self.level, self.expected_wrong
+        if self.attempt is not None:
+            level = attempt_level(level, self.attempt)
+        most = None if self.most is None else min(self.most, n_left)
+        found = None
+        if self.weighted and n_left:
+            found = plan_weighted_audit(
+                np.asarray(doubt), allowed, level=level, rate=rate, most=most
+            )
+        return found or _planned(n_left, allowed, level=level, rate=rate, most=most)
 
 
 @dataclass(frozen=True)
 class Finished:
     """What labelling the rest of a pool came to.
 
-    Attributes
-    ----------
-    certified : whether the promise holds, and the model has labelled what was left
-    by_hand, audited : (n,) int64, the items that people labelled, in the order they were asked for
-    errors : audited items that the model had wrong; they bear the human label
-    plan : of the audit, uniform or weighted
-    terms : of the promise; ``plan.level`` is the higher level that this attempt was held to
-    n_items : labels that the promise is about
+    If ``certified``, the promise holds, and the model has labelled what was left of the
+    ``n_items``. People labelled the items ``by_hand`` and ``audited``, (n,) int64 in the order they
+    were asked for; ``errors`` of these the model had wrong. ``plan.level`` is the higher level that
+    this attempt was held to.
     """
 
     certified: bool
@@ -174,15 +159,11 @@ def allowed_errors(n_items: int, target: float) -> int:
 def attempt_level(level: float, attempt: int) -> float:
     """Return the level that the ``attempt``-th audit is held to, so that all together keep it.
 
-    Parameters
-    ----------
-    level : of the promise, whatever the number of attempts
-    attempt : from 1 on; the first gets `SPENT_FIRST` of the risk ``1 - level``, the second as much
-        of what is left, and so on
+    The first gets `SPENT_FIRST` of the risk ``1 - level``, the second as much of what is left, and
+    so on.
     """
     check_open_fraction("level", level)
-    if attempt < 1:
-        raise ParameterError("attempt", attempt, "expected 1 or more")
+    check_count("attempt", attempt, 1)
     return 1 - (1 - level) * SPENT_FIRST * (1 - SPENT_FIRST) ** (attempt - 1)
 
 
@@ -195,6 +176,8 @@ def finish(
 ) -> Finished:
     """Label what is left of a pool, if an audit says that the model may.
 
+    If it does not, the labels given by hand and in the audit are kept, and no item has the model's.
+
     Parameters
     ----------
     state : after the last training; changed in place. All its items are what the promise is about:
@@ -203,24 +186,17 @@ def finish(
     oracle : gives the human labels, which are taken for right; what it does not answer counts as
         wrong, and joins ``state.declined``
     rng : of the audit's draws; one that neither the model nor its training drew from
-    terms : what is promised, and how
-
-    Returns
-    -------
-    Finished. If it is not certified, the labels given by hand and in the audit are kept, and no
-    item has the model's label.
 
     Raises
     ------
     ParameterError
-        For values that do not fit, before anybody is asked; for a state with items that neither
-        wait nor were asked for, which no audit would see. Whatever else goes wrong, each answer
-        that came is in ``state``.
+        Before anybody is asked, also for a state with items that no audit would see. Whatever else
+        goes wrong, each answer that came is in ``state``.
     """
     _check_state(state, probabilities)
     pool, book = state.pool, state.book
     order, left = unsure_first(uncertainty.margin(probabilities), terms.by_hand)
-    left = np.sort(left)
+    left.sort()
     predicted, n_classes = probabilities.argmax(axis=1), probabilities.shape[1]
     doubt = np.maximum(1 - probabilities[left].max(axis=1, initial=0).astype(float), 0)
     number = int(book.round.max(initial=-1)) + 1
@@ -251,16 +227,12 @@ def finish(
 
 
 def unsure_first(margin: np.ndarray, by_hand: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the places of those labelled by hand and of the others, the least sure first.
-
-    margin : (n,) float, as `uncertainty.margin` gives it: higher is less sure
-    """
+    """Return the places of those labelled by hand and of the others, the highest margins first."""
     order = np.argsort(-margin, kind="stable")
     return order[:by_hand], order[by_hand:]
 
 
 def _check_state(state: PoolState, probabilities: np.ndarray) -> None:
-    """Raise ParameterError for a state and probabilities that `finish` cannot work with."""
     if probabilities.shape[:1] != state.pool.shape:
         raise ParameterError(
             "probabilities",

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from alutils.guarantee.anytime import anytime_lower_bound
 from alutils.guarantee.audit import CERTIFIED, run_audit
 from alutils.guarantee.audits import counts_above, draw_audit
 from alutils.guarantee.certificates import last_passed
@@ -23,19 +22,13 @@ from alutils.guarantee.thresholds import THRESHOLDS
 from alutils.guarantee.weighted import WeightedPlan
 from alutils.stats.intervals import lower_bound
 
-BOUNDS = {"once": lower_bound, "anytime": anytime_lower_bound}
-"""The bounds of `thresholds.certify` and of `anytime.certify_anytime`."""
-
 
 @dataclass(frozen=True)
 class Truth:
     """What is true of the items that a model may be given.
 
-    Attributes
-    ----------
-    confidence : (k,) float, rising
-    share, right : (k + 1,) float, the share of all items at or above each confidence, and the share
-        of these that is right; at the end 0 and NaN, for nothing
+    ``confidence``, (k,) float, rises; ``share`` and ``right``, (k + 1,) float, are the share of all
+    items at or above each, and the share of these that is right; at the end 0 and NaN, for nothing.
     """
 
     confidence: np.ndarray
@@ -62,12 +55,9 @@ class Truth:
 
 @dataclass(frozen=True)
 class Audits:
-    """Many audits of one model.
+    """Many audits of one model, (draws, n_audit) float and bool each.
 
-    Attributes
-    ----------
-    confidence, right : (draws, n_audit) float and bool, the audited items in random order, and
-        whether the model seems right about them
+    The audited items are in random order; ``right`` is whether the model seems right about them.
     """
 
     confidence: np.ndarray
@@ -100,22 +90,19 @@ def certified(
     target: float,
     level: float = 0.95,
     *,
-    bound: str = "once",
+    bound: Callable[..., float | np.ndarray] = lower_bound,
     thresholds: Sequence[float] = THRESHOLDS,
 ) -> Rule:
-    """Return the rule of `thresholds.certify`, or of `anytime.certify_anytime`, for many audits.
+    """Return the rule of `thresholds.certify` for many audits.
 
-    Parameters
-    ----------
-    target, level, thresholds : as there
-    bound : of `BOUNDS`
+    With `anytime.anytime_lower_bound` it is that of `anytime.certify_anytime`.
     """
 
     def rule(audits: Audits) -> np.ndarray:
         n, errors = counts_above(audits.confidence, audits.right, thresholds)
         # The same counts turn up in many audits, and each bound takes a while.
         cells, place = np.unique(np.stack([n, errors]).reshape(2, -1), axis=1, return_inverse=True)
-        passed = BOUNDS[bound](*cells, level) >= target
+        passed = np.asarray(bound(*cells, level)) >= target
         return last_passed(passed[np.ravel(place)].reshape(n.shape), thresholds)
 
     return rule
@@ -142,13 +129,9 @@ def fixed(threshold: float) -> Rule:
 class Outcomes:
     """What a rule came to in each of many audits: (draws,) arrays.
 
-    Attributes
-    ----------
-    broken : bool, whether a promise was given and is false
-    coverage : float, share of the waiting items that the model labels; 0 after a refusal
-    right : float, share of these labels that is right; NaN where there are none
-    refused : bool
-    labels : int, human labels that it took
+    ``broken`` is whether a promise was given and is false, ``coverage`` the share of the waiting
+    items that the model labels (0 where ``refused``), ``right`` the share of these labels that is
+    right (NaN where there are none), ``labels`` how many human labels it took.
     """
 
     broken: np.ndarray
@@ -158,10 +141,9 @@ class Outcomes:
     labels: np.ndarray
 
     def summary(self) -> dict[str, float]:
-        """Return the number of audits, and means over them.
+        """Return the number of audits, means over them, Clopper and Pearson's 95% interval.
 
-        ``right`` is the mean over audits with any automatic labels; ``broken`` has Clopper and
-        Pearson's 95% interval, ``broken_low`` and ``broken_high``.
+        ``right`` is the mean over audits with any automatic labels.
         """
         some = ~np.isnan(self.right)
         interval = stats.binomtest(int(self.broken.sum()), len(self.broken)).proportion_ci(0.95)
@@ -180,19 +162,14 @@ class Outcomes:
 def simulate(rule: Rule, audits: Audits, truth: Truth, target: float) -> Outcomes:
     """Hold a rule for thresholds against the truth, audit by audit.
 
-    Parameters
-    ----------
-    rule : its promise is broken where less than ``target`` is right at or above a threshold that
-        it names, at any look; what it labels is counted at the last look
-    audits : all rules may be given the same ones
-    truth : of all items that the promise is about
-    target : share that is promised to be right
+    Its promise is broken where less than ``target`` is right at or above a threshold that it names,
+    at any look; what it labels is counted at the last look.
     """
     looks = rule(audits)
     looks = looks[:, None] if looks.ndim == 1 else looks
     coverage, right = truth.above(looks[:, -1])
     return Outcomes(
-        broken=(truth.above(looks)[1] < target).any(axis=1),
+        broken=np.asarray((truth.above(looks)[1] < target).any(axis=1)),
         coverage=coverage,
         right=right,
         refused=np.isnan(looks[:, -1]),
@@ -214,8 +191,6 @@ def simulate_pool(
     plan : of the audit; its promise is broken where it certifies, and more than ``plan.allowed`` of
         the labels that stand then are wrong
     wrong : (plan.population,) bool, which items the model has wrong
-    draws : audits
-    rng : of the draws
     by_hand : other items that wait, too, and were labelled by hand before
     """
     outcomes = [run_audit(plan, wrong, rng) for _ in range(draws)]

@@ -26,27 +26,22 @@ knows better than a bound for items without end.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy import stats
 
-from alutils.base.checks import check_count, check_open_fraction
+from alutils.base.checks import check_count, check_known, check_open_fraction
 from alutils.base.errors import ParameterError
 from alutils.guarantee.audits import (
     check_audit,
     check_confidences,
     check_thresholds,
+    check_within,
     counts_above,
     reachable,
 )
-from alutils.guarantee.certificates import (
-    MOST_LABELS,
-    Certificate,
-    certificate,
-    fewest,
-    fixed_sequence,
-)
+from alutils.guarantee.certificates import Certificate, certificate, fixed_sequence, needed
 from alutils.stats.intervals import lower_bound
 
 THRESHOLDS = tuple(round(0.99 - 0.005 * step, 3) for step in range(99))
@@ -60,14 +55,7 @@ FAR = 4.0
 
 def labels_needed(target: float, level: float = 0.95, errors: int = 0) -> int:
     """Return how many checked labels, ``errors`` of them wrong, certify the target."""
-    check_open_fraction("target", target)
-    check_count("errors", errors)
-    more = fewest(lambda more: lower_bound(errors + 1 + more, errors, level) >= target)
-    if more is None:
-        raise ParameterError(
-            "target", target, f"would take over {MOST_LABELS:,} labels", "ask less"
-        )
-    return errors + 1 + more
+    return needed(lambda n, errors: bool(lower_bound(n, errors, level) >= target), target, errors)
 
 
 def certify(
@@ -81,7 +69,7 @@ def certify(
     model: str = "",
     data: str = "",
 ) -> Certificate:
-    """Certify the lowest threshold that the audit supports.
+    """Certify the lowest threshold that the audit supports; none where the first one fails.
 
     Parameters
     ----------
@@ -96,30 +84,41 @@ def certify(
         drawn plays no part in it, so the promise stands
     model, data : hashes that the certificate is to bear
 
-    Returns
-    -------
-    Certificate, with ``threshold=None`` where the first threshold fails
-
-    Raises
-    ------
-    ParameterError
-        NaN or confidences outside [0, 1], arrays of different lengths, an empty audit, a target or
-        level outside (0, 1), thresholds not strictly descending.
-
     Source: fixed-sequence testing, Maurer, Hothorn and Lehmacher (1995); learn then test,
     Angelopoulos et al. (2021).
+    """
+    if pool is not None:
+        thresholds = reachable(thresholds, pool, len(confidence), labels_needed(target, level))
+    return by_bound(
+        confidence, right, thresholds, lambda n, errors: lower_bound(n, errors, level),
+        lambda n, errors: bool(lower_bound(n, errors, level) >= target),
+        target=target, level=level, model=model, data=data,
+    )  # fmt: skip
+
+
+def by_bound(
+    confidence: np.ndarray,
+    right: np.ndarray,
+    thresholds: Sequence[float],
+    bound: Callable[[np.ndarray, np.ndarray], float | np.ndarray],
+    passes: Callable[[int, int], bool],
+    *,
+    target: float,
+    level: float,
+    **about: str,
+) -> Certificate:
+    """Certify by any ``bound`` on the share of right labels, from those checked and the errors.
+
+    passes : whether the bound for so many labels and errors reaches the target
     """
     confidence, right = check_audit(confidence, right)
     check_open_fraction("target", target)
     check_open_fraction("level", level)
     thresholds = check_thresholds(thresholds)
-    if pool is not None:
-        thresholds = reachable(thresholds, pool, len(confidence), labels_needed(target, level))
     n, errors = counts_above(confidence, right, thresholds)
     return certificate(
-        thresholds, n, errors, lower_bound(n, errors, level), target=target, level=level,
-        n_audit=len(confidence), passes=lambda n, errors: lower_bound(n, errors, level) >= target,
-        model=model, data=data,
+        thresholds, n, errors, np.asarray(bound(n, errors)), target=target, level=level,
+        n_audit=len(confidence), passes=passes, **about,
     )  # fmt: skip
 
 
@@ -131,10 +130,6 @@ def wrong_at_most(population: int, n: int, errors: int, level: float = 0.95) -> 
     population : items in all, the sample included
     n, errors : size of the sample, drawn without replacement, and the wrong ones in it
     level : probability, at least, that no more are wrong in all
-
-    Returns
-    -------
-    int from ``errors`` to ``population - (n - errors)``
 
     Source: Wright (1991), Buonaccorsi (1987): the exact hypergeometric bound.
     """
@@ -156,15 +151,8 @@ def wrong_at_most(population: int, n: int, errors: int, level: float = 0.95) -> 
 def most_audited(population: int, above: np.ndarray, n_audit: int) -> np.ndarray:
     """Return how many of an audit lie above a threshold, at most, but for a freak draw.
 
-    Parameters
-    ----------
-    population : items that the audit is drawn from
-    above : (...,) int, how many of them are at or above the threshold
-    n_audit : size of the audit
-
-    Returns
-    -------
-    (...,) int: expectation and `FAR` standard deviations, rounded up, or all there can be
+    That is the expectation and `FAR` standard deviations, rounded up, or all there can be, (...,)
+    int, by ``above``: how many of the population are at or above the threshold.
     """
     share = np.asarray(above) / population
     left = (population - n_audit) / max(1, population - 1)  # a draw of everything has no spread
@@ -184,7 +172,7 @@ def passes_in_pool(
     level: float,
     promise: str = "auto",
 ) -> np.ndarray:
-    """Say which thresholds an audit certifies for the pool that it was drawn from.
+    """Return (...,) bool, which thresholds an audit certifies for the pool that it was drawn from.
 
     Parameters
     ----------
@@ -192,30 +180,17 @@ def passes_in_pool(
     n, errors : (...,) int, audited items at or above each threshold, and the errors among them
     target, level, promise : as in `certify_pool`
 
-    Returns
-    -------
-    (...,) bool
-
     The test of a threshold asks whether so few errors would be rare if one more item were wrong
     than the promise allows. What the promise allows must not depend on the draw, or testing in a
     fixed order would not hold the level; it is therefore computed for the most audited items that
     a draw can be expected to put above the threshold, and a draw with more is refused.
     """
     most = most_audited(population, above, n_audit)
-    total = promised(above, most, promise)
-    false = np.minimum(wrong_allowed(total, target) + 1, above)
+    total = above - most * (promise == "auto")  # labels that the target is a share of
+    allowed = np.floor((1 - target) * total + 1e-9).astype(int)  # a little for what floats lose
+    false = np.minimum(allowed + 1, above)
     rare = stats.hypergeom.cdf(errors, above, false, n) <= 1 - level
     return rare & (n <= most) & (total > 0)
-
-
-def promised(above: np.ndarray, most: np.ndarray, promise: str) -> np.ndarray:
-    """Return of how many labels the target is the share: of those not audited, or of all."""
-    return above - most * (promise == "auto")
-
-
-def wrong_allowed(total: np.ndarray, target: float) -> np.ndarray:
-    """Return how many of so many labels may be wrong; a little added for what floats lose."""
-    return np.floor((1 - target) * total + 1e-9).astype(int)
 
 
 def certify_pool(
@@ -230,7 +205,7 @@ def certify_pool(
     model: str = "",
     data: str = "",
 ) -> Certificate:
-    """Certify a threshold for the items of this very pool.
+    """Certify a threshold for the items of this very pool; the rule is `passes_in_pool`.
 
     Parameters
     ----------
@@ -242,25 +217,19 @@ def certify_pool(
     promise : ``auto``: of the automatic labels, which the items at or above the threshold get
         that are not audited, a share of at least ``target`` is right. ``above``: of the model's
         labels for all items of this pool at or above it, audited ones included; this is certified
-        with fewer labels
-
-    Returns
-    -------
-    Certificate, its bound one on the promised share; the rule is `passes_in_pool`
+        with fewer labels; the certificate's bound is one on the promised share
     """
     pool = check_confidences("pool", pool)
     audited = _check_places(audited, len(pool))
     confidence, right = check_audit(pool[audited], right)
     check_open_fraction("target", target)
     check_open_fraction("level", level)
-    if promise not in PROMISES:
-        raise ParameterError("promise", promise, f"expected one of {', '.join(PROMISES)}")
-    needed = labels_needed(target, level)
-    thresholds = reachable(check_thresholds(thresholds), pool, len(audited), needed)
+    check_known("promise", promise, PROMISES)
+    thresholds = reachable(thresholds, pool, len(audited), labels_needed(target, level))
     above, _ = counts_above(pool, np.ones(len(pool), bool), thresholds)
     n, errors = counts_above(confidence, right, thresholds)
     most = most_audited(len(pool), above, len(audited))
-    total = promised(above, most, promise)
+    total = above - most * (promise == "auto")
     passed = passes_in_pool(
         len(pool), above, len(audited), n, errors, target=target, level=level, promise=promise
     )
@@ -275,7 +244,7 @@ def certify_pool(
         thresholds[:k], n[:k], errors[:k], np.maximum(bound, 0), target=target, level=level,
         n_audit=len(audited),
         # Forecast as for an endless pool: a little careful, and it needs no draw.
-        passes=lambda n, errors: lower_bound(n, errors, level) >= 1 - allowed,
+        passes=lambda n, errors: bool(lower_bound(n, errors, level) >= 1 - allowed),
         promise=promise, model=model, data=data,
     )  # fmt: skip
 
@@ -285,9 +254,7 @@ def _check_places(audited: np.ndarray, n_pool: int) -> np.ndarray:
     audited = np.asarray(audited)
     if not np.issubdtype(audited.dtype, np.integer) or audited.ndim != 1 or not len(audited):
         raise ParameterError("audited", audited, "expected indices into the pool", "label an audit")
-    if audited.min() < 0 or audited.max() >= n_pool:
-        worst = audited.min() if audited.min() < 0 else audited.max()
-        raise ParameterError("audited", worst, f"expected items from 0 to {n_pool - 1}")
+    check_within("audited", audited, n_pool)
     if len(np.unique(audited)) != len(audited):
         raise ParameterError("audited", len(audited), "expected each item once", "drop repeats")
     return audited

@@ -56,11 +56,6 @@ class WeightedPlan:
     level : if more are wrong, the chance of a certificate is ``1 - level`` at most
     bet : above 0, below the least rate
     most : labels after which the audit ends; an item that is drawn again needs none
-
-    Raises
-    ------
-    ParameterError
-        Where the numbers make no plan.
     """
 
     rates: np.ndarray
@@ -113,28 +108,16 @@ class WeightedPlan:
     def needed(self, drawn: np.ndarray, wrong: np.ndarray) -> np.ndarray:
         """Return how many draws certify if none of the further ones finds an error.
 
-        Parameters
-        ----------
-        drawn, wrong : (n,) int and bool, the places drawn so far, and which of them are wrong
-
-        Returns
-        -------
-        (n + 1,) float: before the first of them, and after each
+        Shapes as in `alutils.guarantee.plans.AuditPlan.needed`.
         """
         delays = np.where(wrong, self.delays[drawn], 0.0)
         return self.without_error + np.concatenate([[0.0], np.cumsum(delays)])
 
     def expected_labels(self, chances: np.ndarray) -> float:
-        """Return about how many labels it takes to certify.
+        """Return about how many labels it takes to certify, by how likely each item is wrong.
 
-        Parameters
-        ----------
-        chances : (n,) float, how likely each item is wrong
-
-        Returns
-        -------
-        different items in as many draws as are needed with the average delay (Wald's equation);
-        infinite where errors delay the certificate for ever
+        Those are the different items in as many draws as are needed with the average delay (Wald's
+        equation); infinite where errors delay the certificate for ever.
         """
         return _labels(self.rates, chances, self.bet, self.allowed, self.population, self.level)
 
@@ -165,18 +148,12 @@ def plan_weighted_audit(
     an error; what a refusal costs is not counted. None where there is no such plan, or none
     that would ever end if so many are wrong as expected: then audit uniformly
     (`alutils.guarantee.plans.plan_audit`), as where there are few items or nothing to prove.
-
-    Raises
-    ------
-    ParameterError
-        For values out of range, and a rate at which the promise is expected to be false.
     """
     doubt = np.asarray(doubt, float)
     if doubt.ndim != 1 or not len(doubt):
         raise ParameterError("doubt", doubt.shape, "expected a number for each item")
-    if not (np.isfinite(doubt) & (doubt >= 0)).all():
-        odd = doubt[~(np.isfinite(doubt) & (doubt >= 0))][0]
-        raise ParameterError("doubt", odd, "expected finite numbers, 0 or more")
+    if len(odd := doubt[~(np.isfinite(doubt) & (doubt >= 0))]):
+        raise ParameterError("doubt", odd[0], "expected finite numbers, 0 or more")
     check_count("allowed", allowed)
     check_open_fraction("level", level)
     check_fraction("rate", rate)
@@ -190,7 +167,7 @@ def plan_weighted_audit(
     # Items as good as alike in doubt stand for each other while the bet is chosen.
     few = np.array([group.mean() for group in np.array_split(np.sort(chances), min(n, GROUPS))])
     cost = {bet: _labels(_rates(few, bet), few, bet, allowed, n, level) for bet in bets.tolist()}
-    bet = min(cost, key=cost.get, default=None)
+    bet = min(cost, key=cost.__getitem__, default=None)
     if bet is None or math.isinf(cost[bet]):
         return None
     if most is None:
@@ -238,12 +215,7 @@ def _rates(chances: np.ndarray, bet: float) -> np.ndarray:
 
     That is with the least sum of ``-chance * rate * log(1 - bet / rate)``. At the best rates
     another draw of any item would save as much (Lagrange): ``chance * slope(bet / rate)`` is the
-    same for all.
-
-    Parameters
-    ----------
-    chances : (n,) float, how likely each item is wrong; more than 0
-    bet : below 1
+    same for all. ``chances`` are above 0, ``bet`` is below 1.
     """
     logs = np.log(chances)
     low, high = logs.min() + _SLOPES[0], logs.max() + _SLOPES[-1]

@@ -121,6 +121,13 @@ def long_rows(table: pd.DataFrame, arms: Iterable[str], **columns: Any) -> pd.Da
     return pd.concat(frames, ignore_index=True)
 
 
+def seconds(table: pd.DataFrame, timings: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """Return a sweep's ``timings``, a row a cell, as rows of the metric ``wall_s``, with names."""
+    cells = table[["run_id", *names]].drop_duplicates()
+    took = timings[["run_id", "wall_s"]].merge(cells, on="run_id", validate="one_to_one")
+    return took.rename(columns={"wall_s": "value"}).assign(metric="wall_s")
+
+
 def as_csv(table: pd.DataFrame) -> str:
     """Return a results table as CSV: sorted by its key, floats to the last bit."""
     return table.sort_values(list(KEY), kind="stable").to_csv(

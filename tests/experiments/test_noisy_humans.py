@@ -10,6 +10,7 @@ from alutils.base import files
 from alutils.base.errors import ParameterError
 from alutils.data import mnist
 from alutils.experiments.label_costs import noisy_humans, noisy_results
+from alutils.experiments.label_costs.images import Images
 from alutils.experiments.label_costs.noisy_humans import ARMS, MEASURED, TARGETS, Model
 from alutils.guarantee.simulation import Audits
 from alutils.guarantee.thresholds import THRESHOLDS, certify
@@ -176,9 +177,14 @@ def test_what_each_arm_asks_and_sees_is_what_chance_says():
 def few_digits():
     """Let cells draw from the article's digits: no download."""
     patch = pytest.MonkeyPatch()
-    article = mnist.mnist_article()
-    patch.setattr(noisy_humans, "digits", lambda: article)
-    yield article
+    train, test = mnist.mnist_article()
+
+    def source(_, n_pool):
+        pool = train.take(np.arange(n_pool))
+        return Images(pool.images, pool.labels, test.images, test.labels, 10, "mnist")
+
+    patch.setattr(noisy_humans, "source", source)
+    yield
     patch.undo()
 
 
@@ -282,7 +288,7 @@ def test_only_suspects_are_asked_again_and_their_third_answers_are_trained_on(
     ],
 )
 def test_a_cell_that_cannot_be_is_refused_at_once(bad, message, monkeypatch):
-    monkeypatch.setattr(noisy_humans, "digits", lambda: pytest.fail("work was begun"))
+    monkeypatch.setattr(noisy_humans, "source", lambda *_, **__: pytest.fail("work was begun"))
     with pytest.raises((ParameterError, ValueError), match=message):
         run(**bad)
 

@@ -138,7 +138,7 @@ def test_a_power_law_is_found_again():
     checked = np.full(4, 10**7)
     law = fit_power_law(labels, checked, np.round(checked * 0.2 * (labels / 100) ** -0.7))
     assert law.slope == pytest.approx(0.7, abs=1e-3)
-    assert law.rate(100) == pytest.approx(0.2, rel=1e-3)
+    assert np.exp(law.intercept - law.slope * np.log(100)) == pytest.approx(0.2, rel=1e-3)
     assert law.dispersion == 1
 
 

@@ -22,9 +22,9 @@ from alutils.base.checks import check_count, check_fraction, check_known, check_
 from alutils.base.errors import ParameterError
 from alutils.data import rendering
 from alutils.experiments.label_costs.images import SETTINGS, SIZES, Images, source
-from alutils.guarantee import pool as whole_pool
 from alutils.guarantee.audits import draw_audit
-from alutils.guarantee.plans import AuditPlan, plan_audit
+from alutils.guarantee.plans import AuditPlan
+from alutils.guarantee.pool import Terms, finish
 from alutils.guarantee.simulation import simulate_pool
 from alutils.guarantee.thresholds import certify_pool
 from alutils.guarantee.weighted import WeightedPlan
@@ -36,11 +36,8 @@ from alutils.stats.tables import Vocabulary
 class Arm:
     """A way of asking and learning.
 
-    Attributes
-    ----------
-    margin : whether the items with the smallest margin are asked for, or any
-    unlabelled : whether the network learns from the unlabelled images, too
-    rendered : whether it sees rendered characters with their classes first
+    It asks for the items with the smallest ``margin``, or for any; the network learns from the
+    ``unlabelled`` images, too, or not, and sees ``rendered`` characters with their classes first.
     """
 
     margin: bool
@@ -85,7 +82,7 @@ class Settings:
     last_members, last_steps, last_views, last_width : of one more training on the whole budget,
         the copies of each image that it looks at then, the maps of these networks' first
         convolution; no members or steps: none
-    by_hand, target, level, expected_wrong, most : of `whole_pool.finish`, tried after every round
+    by_hand, target, level, expected_wrong, most : of `pool.finish`, tried after every round
         on a copy, each time as if it were the only attempt
     audit : labels of the audit that certifies a threshold, another after every round
     weighted : whether the audit of the whole pool looks oftener where the model is less sure; a
@@ -126,17 +123,13 @@ class Settings:
             raise ParameterError(
                 "arm", self.arm, "the letters are rendered themselves", "give real ones"
             )
-        if not isinstance(self.weighted, bool):
-            raise ParameterError("weighted", self.weighted, "expected true or false")
-        for name in (
-            "seed", "by_hand", "audit", "n_pool", "last_members", "last_steps", "last_views",
-        ):  # fmt: skip
+        for name in ("seed", "audit", "n_pool", "last_members", "last_steps", "last_views"):
             check_count(name, getattr(self, name))
         check_fraction("growth", self.growth)
-        for name in ("target", "level", "expected_wrong"):
-            check_open_fraction(name, getattr(self, name))
+        check_open_fraction("expected_wrong", self.expected_wrong)
         for name in ("members", "steps", "most", "last_width"):
             check_count(name, getattr(self, name), 1)
+        self.terms(self.by_hand, weighted=self.weighted)  # checks the rest
         size = SIZES.get(self.setting, 0)
         if size and self.n_pool > size:
             raise ParameterError("n_pool", self.n_pool, f"{self.setting} has {size}")
@@ -150,12 +143,14 @@ class Settings:
         check_loop(n, self.batch, self.budget, self.first)
         if self.budget >= n:
             raise ParameterError("budget", self.budget, f"expected less than the pool's {n} items")
-        left, allowed = n - self.budget - self.by_hand, whole_pool.allowed_errors(n, self.target)
+        left = n - self.budget - self.by_hand
         if left > 0:
-            plan_audit(
-                left, allowed, level=whole_pool.attempt_level(self.level, 1),
-                rate=self.expected_wrong, most=min(self.most, left),
-            )  # fmt: skip
+            self.terms(self.by_hand).plan(n, left)
+
+    def terms(self, by_hand: int, *, weighted: bool = False) -> Terms:
+        """Return what is tried after every round, by default with a uniform audit."""
+        rate, most = self.expected_wrong, self.most
+        return Terms(self.target, self.level, by_hand, rate, most, weighted)
 
 
 def prepare(setting: str, letters: str) -> dict[str, str]:
@@ -186,19 +181,19 @@ class Trained:
     number : of the round
     model : trained on the labels of ``state``; the next round trains it on
     state : of the loop, its pool in the new order
+    data : pool and test images
     waiting : (n_waiting,) int64, the items of the pool in the order before
     probabilities : (n_waiting, n_classes) float, what the model says of ``waiting``
     order : (n_waiting,) int64, places of ``waiting`` that make the new order
-    data : pool and test images
     """
 
     number: int
     model: ConvNet
     state: PoolState
+    data: Images
     waiting: np.ndarray
     probabilities: np.ndarray
     order: np.ndarray
-    data: Images
 
 
 def trainings(settings: Settings) -> Iterator[Trained]:
@@ -212,12 +207,12 @@ def trainings(settings: Settings) -> Iterator[Trained]:
     settings.check_pool(n)
     model = network(settings, data, settings.members, settings.steps)
     state = PoolState.start(n, np.random.default_rng([seed, 0]).permutation(n))
-    seen: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    seen: list[np.ndarray] = []
 
     def query(view: View) -> Ranking:
         p, waiting = view.probabilities, view.state.pool
         ranking = by_score(uncertainty.margin)(view) if how.margin else Ranking(np.arange(len(p)))
-        seen.append((waiting, p, ranking.order))
+        seen[:] = waiting, p, ranking.order
         ask = max(settings.batch, int(settings.growth * view.state.book.n_human))
         return replace(ranking, ask=ask)
 
@@ -225,8 +220,7 @@ def trainings(settings: Settings) -> Iterator[Trained]:
         data.images, Perfect(data.labels), model, query, state, batch=settings.batch,
         budget=settings.budget, first=settings.first,
     ):  # fmt: skip
-        waiting, p, order = seen.pop()
-        yield Trained(done.number, model, state, waiting, p, order, data)
+        yield Trained(done.number, model, state, data, *seen)
     if settings.last_members and settings.last_steps:
         best = network(
             settings, data, settings.last_members, settings.last_steps, settings.last_views,
@@ -234,16 +228,11 @@ def trainings(settings: Settings) -> Iterator[Trained]:
         )  # fmt: skip
         best.fit(data.images[state.book.order], state.book.labels)
         p = best.predict_proba(data.images[state.pool])
-        yield Trained(done.number + 1, best, state, state.pool, p, np.arange(len(p)), data)
+        yield Trained(done.number + 1, best, state, data, state.pool, p, np.arange(len(p)))
 
 
 def run(settings: Settings) -> pd.DataFrame:
-    """Ask for labels until the budget is spent; look after every round what could be certified.
-
-    Returns
-    -------
-    rows of the long results table, see `measured`
-    """
+    """Return what is `measured` after every training, as rows of the long results table."""
     rows = [measured(settings, trained) for trained in trainings(settings)]
     return pd.concat(rows, ignore_index=True)
 
@@ -251,10 +240,8 @@ def run(settings: Settings) -> pd.DataFrame:
 def measured(settings: Settings, trained: Trained) -> pd.DataFrame:
     """Measure a training; nothing of it is changed.
 
-    Returns
-    -------
-    rows of the long results table; ``n_human`` counts the labels trained on, ``n_auto`` what the
-    model labels above the certified threshold. Metrics:
+    ``n_human`` counts the labels trained on, ``n_auto`` what the model labels above the certified
+    threshold. Metrics:
 
     accuracy (test)
     n_wrong (pool) : of the model's labels for all that is not labelled
@@ -274,26 +261,19 @@ def measured(settings: Settings, trained: Trained) -> pd.DataFrame:
     rng = _audit_chance(seed, number)
     values, n_auto = _above_threshold(settings, trained, p, rng)
     again = np.random.default_rng([seed, AGAIN, number])
-    tries = {"": rng}
+    tries = [("", rng, False)]
     if settings.weighted:
-        tries = {"": np.random.default_rng([seed, WEIGHTED, number]), "_uniform": rng}
-    for kind, chance in tries.items():
-        weighted = settings.weighted and not kind
+        own = np.random.default_rng([seed, WEIGHTED, number])
+        tries = [("", own, True), ("_uniform", rng, False)]
+    for kind, chance, weighted in tries:
         found = _whole_pool(settings, trained, p, chance, again, weighted=weighted)
         values |= {name + kind: value for name, value in found.items()}
-    n = len(data.labels)
-    rows = [
-        {"split": "pool", "metric": metric, "value": float(value), "n_auto": n_auto, "n_eval": n}
-        for metric, value in values.items()
-    ]
     right = trained.model.predict(data.test_images) == data.test_labels
-    rows.append(
-        {
-            "split": "test", "metric": "accuracy", "value": right.mean(), "n_auto": 0,
-            "n_eval": len(right),
-        }
-    )  # fmt: skip
-    return pd.DataFrame(rows).assign(
+    rows = [
+        ("pool", metric, float(value), n_auto, len(data.labels)) for metric, value in values.items()
+    ]
+    rows.append(("test", "accuracy", right.mean(), 0, len(right)))
+    return pd.DataFrame(rows, columns=["split", "metric", "value", "n_auto", "n_eval"]).assign(
         round=number, n_human=trained.state.book.n_human, protocol=settings.setting,
         arm=settings.arm, seed=seed,
     )  # fmt: skip
@@ -321,10 +301,7 @@ def _expected(
 def _above_threshold(
     settings: Settings, trained: Trained, probabilities: np.ndarray, rng: np.random.Generator
 ) -> tuple[dict[str, float], int]:
-    """Return what is right of the model's labels, certified above a threshold; how many these are.
-
-    ``probabilities`` : (n_waiting, n_classes), beside the pool of the state
-    """
+    """Return what is right of the labels above a certified threshold, and how many these are."""
     confidence, predicted = probabilities.max(axis=1), probabilities.argmax(axis=1)
     right = predicted == trained.data.labels[trained.state.pool]
     values = {"n_wrong": float((~right).sum())}
@@ -354,21 +331,13 @@ def _whole_pool(
     """Return what it takes to label the whole pool with a certificate: `OF_AN_AUDIT`."""
     truth, tried = trained.data.labels, trained.state.copy()
     right = probabilities.argmax(axis=1) == truth[tried.pool]
-    terms = whole_pool.Terms(
-        settings.target, settings.level, min(settings.by_hand, len(right)),
-        settings.expected_wrong, settings.most, weighted,
-    )  # fmt: skip
-    done = whole_pool.finish(tried, probabilities, Perfect(truth), rng, terms)
+    terms = settings.terms(min(settings.by_hand, len(right)), weighted=weighted)
+    done = finish(tried, probabilities, Perfect(truth), rng, terms)
     book = tried.book
     wrong = (book.label != truth)[book.source == Source.AUTO].sum()
     asked = book.n_human - len(done.audited)
     audited = ~np.isin(trained.state.pool, done.by_hand)
     labels, accepted = _expected(done.plan, ~right[audited], again)
-    values = (
-        book.n_human if done.certified else np.nan,
-        len(done.audited),
-        wrong if done.certified else np.nan,
-        asked + labels,
-        accepted,
-    )
+    cost, wrong = (book.n_human, wrong) if done.certified else (np.nan, np.nan)
+    values = (cost, len(done.audited), wrong, asked + labels, accepted)
     return dict(zip(OF_AN_AUDIT, values, strict=True))

@@ -13,21 +13,12 @@ from alutils.experiments.held_out import held_out
 SETTINGS = ("article", "mnist", "letters")
 """The article's 4,000 digits, all 60,000, capital letters; tested on MNIST's 10,000 test digits and
 on a fifth of the letters."""
-SIZES = {"article": 4000, "mnist": 60_000}
-"""Items of the pools that are always the same."""
+SIZES = {"article": 4000, "mnist": 60_000}  # of the pools that are always the same
 
 
 @dataclass(frozen=True)
 class Images:
-    """What a cell works on.
-
-    Attributes
-    ----------
-    images, labels : (n_pool, height, width) uint8 and (n_pool,) int64, the pool
-    test_images, test_labels : as many as there are
-    n_classes : of the data set
-    provenance : where the images are from
-    """
+    """The pool, (n_pool, height, width) uint8 and (n_pool,) int64, and test images of the kind."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -38,14 +29,9 @@ class Images:
 
 
 def source(setting: str, seed: int = 0, n_pool: int = 0, letters: str = "rendered") -> Images:
-    """Return pool and test images of a setting.
+    """Return pool and test images of one of the `SETTINGS`.
 
-    Parameters
-    ----------
-    setting : one of `SETTINGS`
-    seed : of the letters' test part
-    n_pool : items in the pool, the first of it; 0 for all
-    letters : data set of the letters, as `loading.load` takes it
+    ``seed`` is that of the letters' test part; the pool is the first ``n_pool`` items, 0 for all.
     """
     if setting == "letters":
         data = loading.load(letters)

@@ -19,7 +19,6 @@ model thinks; wrong as the model is, they would hide its errors (``benchmarks/gu
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,8 +30,7 @@ from alutils.active.oracles import Costly, Noisy, Oracle, Perfect
 from alutils.active.strategies import uncertainty
 from alutils.base.checks import check_count, check_fraction, check_known
 from alutils.base.errors import ParameterError
-from alutils.data import mnist
-from alutils.data.dataset import Dataset
+from alutils.experiments.label_costs.images import SIZES, source
 from alutils.guarantee import simulation
 from alutils.guarantee.audits import check_confidences, draw_audit
 from alutils.guarantee.label_errors import find_label_errors
@@ -50,7 +48,6 @@ ARMS = {
 }
 TARGETS, LEVEL = (0.99, 0.98), 0.95
 """Shares of right automatic labels that the audits are to certify, and how surely."""
-N_TRAIN = 60_000  # digits that there are
 MEASURED = {
     "wrong_labels_first": "wrong training labels, as first answered",
     "wrong_labels": "wrong training labels, as trained on",
@@ -108,8 +105,8 @@ class Settings:
         check_known("arm", self.arm, ARMS)
         check_count("seed", self.seed)
         check_fraction("wrong", self.wrong)
-        if not 1 <= self.n_pool <= N_TRAIN:
-            raise ParameterError("n_pool", self.n_pool, f"expected 1 to {N_TRAIN}")
+        if not 1 <= self.n_pool <= SIZES["mnist"]:
+            raise ParameterError("n_pool", self.n_pool, f"expected 1 to {SIZES['mnist']}")
         check_loop(self.n_pool, self.batch, self.budget)
         for name in ("steps", "fold_steps", "final_steps", "audits"):
             check_count(name, getattr(self, name), 1)
@@ -126,28 +123,19 @@ class Settings:
 
 def prepare() -> dict[str, str]:
     """Download the digits before many runs share them; return their provenance."""
-    return {"images": digits()[0].provenance}
-
-
-@functools.cache  # a process reads them once, not in every cell
-def digits() -> tuple[Dataset, Dataset]:
-    """Return the training digits, of which pools are the first, and the test digits."""
-    return mnist.mnist()
+    return {"images": source("mnist").provenance}
 
 
 def run(settings: Settings) -> pd.DataFrame:
     """Ask for labels, train, simulate audits; measure labels, model and guarantee.
 
-    Returns
-    -------
-    rows of the long results table: ``MEASURED``, what is about suspects for ``asked_again`` alone.
-    ``n_human``: answers that the training labels took. A certified promise is broken where less
-    than the target of what is left of the pool is truly right at or above the threshold.
+    Rows are of the long results table: ``MEASURED``, what is about suspects for ``asked_again``
+    alone. ``n_human``: answers that the training labels took. A certified promise is broken where
+    less than the target of what is left of the pool is truly right at or above the threshold.
     """
     arm, seed, audits = settings.arm, settings.seed, settings.audits
-    train, test = digits()
-    images, truth = train.images[: settings.n_pool], train.labels[: settings.n_pool]
-    n_classes = len(train.classes)
+    data = source("mnist", n_pool=settings.n_pool)
+    images, truth, n_classes = data.images, data.labels, data.n_classes
     rngs = [np.random.default_rng([seed, stream]) for stream in range(5)]
     rng_order, rng_answers, rng_folds, rng_audits, rng_audit_answers = rngs
     rate = 0.0 if arm == "right" else settings.wrong
@@ -170,7 +158,7 @@ def run(settings: Settings) -> pd.DataFrame:
     ):  # fmt: skip
         pass  # the labels are in the state's book
     items, labels = state.book.order, state.book.labels
-    values: dict[str, float] = {}
+    values = {"wrong_labels_first": float((first[items] != truth[items]).sum())}
     if arm == "asked_again":
         p = out_of_fold(
             lambda: ConvNet(n_classes, seed=seed, steps=settings.fold_steps), images[items], labels,
@@ -180,8 +168,7 @@ def run(settings: Settings) -> pd.DataFrame:
         values |= search_quality(suspects, labels != truth[items])
         labels = labels.copy()
         labels[suspects] = settled(labels[suspects], items[suspects], oracle)
-    values["wrong_labels_first"] = np.count_nonzero(first[items] != truth[items])
-    values["wrong_labels"] = np.count_nonzero(labels != truth[items])
+    values["wrong_labels"] = float((labels != truth[items]).sum())
     n_human = oracle.n_asked
 
     final = ConvNet(n_classes, images, seed=seed, steps=settings.final_steps)
@@ -192,11 +179,11 @@ def run(settings: Settings) -> pd.DataFrame:
     drawn = simulate(model, lambda i: audited(rest[i]), arm, rng_audits, settings.n_audit, audits)
     guarantee = guarantees(model, drawn)
     values["human_answers"] = n_human + audited.n_asked / audits
-    accuracy = {"accuracy": np.mean(final.predict(test.images) == test.labels)}
+    right = final.predict(data.test_images) == data.test_labels
     rows = [
         (split, n, metric, float(value))
         for split, n, measured in (
-            ("pool", len(items), values), ("test", len(test), accuracy),
+            ("pool", len(items), values), ("test", len(right), {"accuracy": right.mean()}),
             ("audit", audits, guarantee),
         )
         for metric, value in measured.items()
@@ -207,16 +194,9 @@ def run(settings: Settings) -> pd.DataFrame:
 
 
 def settled(first: np.ndarray, items: np.ndarray, oracle: Oracle) -> np.ndarray:
-    """Ask a second person about every item, and a third where the two differ.
+    """Ask a second person about every item and, where two differ, a third, whose answer stands.
 
-    Parameters
-    ----------
-    first, items : (n,) int, the answers so far, and to what
-    oracle : who is asked
-
-    Returns
-    -------
-    (n,) int: the answer of the two where they agree, else the third person's, whatever it is
+    first, items : (n,) int, the answers so far, and to what; those that stand come back
     """
     answers = np.array(first)
     differ = oracle(items) != answers
@@ -227,8 +207,6 @@ def settled(first: np.ndarray, items: np.ndarray, oracle: Oracle) -> np.ndarray:
 def search_quality(suspects: np.ndarray, is_wrong: np.ndarray) -> dict[str, float]:
     """Say how well a search for wrong labels did; NaN where it named none, or there were none.
 
-    Parameters
-    ----------
     suspects : (n_suspects,) int, places of the labels that it named, no two alike
     is_wrong : (n_labels,) bool, which labels are wrong
     """
@@ -253,15 +231,8 @@ def simulate(
 ) -> Audits:
     """Draw audits one by one, and ask about their items as an arm does.
 
-    Parameters
-    ----------
-    oracle : who is asked, by the model's items
-    arm : one of ``ARMS``
-    rng, n_audit, audits : chance of the draw, items an audit, how many audits
-
-    Returns
-    -------
-    Audits, right where the model's class is the answer that stands
+    The oracle is asked by the model's items; ``right`` is where its class is the answer that
+    stands.
     """
     drawn = []
     for _ in range(audits):
@@ -280,16 +251,12 @@ def simulate(
 def guarantees(
     model: Model, audits: Audits, targets: Sequence[float] = TARGETS
 ) -> dict[str, float]:
-    """Certify every audit as `thresholds.certify` does, and hold it against the truth.
+    """Certify every audit as `thresholds.certify` does, at ``LEVEL``; hold it against the truth.
 
-    ``audits`` are as `simulate` gives them, ``targets`` promised at ``LEVEL``.
-
-    Returns
-    -------
-    for each target, as in ``MEASURED``: the share of audits with a certificate (``certified_99``),
-    the mean share of the model's items that it covers, 0 where there is none
-    (``auto_coverage_99``), the share of audits whose certificate is untrue (``broken_99``), and the
-    share of ``THRESHOLDS`` that would be (``untrue_99``): where it is 0, no promise can be broken
+    The shares are those of ``MEASURED``: of audits with a certificate (``certified_99``), of the
+    model's items that it covers, 0 where there is none (``auto_coverage_99``), of audits whose
+    certificate is untrue (``broken_99``), and of ``THRESHOLDS`` that would be (``untrue_99``):
+    where it is 0, no promise can be broken.
     """
     truth = Truth.of(model.confidence, model.predicted == model.truth)
     values = {}

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from alutils.experiments.label_costs.noisy_humans import ARMS, LEVEL, MEASURED, TARGETS
+from alutils.stats import tables
 from alutils.stats.intervals import over_seeds
 
 if TYPE_CHECKING:
@@ -16,31 +17,22 @@ if TYPE_CHECKING:
 
 def publish(table: pd.DataFrame, timings: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Return `summary` of a sweep's rows and its timings."""
-    arms = table[["run_id", "arm", "seed"]].drop_duplicates()
-    took = timings[["run_id", "wall_s"]].merge(arms, on="run_id", validate="one_to_one")
-    seconds = took.rename(columns={"wall_s": "value"}).assign(metric="wall_s")
+    seconds = tables.seconds(table, timings, ["arm", "seed"])
     return {"summary": summary(pd.concat([table, seconds]))}
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
     """Return the mean over seeds of everything measured, arm by arm.
 
-    Parameters
-    ----------
-    table : columns arm, seed, metric, value; one row for each arm, seed and metric
-
-    Returns
-    -------
-    DataFrame: arm, about (what people do), measured, metric, and seeds, mean, low, high of
-    `over_seeds`
+    A row an arm and metric: arm, about (what people do), measured, metric, and seeds, mean, low,
+    high of `over_seeds`.
     """
     names = MEASURED | {"wall_s": "seconds a cell"}
     out = over_seeds(table[table["metric"].isin(names)], ["arm", "metric"])
-    place = [
-        out["arm"].map({arm: i for i, arm in enumerate(ARMS)}),
-        out["metric"].map({metric: i for i, metric in enumerate(names)}),
-    ]
-    out = out.iloc[np.lexsort(place[::-1])].reset_index(drop=True)
+    places = {name: i for i, name in enumerate([*ARMS, *names])}
+    out = out.sort_values(
+        ["arm", "metric"], key=lambda column: column.map(places), ignore_index=True
+    )
     out = out.assign(about=out["arm"].map(ARMS), measured=out["metric"].map(names))
     return out[["arm", "about", "measured", "metric", "seeds", "mean", "low", "high"]]
 

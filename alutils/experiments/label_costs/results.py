@@ -29,31 +29,18 @@ POINTS_TABLE = {"article": ("mnist", "active"), "letters": ("az", "as_published"
 
 
 def publish(table: pd.DataFrame, timings: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Return the tables made of sweeps of `alutils.experiments.label_costs.fewest_labels`.
-
-    Parameters
-    ----------
-    table : rows of `fewest_labels.run`, with ``run_id``
-    timings : a row a cell: ``run_id``, ``wall_s`` (seconds on one core)
-
-    Returns
-    -------
-    ``summary``, see `summary`, and ``rounds``: every round's mean over the seeds
-    """
+    """Return the tables made of the rows of `fewest_labels.run` and of timings: a row a cell."""
     return {"summary": summary(table, timings), "rounds": rounds(table)}
 
 
 def summary(table: pd.DataFrame, timings: pd.DataFrame | None = None) -> pd.DataFrame:
     """Return what came out after the last training of each seed.
 
-    Returns
-    -------
-    DataFrame: protocol, arm, metric, and the columns of `over_seeds`. Beside the metrics of
-    `fewest_labels.run`: ``n_human`` trained on,
-    ``certified`` and ``broken`` (shares of the seeds: the whole pool certified; certified though
-    more was wrong than promised), ``saved_by_weighting`` (labels that a uniform audit of the same
-    model takes more, where both accept), ``labels_to_reach`` of the published accuracy, where
-    there is one, ``wall_s`` of a whole cell.
+    A row a protocol, arm and metric, with the columns of `over_seeds`. Beside the metrics of
+    `fewest_labels.run`: ``n_human`` trained on, ``certified`` and ``broken`` (shares of the seeds:
+    the whole pool certified; certified though more was wrong than promised), ``saved_by_weighting``
+    (labels that a uniform audit of the same model takes more, where both accept),
+    ``labels_to_reach`` of the published accuracy, where there is one, ``wall_s`` of a whole cell.
     """
     last = _last(table)
     parts = [last[["protocol", "arm", "seed", "metric", "value"]]]
@@ -76,13 +63,10 @@ def summary(table: pd.DataFrame, timings: pd.DataFrame | None = None) -> pd.Data
         goal = published(protocol)
         if goal is not None and len(mine):
             reached = labels_to_reach(mine.sort_values(["seed", "round"]), goal)
-            parts.append(
-                reached.rename(columns={"labels": "value"}).assign(metric="labels_to_reach")
-            )
+            reached = reached.rename(columns={"labels": "value"})
+            parts.append(reached.assign(metric="labels_to_reach"))
     if timings is not None:
-        cells = table[["run_id", "protocol", "arm", "seed"]].drop_duplicates()
-        took = timings[["run_id", "wall_s"]].merge(cells, on="run_id", validate="one_to_one")
-        parts.append(took.rename(columns={"wall_s": "value"}).assign(metric="wall_s"))
+        parts.append(tables.seconds(table, timings, ["protocol", "arm", "seed"]))
     values = pd.concat([part[["protocol", "arm", "seed", "metric", "value"]] for part in parts])
     return over_seeds(values, ["protocol", "arm", "metric"])
 
@@ -113,11 +97,8 @@ def published(protocol: str) -> float | None:
 
 def figures(table: pd.DataFrame) -> dict[str, tuple[Figure, str, str]]:
     """Return the figures of these sweeps, each with its text alternative and its finding."""
-    made = {}
-    if (table["protocol"] == "mnist").any():
-        made["cost"] = cost(table)
-    made["curves"] = curves(table)
-    return made
+    made = {"cost": cost(table)} if (table["protocol"] == "mnist").any() else {}
+    return made | {"curves": curves(table)}
 
 
 def cost(table: pd.DataFrame) -> tuple[Figure, str, str]:
@@ -190,8 +171,7 @@ def curves(table: pd.DataFrame) -> tuple[Figure, str, str]:
                 rows.loc[last, "n_human"], 100 * rows.loc[last, "value"], markersize=7,
                 markerfacecolor="none", **drawn | {"linestyle": ""},
             )  # fmt: skip
-        goal = published(protocol)
-        if goal is not None:
+        if (goal := published(protocol)) is not None:
             panel.axhline(100 * goal, color="0.35", linestyle=":", label="published")
         panel.set(xlabel="labels trained on", title=TITLES[protocol])
         if mine["n_human"].max() > 10 * mine["n_human"].min():

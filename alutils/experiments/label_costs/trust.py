@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from alutils.active.strategies import uncertainty
-from alutils.base.checks import check_count
-from alutils.base.errors import ParameterError, nearest
+from alutils.base.checks import check_count, check_known
+from alutils.base.errors import ParameterError
 from alutils.experiments.label_costs import fewest_labels
 from alutils.guarantee import simulation
 from alutils.guarantee.audits import check_audit, reachable
@@ -49,11 +49,9 @@ def rows_and_scores(settings: fewest_labels.Settings) -> tuple[pd.DataFrame, pd.
 def scores(trained: fewest_labels.Trained) -> pd.DataFrame:
     """Return what a model says of every waiting item, in the order in which they waited.
 
-    Returns
-    -------
-    a row an item: n_human (labels trained on), confidence (highest probability), margin
+    A row an item: n_human (labels trained on), confidence (highest probability), margin
     (`uncertainty.margin`; higher is less sure), right (1 where the likeliest class is the true
-    one, else 0)
+    one, else 0).
     """
     p = trained.probabilities
     return pd.DataFrame(
@@ -80,39 +78,28 @@ def simulate(
 ) -> pd.DataFrame:
     """Draw many audits of one model and count, rule by rule, how often its promise was broken.
 
+    A row a rule: rule, and what `simulation.Outcomes.summary` tells; coverage is a share of the
+    waiting items, labels are the audit's and those by hand. The promise of a threshold is broken
+    where less than the target of the model's labels at or above it are right, of all items that
+    wait; that of the whole pool where it was given and more than `pool.allowed_errors` of all
+    labels are wrong.
+
     Parameters
     ----------
     confidence, right : (n_items,) float and bool or 0 and 1, of the items that wait for a label
     terms : of the promise; rules for thresholds use its target and level alone
     n_audit : labels of an audit that is asked about thresholds
     draws : audits; all rules for thresholds get the same ones
-    rng : of the audits
     rules : of `RULES`
     margin, n_human : for the rules for whole pools alone: how unsure the model is of each item;
         human labels that the pool has besides, which are right
 
-    Returns
-    -------
-    DataFrame, a row a rule: rule, and what `simulation.Outcomes.summary` tells. Coverage is a share
-    of the waiting items, labels are the audit's and those by hand
-
-    The promise of a threshold is broken where less than the target of the model's labels at or
-    above it are right, of all items that wait. That of the whole pool is broken where it was given
-    and more than `pool.allowed_errors` of all labels are wrong.
-
-    Raises
-    ------
-    ParameterError
-        For an unknown rule, and values that do not fit.
     """
     confidence, right = check_audit(confidence, right)
-    check_count("draws", draws)
+    check_count("draws", draws, 1)
     check_count("n_human", n_human)
-    if draws < 1:
-        raise ParameterError("draws", draws, "expected at least one")
     for rule in rules:
-        if rule not in RULES:
-            raise ParameterError("rules", rule, nearest(str(rule), tuple(RULES)))
+        check_known("rules", rule, RULES)
     by_threshold = threshold_rules(confidence, terms, n_audit)
     audits = Audits.drawn(confidence, right, n_audit, draws, rng)
     truth = Truth.of(confidence, right)

@@ -22,15 +22,10 @@ from alutils.models.estimator import Estimator
 
 @dataclass(frozen=True)
 class Draw:
-    """A pool and its test images.
+    """A pool, (n_pool, n_features) float32 and (n_pool,) int64, and its test images.
 
-    Attributes
-    ----------
-    x, y : (n_pool, n_features) float32 and (n_pool,) int64, what the classifier sees
-    x_test, y_test : (n_test, n_features) and (n_test,)
-    plain : (n_pool, n_features) float32, the pool before its mean was taken away: a density goes by
-        angles at the origin, which are about nothing afterwards
-    n_classes : of the data set
+    ``plain`` is ``x`` before its mean was taken away: a density goes by angles at the origin, which
+    are about nothing afterwards.
     """
 
     x: np.ndarray
@@ -53,11 +48,8 @@ def pixels(images: np.ndarray, size: int) -> np.ndarray:
 def draw(dataset: Dataset, number: int, n_pool: int, n_test: int, size: int = 28) -> Draw:
     """Draw a pool and test images: pixels at ``size`` by ``size``, less the pool's mean.
 
-    Parameters
-    ----------
-    dataset : of square images; ``size`` divides theirs
-    number : the seed; the same one draws the same images
-    n_pool, n_test : images, as far as there are so many
+    The data set's images are square, and ``size`` divides theirs; ``number`` is the seed; there are
+    ``n_pool`` and ``n_test`` images, as far as there are so many.
     """
     order = np.random.default_rng([number, 0]).permutation(len(dataset.labels))
     pool, test = order[:n_pool], order[n_pool : n_pool + n_test]
@@ -91,18 +83,15 @@ def learning_curve(
 ) -> pd.DataFrame:
     """Run one strategy on one draw until its budget is spent.
 
+    A row a round: that of `measured`; also ``classes``, how many have a label, and ``seconds``,
+    what a `Costly` oracle has spent.
+
     Parameters
     ----------
-    of : the draw
-    strategy, key : as `query`
+    of, strategy, key : as `query`
     oracle : who answers; perfectly if None
     state : to begin from; nothing labelled, the pool in its own order, if None
     options : of `pool_based`: ``batch``, ``budget`` and more
-
-    Returns
-    -------
-    a row a round: that of `measured`; also ``classes``, how many have a label, and ``seconds``,
-    what a `Costly` oracle has spent
     """
     oracle = oracle or Perfect(of.y)
     state = state or PoolState.start(len(of.y))
@@ -110,12 +99,9 @@ def learning_curve(
     rounds = pool_based(of.x, oracle, classifier, query(of, strategy, key), state, **options)
     rows = []
     for done in rounds:
-        more = {
-            "classes": len(np.unique(state.book.labels)),
-            "seconds": getattr(oracle, "spent", 0.0),
-        }
         row = measured(classifier, of.x_test, of.y_test, done.number, done.n_human)
-        rows.append(row | more)
+        seconds = getattr(oracle, "spent", 0.0)
+        rows.append(row | {"classes": len(np.unique(state.book.labels)), "seconds": seconds})
     return pd.DataFrame(rows)
 
 

@@ -69,16 +69,10 @@ class Settings:
 
 @dataclass(frozen=True)
 class Source:
-    """All that draws are made from.
+    """All that draws are made from: (n_items, n_features) float32, (n_items,) int64 and more.
 
-    Attributes
-    ----------
-    x : (n_items, n_features) float32
-    labels : (n_items,) int64
-    n_classes : of the data set
-    train, test : (n,) int64 items for pools, and for testing where that is a part of its own; no
-        test items: each draw keeps ``TEST_SHARE`` of its items back
-    provenance : where the images are from
+    ``train`` and ``test`` are items for pools, and for testing where that is a part of its own;
+    without test items each draw keeps ``TEST_SHARE`` of its items back.
     """
 
     x: np.ndarray
@@ -90,23 +84,12 @@ class Source:
 
 
 def prepare(setting: str, letters: str) -> dict[str, str]:
-    """Download and compute what a setting needs, once, before many runs share it.
-
-    Returns
-    -------
-    provenance of the images, for the manifest
-    """
+    """Download and compute what a setting needs, once, before many runs share it."""
     return {"images": source(setting, letters).provenance}
 
 
 def source(setting: str, letters: str = "rendered") -> Source:
-    """Return what a setting's draws are made from; features come out of their cache.
-
-    Parameters
-    ----------
-    setting : one of ``SETTINGS``
-    letters : data set of the letters, as `loading.load` takes it
-    """
+    """Return what a setting's draws are made from; features come out of their cache."""
     if setting != "letters_vgg16":
         return _digits(setting)
     data = loading.load(letters)
@@ -131,15 +114,8 @@ def _digits(setting: str) -> Source:
 def run(settings: Settings) -> pd.DataFrame:
     """Run one strategy until its budget is spent; measure the test accuracy after every round.
 
-    Returns
-    -------
-    rows of the long results table (``protocol`` is the setting, ``arm`` the strategy): accuracy on
-    the test images, round by round
-
-    Raises
-    ------
-    ValueError
-        for a pool smaller than the budget
+    Rows are of the long results table; ``protocol`` is the setting, ``arm`` the strategy.
+    ValueError for a pool smaller than the budget.
     """
     seed, strategy = settings.seed, settings.strategy
     origin = source(settings.setting, settings.letters)

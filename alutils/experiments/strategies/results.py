@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from alutils.experiments.strategies.curves import TEST_SHARE
+from alutils.stats import tables
 from alutils.stats.intervals import holm, paired, t_interval
 
 if TYPE_CHECKING:
@@ -32,16 +33,9 @@ TITLES = {
 
 
 def publish(table: pd.DataFrame, timings: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Return the tables made of a sweep of curves: ``summary``, ``curves`` and ``best``.
-
-    Parameters
-    ----------
-    table : as for `summary`, with ``run_id``
-    timings : a row for each curve: ``run_id``, ``wall_s`` (seconds)
-    """
-    arms = table[["run_id", "protocol", "arm"]].drop_duplicates()
-    took = timings[["run_id", "wall_s"]].merge(arms, on="run_id", validate="one_to_one")
-    seconds = took.groupby(["protocol", "arm"])["wall_s"].mean().to_dict()
+    """Return the tables made of a sweep of curves, and of timings: a row for each curve."""
+    by = ["protocol", "arm"]
+    seconds = tables.seconds(table, timings, by).groupby(by)["value"].mean().to_dict()
     return {
         "summary": summary(table, seconds),
         "curves": mean_curves(table),
@@ -50,12 +44,7 @@ def publish(table: pd.DataFrame, timings: pd.DataFrame) -> dict[str, pd.DataFram
 
 
 def figures(table: pd.DataFrame) -> dict[str, tuple[Figure, str, str]]:
-    """Return the figure of a sweep of curves, ``gains``, with its text alternative and finding.
-
-    Parameters
-    ----------
-    table : as for `summary`
-    """
+    """Return the figure of a sweep of curves, ``gains``, with its text alternative and finding."""
     from alutils import plots
 
     gains = summary(table)
@@ -80,20 +69,11 @@ def figures(table: pd.DataFrame) -> dict[str, tuple[Figure, str, str]]:
 def areas(table: pd.DataFrame) -> pd.DataFrame:
     """Return the area under each learning curve: its mean accuracy over the labels.
 
-    Parameters
-    ----------
+    A row a curve: protocol, arm, seed, area (trapezoids over ``n_human``, divided by its span),
+    last (accuracy after the last round).
+
     table : rows of the long results table, metric ``accuracy``, a row a round; every curve of a
-        protocol goes from the same number of labels to the same
-
-    Returns
-    -------
-    DataFrame: protocol, arm, seed, area (trapezoids over ``n_human``, divided by its span: a mean
-    accuracy), last (accuracy after the last round)
-
-    Raises
-    ------
-    ValueError
-        For a curve of one round, and where curves of a protocol have different rounds.
+        protocol has the same rounds
     """
     from scipy import integrate
 
@@ -117,18 +97,9 @@ def areas(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def labels_to_reach(table: pd.DataFrame, target: float) -> pd.DataFrame:
-    """Return after how many labels each curve first reaches an accuracy.
+    """Return after how many labels each curve first reaches an accuracy, NaN for never.
 
-    Between two rounds the curve is taken as straight.
-
-    Parameters
-    ----------
-    table : as for `areas`
-    target : accuracy, a fraction
-
-    Returns
-    -------
-    DataFrame: protocol, arm, seed, labels; NaN where the budget ended before
+    A row a curve: protocol, arm, seed, labels. Between two rounds the curve is taken as straight.
     """
     if not 0 < target <= 1:
         raise ValueError(f"target={target}: expected an accuracy over 0, at most 1.")
@@ -151,41 +122,32 @@ def summary(
     table: pd.DataFrame,
     seconds: Mapping[tuple[str, str], float] | None = None,
     *,
-    targets: Sequence[float] = TARGETS,
     test_to_train: Mapping[str, float] = TEST_TO_TRAIN,
 ) -> pd.DataFrame:
     """Return a row for each protocol and strategy, the best area first.
+
+    protocol, arm, seeds; area and last (means over seeds); gain, low, high, p: the paired
+    difference in area to ``random`` (mean, 95% interval, p-value of the t-test); win, tie, loss:
+    seeds on which the area is larger, equal, smaller; labels_to_85 and so on: median over seeds,
+    NaN where no more than half of them reach it; reach_85: share of seeds that do; seconds;
+    verdict: ``better``, ``worse`` or ``no better`` than random, by `intervals.holm` over the
+    strategies of a protocol at 5%.
 
     Parameters
     ----------
     table : as for `areas`, at least two seeds, with the strategy ``random``
     seconds : (protocol, arm) to the mean time of a curve
-    targets : accuracies
     test_to_train : protocol to what `intervals.paired` is told of its seeds; 0 where it is not
         there: intervals are then for the test images at hand, and do not hold their sampling
-
-    Returns
-    -------
-    DataFrame
-        protocol, arm, seeds; area and last (means over seeds); gain, low, high, p: the paired
-        difference in area to ``random`` (mean, 95% interval, p-value of the t-test); win, tie,
-        loss: seeds on which the area is larger, equal, smaller; labels_to_85 and so on: median
-        over seeds, NaN where no more than half of them reach it; reach_85: share of seeds that do;
-        seconds; verdict: ``better``, ``worse`` or ``no better`` than random, by Holm's correction
-        over the strategies of a protocol at 5%
-
-    Source: Holm (1979).
     """
     by_seed = areas(table)
-    reaching = {target: labels_to_reach(table, target) for target in targets}
+    reaching = {target: labels_to_reach(table, target) for target in TARGETS}
     records = []
     for protocol, of_protocol in by_seed.groupby("protocol", sort=False):
         wide = of_protocol.pivot(index="seed", columns="arm", values="area")
         last = of_protocol.groupby("arm")["last"].mean()
         if BASELINE not in wide:
-            raise ValueError(
-                f"{protocol}: no curves of {BASELINE}, with which others are compared."
-            )
+            raise ValueError(f"{protocol}: no curves of {BASELINE}, with which to compare.")
         if wide.isna().any(axis=None):
             missing = wide.columns[wide.isna().any()][0]
             raise ValueError(f"{protocol}: {missing} lacks some seeds; run the sweep to its end.")
@@ -200,11 +162,10 @@ def summary(
             }  # fmt: skip
             for target, rows in reaching.items():
                 own = rows[(rows["protocol"] == protocol) & (rows["arm"] == arm)]["labels"]
-                share = own.notna().mean()
                 # A seed that never gets there counts as infinitely late.
                 middle = own.fillna(np.inf).median()
                 record[f"labels_to_{100 * target:g}"] = middle if np.isfinite(middle) else np.nan
-                record[f"reach_{100 * target:g}"] = share
+                record[f"reach_{100 * target:g}"] = own.notna().mean()
             record["seconds"] = (seconds or {}).get((protocol, arm), np.nan)
             records.append(record)
     together = pd.DataFrame(records)
@@ -228,15 +189,14 @@ def mean_curves(
     ``low`` and ``high``: 95% interval of the mean (Student's t over seeds, with the correction of
     `intervals.paired` where ``test_to_train`` names the protocol).
     """
-    records = []
-    for key, rows in _curves(table).groupby(["protocol", "arm", "n_human"], sort=False):
+    records, by = [], ["protocol", "arm", "n_human"]
+    for key, rows in _curves(table).groupby(by, sort=False):
         values = rows["value"].to_numpy()
         mean = low = high = values.mean()
         if len(values) > 1:  # one seed is drawn as a line without a band
             low, high = t_interval(values, test_to_train.get(key[0], 0.0))
         records.append((*key, mean, low, high, len(values)))
-    columns = ["protocol", "arm", "n_human", "mean", "low", "high", "seeds"]
-    return pd.DataFrame(records, columns=columns)
+    return pd.DataFrame(records, columns=[*by, "mean", "low", "high", "seeds"])
 
 
 def no_better_than_random(summary: pd.DataFrame) -> dict[str, list[str]]:
@@ -251,17 +211,11 @@ def no_better_than_random(summary: pd.DataFrame) -> dict[str, list[str]]:
 def tied_for_best(
     table: pd.DataFrame, test_to_train: Mapping[str, float] = TEST_TO_TRAIN
 ) -> pd.DataFrame:
-    """Return the best strategy of each protocol and those that cannot be told from it.
+    """Return the best strategy of each protocol and those that are statistically tied with it.
 
-    Parameters
-    ----------
-    table, test_to_train : as for `summary`
-
-    Returns
-    -------
-    DataFrame: protocol, best, arm, behind (mean difference in area to the best, at most 0), low,
-    high, p; of the strategies whose paired difference to the best is not significant after Holm's
-    correction, the best itself first
+    A row each, the best itself first: protocol, best, arm, behind (mean difference in area to the
+    best, at most 0), low, high, p. Tied are those whose paired difference to the best is not
+    significant after Holm's correction.
     """
     records = []
     for protocol, of_protocol in areas(table).groupby("protocol", sort=False):
@@ -271,15 +225,13 @@ def tied_for_best(
         ratio = test_to_train.get(protocol, 0.0)
         differences = [paired(wide[arm], wide[best], ratio) for arm in others]
         apart = holm(np.array([d.p for d in differences]))
+        tied = [
+            (protocol, best, arm, d.mean, d.low, d.high, d.p)
+            for arm, d, far in zip(others, differences, apart, strict=True)
+            if not far
+        ]
         records.append((protocol, best, best, 0.0, 0.0, 0.0, 1.0))
-        records += sorted(
-            (
-                (protocol, best, arm, d.mean, d.low, d.high, d.p)
-                for arm, d, far in zip(others, differences, apart, strict=True)
-                if not far
-            ),
-            key=lambda record: -record[3],
-        )
+        records += sorted(tied, key=lambda record: -record[3])
     columns = ["protocol", "best", "arm", "behind", "low", "high", "p"]
     return pd.DataFrame(records, columns=columns)
 

@@ -55,14 +55,7 @@ def prepare(block: str, letters: str) -> dict[str, str]:
 def run(settings: Settings) -> pd.DataFrame:
     """Train on random labels, test on a fifth that is held out.
 
-    Returns
-    -------
-    one row of the long results table: the accuracy on the test letters, ``arm`` the block
-
-    Raises
-    ------
-    ParameterError
-        for more labels than there are
+    One row of the long results table: the accuracy on the test letters, ``arm`` the block.
     """
     n_labels = settings.n_labels
     data = loading.load(settings.letters)
@@ -74,10 +67,7 @@ def run(settings: Settings) -> pd.DataFrame:
     x_train, x_test = features.scaled(x[train], x[test])
     classifier = estimator.Estimator(len(data.classes)).fit(x_train, data.labels[train])
     right = classifier.predict(x_test) == data.labels[test]
-    return pd.DataFrame(
-        [{
-            "protocol": "letters", "arm": settings.block, "seed": settings.seed, "round": 0,
-            "n_human": n_labels, "n_auto": 0, "split": "test", "metric": "accuracy",
-            "value": right.mean(), "n_eval": len(test),
-        }]
+    return pd.DataFrame({"value": [right.mean()]}).assign(
+        protocol="letters", arm=settings.block, seed=settings.seed, round=0, n_human=n_labels,
+        n_auto=0, split="test", metric="accuracy", n_eval=len(test),
     )  # fmt: skip
