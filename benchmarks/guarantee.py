@@ -23,7 +23,7 @@ from tqdm import tqdm
 from alutils.base import files, manifest
 from alutils.guarantee import simulation
 from alutils.guarantee.anytime import anytime_lower_bound
-from alutils.guarantee.audits import counts_above
+from alutils.guarantee.audit_slice import counts_above
 from alutils.guarantee.certificates import last_passed
 from alutils.guarantee.simulation import Audits, Rule, Truth, certified, fixed, lowest_right
 from alutils.guarantee.thresholds import THRESHOLDS, passes_in_pool

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from alutils.base.errors import BadInput
 from alutils.base.manifest import read_json
 from alutils.data.dataset import Dataset
-from alutils.data.pictures import BadPicture, Picture, decode
+from alutils.data.decoding import BadPicture, Picture, decode
 from alutils.data.png import NOTE
 from alutils.data.skips import Skips, check_choice
 
@@ -46,7 +46,7 @@ def read_folder(
 ) -> Dataset:
     """Read images from class folders: ``PATH/CLASS/FILE``.
 
-    `alutils.data.pictures` says what is read and what becomes of it; what is changed is logged.
+    `alutils.data.decoding` says what is read and what becomes of it; what is changed is logged.
     Hidden files are ignored. The images are sorted by the names of the classes, then by their own.
 
     Parameters

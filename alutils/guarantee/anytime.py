@@ -8,8 +8,8 @@ more than one chance in twenty, however often one looks (Ville 1939).
 The bet: with the most errors that the target allows as its null hypothesis, the likelihood ratio
 of a model with ``RATIOS`` times as few errors, mixed over ``RATIOS``. It depends on the counts so
 far only, so nothing but the counts need be kept; the order of the labels has to be random, which
-`audits.draw_audit` sees to. Each ratio falls with every error more and rises with the errors that
-the null allows, so "as many as allowed" is the hardest case of "too many".
+`draw_audit` sees to. Each ratio falls with every error more and rises with the errors that the null
+allows, so "as many as allowed" is the hardest case of "too many".
 
 Source: mixtures, Robbins (1970); betting, Waudby-Smith and Ramdas (2024).
 """
@@ -24,7 +24,7 @@ from scipy.special import xlogy
 
 from alutils.base.checks import check_count, check_open_fraction
 from alutils.base.errors import ParameterError
-from alutils.guarantee.audits import reachable
+from alutils.guarantee.audit_slice import reachable
 from alutils.guarantee.certificates import Certificate, needed
 from alutils.guarantee.thresholds import THRESHOLDS, by_bound
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from alutils.base.checks import check_count
 from alutils.base.errors import ParameterError
-from alutils.guarantee.audits import check_within
+from alutils.guarantee.audit_slice import check_within
 from alutils.guarantee.plans import AuditPlan
 from alutils.guarantee.weighted import WeightedPlan
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from alutils.base.checks import check_count, check_fraction, check_keys, check_open_fraction
 from alutils.base.errors import ParameterError
-from alutils.guarantee.audits import check_confidences, check_thresholds
+from alutils.guarantee.audit_slice import check_confidences, check_thresholds
 
 MOST_LABELS = 10**9
 """A forecast of more labels than this says never."""

@@ -20,7 +20,7 @@ import pandas as pd
 from alutils.base.checks import check_count, check_open_fraction
 from alutils.base.errors import ParameterError
 from alutils.guarantee.anytime import log_evidence
-from alutils.guarantee.audits import check_audit, check_confidences, counts_above
+from alutils.guarantee.audit_slice import check_audit, check_confidences, counts_above
 
 SHARES = (0.95, 0.99, 0.995)
 """Of the pool, to be certified: what is asked where nothing else is."""

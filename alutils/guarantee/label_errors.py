@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alutils.base.errors import ParameterError
-from alutils.guarantee.audits import check_within
+from alutils.guarantee.audit_slice import check_within
 
 ROUNDING = 1e-3
 """By how much a row of probabilities may miss a sum of one."""

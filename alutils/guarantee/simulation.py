@@ -15,7 +15,7 @@ import numpy as np
 from scipy import stats
 
 from alutils.guarantee.audit import CERTIFIED, run_audit
-from alutils.guarantee.audits import counts_above, draw_audit
+from alutils.guarantee.audit_slice import counts_above, draw_audit
 from alutils.guarantee.certificates import last_passed
 from alutils.guarantee.plans import AuditPlan
 from alutils.guarantee.thresholds import THRESHOLDS

@@ -33,7 +33,7 @@ from scipy import stats
 
 from alutils.base.checks import check_count, check_known, check_open_fraction
 from alutils.base.errors import ParameterError
-from alutils.guarantee.audits import (
+from alutils.guarantee.audit_slice import (
     check_audit,
     check_confidences,
     check_thresholds,

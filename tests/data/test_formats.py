@@ -439,7 +439,7 @@ BAD_FILES = {  # content of dog/4.png, the reason, what the message says
 def test_a_bad_file_is_named_or_skipped_and_counted(folder, case, monkeypatch, caplog):
     content, reason, message = BAD_FILES[case]
     if case == "bomb":
-        monkeypatch.setattr("alutils.data.pictures.MOST_PIXELS", 40)
+        monkeypatch.setattr("alutils.data.decoding.MOST_PIXELS", 40)
         for file in folder.rglob("*.png"):
             write(file, encoded(np.full((5, 8), int(file.stem), np.uint8)))
     write(folder / "dog" / "4.png", content)

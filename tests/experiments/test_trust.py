@@ -11,7 +11,7 @@ from alutils.active.loops.pool import PoolState
 from alutils.active.oracles import Perfect
 from alutils.base.errors import ParameterError
 from alutils.experiments.label_costs import fewest_labels, trust
-from alutils.guarantee.audits import draw_audit
+from alutils.guarantee.audit_slice import draw_audit
 from alutils.guarantee.pool import Terms, finish
 from alutils.guarantee.simulation import Audits
 from alutils.guarantee.thresholds import THRESHOLDS, certify

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from alutils.guarantee import anytime, simulation
-from alutils.guarantee.audits import counts_above
+from alutils.guarantee.audit_slice import counts_above
 from alutils.guarantee.thresholds import THRESHOLDS, certify, certify_pool
 from benchmarks import guarantee
 from benchmarks.guarantee import LEVEL, LOOKS, MODELS, N_AUDIT, TARGET

@@ -11,7 +11,7 @@ from scipy import stats
 
 from alutils.base.errors import ParameterError
 from alutils.guarantee import thresholds
-from alutils.guarantee.audits import check_thresholds, draw_audit, reachable
+from alutils.guarantee.audit_slice import check_thresholds, draw_audit, reachable
 from alutils.guarantee.certificates import Certificate
 from alutils.guarantee.thresholds import certify, labels_needed
 from alutils.stats.intervals import lower_bound

@@ -23,7 +23,6 @@ from flask.testing import FlaskClient
 from label_helpers import BAD, TinyFeatures, encoded, fill, letter, png, scores, state, until
 
 from alutils.base.errors import ParameterError
-from alutils.data import pictures
 from alutils.labelling.model.loop import LabellingLoop
 from alutils.labelling.store.records import LabellingError
 from alutils.labelling.store.store import Store
@@ -944,14 +943,14 @@ def test_one_strange_file_does_not_end_the_watching(tmp_path, monkeypatch, caplo
     folder.mkdir()
     for name in "abc":
         (folder / f"{name}.png").write_bytes(png(ord(name)))
-    opened = pictures._opened
+    opened = decoding._opened
 
     def fail(data):
         if data in (png(ord("a")), png(1)):
             raise KeyError(98)
         return opened(data)
 
-    monkeypatch.setattr(pictures, "_opened", fail)
+    monkeypatch.setattr(decoding, "_opened", fail)
     store, browser = make(folder)
     with store:
         watcher = Watcher(store)

@@ -20,7 +20,7 @@ from alutils.base import files as paths
 from alutils.base import manifest
 from alutils.experiments.registry import EXPERIMENTS
 from alutils.runs.notebook import runs
-from alutils.runs.sweeps import cells, grids, sweep, workers
+from alutils.runs.sweeps import grids, one_cell, sweep, workers
 from alutils.stats import tables
 
 GRID = {
@@ -313,7 +313,7 @@ def test_cells_run_on_one_thread_and_leave_the_environment(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     before = dict(os.environ)
     threads = [pool["num_threads"] for pool in threadpool_info()]
-    with cells.one_thread():
+    with one_cell.one_thread():
         assert {pool["num_threads"] for pool in threadpool_info()} == {1}
         assert os.environ["OMP_NUM_THREADS"] == os.environ["TF_NUM_INTRAOP_THREADS"] == "1"
     assert dict(os.environ) == before
@@ -701,6 +701,6 @@ def test_workers_with_other_code_are_refused(place, monkeypatch):
 def test_code_that_changes_while_a_sweep_runs_stops_it(place, monkeypatch):
     grid = grids.parse(GRID)
     monkeypatch.setattr(grids, "code", lambda module: "ab" * 32)
-    with pytest.raises(cells.CodeDiffers, match="edited meanwhile"):
+    with pytest.raises(one_cell.CodeDiffers, match="edited meanwhile"):
         sweep.run(grid, jobs=1, folder=place.out)
     assert not list(place.out.glob("cells/*"))

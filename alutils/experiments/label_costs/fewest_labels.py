@@ -22,7 +22,7 @@ from alutils.base.checks import check_count, check_fraction, check_known, check_
 from alutils.base.errors import ParameterError
 from alutils.data import rendering
 from alutils.experiments.label_costs.images import SETTINGS, SIZES, Images, source
-from alutils.guarantee.audits import draw_audit
+from alutils.guarantee.audit_slice import draw_audit
 from alutils.guarantee.plans import AuditPlan
 from alutils.guarantee.pool import Terms, finish
 from alutils.guarantee.simulation import simulate_pool

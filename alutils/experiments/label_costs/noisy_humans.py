@@ -32,7 +32,7 @@ from alutils.base.checks import check_count, check_fraction, check_known
 from alutils.base.errors import ParameterError
 from alutils.experiments.label_costs.images import SIZES, source
 from alutils.guarantee import simulation
-from alutils.guarantee.audits import check_confidences, draw_audit
+from alutils.guarantee.audit_slice import check_confidences, draw_audit
 from alutils.guarantee.label_errors import find_label_errors
 from alutils.guarantee.simulation import Audits, Truth
 from alutils.guarantee.thresholds import THRESHOLDS

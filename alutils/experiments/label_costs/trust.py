@@ -18,7 +18,7 @@ from alutils.base.checks import check_count, check_known
 from alutils.base.errors import ParameterError
 from alutils.experiments.label_costs import fewest_labels
 from alutils.guarantee import simulation
-from alutils.guarantee.audits import check_audit, reachable
+from alutils.guarantee.audit_slice import check_audit, reachable
 from alutils.guarantee.pool import Terms, unsure_first
 from alutils.guarantee.simulation import Audits, Outcomes, Rule, Truth
 from alutils.guarantee.thresholds import THRESHOLDS, labels_needed

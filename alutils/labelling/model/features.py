@@ -17,7 +17,7 @@ from PIL import Image
 
 from alutils.base.manifest import digest
 from alutils.base.row_cache import KeyedRows
-from alutils.data import pictures
+from alutils.data import decoding
 
 log = logging.getLogger(__name__)
 BLOCK = 512  # pictures between two looks at whether to stop, and between two files
@@ -39,7 +39,7 @@ class Extractor(Protocol):
 
 def read_picture(path: Path, size: tuple[int, int]) -> np.ndarray:
     """(height, width, 3) uint8 of a stored picture, resized as the report does it."""
-    image = Image.fromarray(pictures.decode(path.read_bytes(), path.name).pixels)
+    image = Image.fromarray(decoding.decode(path.read_bytes(), path.name).pixels)
     return np.asarray(image.convert("RGB").resize(size[::-1], Image.Resampling.BICUBIC))
 
 

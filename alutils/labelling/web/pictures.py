@@ -1,6 +1,6 @@
 """People's picture files, made safe to keep: decoded in full and written again as plain PNG.
 
-`alutils.data.pictures` says what is read and what becomes of it. Nothing of a file survives but its
+`alutils.data.decoding` says what is read and what becomes of it. Nothing of a file survives but its
 pixels: no metadata, no comments, nothing appended.
 """
 
@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from alutils.data import pictures
+from alutils.data import decoding
 
 MOST_BYTES = 32 * 2**20  # of one file, which a browser sends
 NAME_LENGTH = 80
@@ -67,7 +67,7 @@ def read(path: Path) -> Picture:
         about = path.stat()
         if not stat.S_ISREG(about.st_mode):
             raise PictureError(
-                path.name, f"is not a file: {pictures.EXPECTED}", "choose a picture file"
+                path.name, f"is not a file: {decoding.EXPECTED}", "choose a picture file"
             )
         _check_bytes(path.name, about.st_size)
         # it may have become a pipe since, which would be waited for
@@ -92,13 +92,13 @@ def decode(data: bytes, name: str) -> Picture:
     Raises
     ------
     PictureError
-        As `alutils.data.pictures.decode`, and for more than `MOST_BYTES`.
+        As `alutils.data.decoding.decode`, and for more than `MOST_BYTES`.
     """
     _check_bytes(name, len(data))
     name = display_name(name)
     try:
-        pixels, notes = pictures.decode(data, name)
-    except pictures.BadPicture as error:
+        pixels, notes = decoding.decode(data, name)
+    except decoding.BadPicture as error:
         raise PictureError(name, error.problem, error.hint) from error
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG", compress_level=6)

@@ -28,9 +28,9 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from alutils.base import files, locks, manifest
-from alutils.runs.sweeps import cells, workers
-from alutils.runs.sweeps.cells import Order, Outcome
+from alutils.runs.sweeps import one_cell, workers
 from alutils.runs.sweeps.grids import Cell, Grid
+from alutils.runs.sweeps.one_cell import Order, Outcome
 from alutils.stats import tables
 
 TABLE, TIMINGS, MANIFEST = "table.csv", "timings.csv", "manifest.json"
@@ -163,7 +163,7 @@ def _prepare(orders: Sequence[Order], client: Any) -> dict[str, Any]:
     -------
     what the experiment says of it, for manifests, by the cell's name
     """
-    of_cell = {order.cell.id: cells.needs(order) for order in orders}
+    of_cell = {order.cell.id: one_cell.needs(order) for order in orders}
     needed = {json.dumps(names): names for names in of_cell.values() if names}
     experiment = orders[0].swept.experiment
     said: list[Any] = []
@@ -256,7 +256,7 @@ def _collect(grid: Grid, folder: Path, n_run: int) -> Sweep:
         "inputs": inputs,
         "code": grid.swept.code,
         "git": manifest.git_state(files.repository_root()),
-        **cells.environment(),
+        **one_cell.environment(),
     }
     if complete:
         text = table(grid, complete)

@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING, Any
 import joblib
 
 from alutils.base.errors import ParameterError
-from alutils.runs.sweeps import cells
-from alutils.runs.sweeps.cells import Order, Outcome
+from alutils.runs.sweeps import one_cell
 from alutils.runs.sweeps.grids import Swept
+from alutils.runs.sweeps.one_cell import Order, Outcome
 
 if TYPE_CHECKING:  # half a second that only a cluster is worth
     from distributed import Client, Future
@@ -57,7 +57,7 @@ Ended = tuple[Order, Outcome | Lost]
 def serial(orders: Sequence[Order]) -> Generator[Ended]:
     """Compute in this process, one cell after the other."""
     for order in orders:
-        yield order, cells.compute(order)
+        yield order, one_cell.compute(order)
 
 
 def pool(orders: Sequence[Order], jobs: int) -> Generator[Ended]:
@@ -108,7 +108,7 @@ def _pool(orders: list[Order], jobs: int, begun: list[str]) -> Generator[Ended]:
 
 def _in_pool(order: Order, client: int) -> Ended:
     _follow(client)
-    return order, cells.compute(order)
+    return order, one_cell.compute(order)
 
 
 @functools.cache
@@ -206,8 +206,8 @@ def check(client: Client, swept: Swept) -> None:
                 f"worker {name} has {about['nthreads']} threads: cells need a process each; start "
                 "it with `dask worker ADDRESS --nthreads 1 --nworkers N`"
             )
-    here = cells.version(swept)
-    there = client.run(cells.version, swept, on_error="return")
+    here = one_cell.version(swept)
+    there = client.run(one_cell.version, swept, on_error="return")
     for name, found in there.items():
         if isinstance(found, OSError):  # it left meanwhile; should it come back, every cell looks
             continue
@@ -250,7 +250,7 @@ def cluster(orders: Sequence[Order], client: Client) -> Generator[Ended]:
         A worker that came later has other code.
     """
     # One cell a worker: a second that waited there would be blamed for the death of the first.
-    tasks = [(functools.partial(cells.compute, order), None) for order in orders]
+    tasks = [(functools.partial(one_cell.compute, order), None) for order in orders]
     for i, result in _gather(client, tasks):
         yield orders[i], result
 

@@ -11,7 +11,7 @@ import pytest
 from label_helpers import colour, encoded, interlaced, letter, pixel_bomb, text_bomb
 from PIL import Image
 
-from alutils.data.pictures import BadPicture, decode
+from alutils.data.decoding import BadPicture, decode
 
 
 @pytest.mark.parametrize("bomb", [pixel_bomb, text_bomb])
