@@ -23,6 +23,7 @@ from flask.testing import FlaskClient
 from label_helpers import BAD, TinyFeatures, encoded, fill, letter, png, scores, state, until
 
 from alutils.base.errors import ParameterError
+from alutils.data import decoding
 from alutils.labelling.model.loop import LabellingLoop
 from alutils.labelling.store.records import LabellingError
 from alutils.labelling.store.store import Store
