@@ -43,7 +43,7 @@ class LabellingModel:
     Attributes
     ----------
     classes : their names, in the order of the probabilities' columns
-    preprocessing, size : what is done to images, as in `alutils.models.embeddings.features`
+    preprocessing, size : what is done to images, as in `alutils.models.embeddings.plan`
     sha256 : of architecture and weights: what a threshold or a label can be tied to
     network : the Keras model, (n, height, width, 3) float32 in, (n, n_classes) out
     """
