@@ -27,11 +27,11 @@ class Auditor:
 
     The audit slice is drawn when pictures come in and labelled in random order, without its
     predictions being shown; it never trains a model. Certificates hold however often they are asked
-    for while it grows (`guarantee.anytime`), and only answers count that stand in the slice's
-    random order with no gap before them (`AuditSlice.answers`). Each further model asked about, or
-    the same one about other pictures, gets a smaller part of the risk, so that all promises ever
-    made to a project hold together at the level. That is so as long as nobody picks a model by how
-    it does on the slice: its accuracy there is told only after it was asked about
+    for while it grows (`alutils.guarantee.anytime`), and only answers count that stand in the
+    slice's random order with no gap before them (`AuditSlice.answers`). Each further model asked
+    about, or the same one about other pictures, gets a smaller part of the risk, so that all
+    promises ever made to a project hold together at the level. That is so as long as nobody picks a
+    model by how it does on the slice: its accuracy there is told only after it was asked about
     (`alutils.labelling.model.loop.Status`), but who counts it in the grid and asks then, cheats.
 
     Parameters

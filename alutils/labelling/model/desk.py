@@ -13,13 +13,7 @@ from typing import Any
 
 from alutils.labelling.model.auditing import Auditor
 from alutils.labelling.model.loop import LabellingLoop, Status
-from alutils.labelling.store.records import (
-    Event,
-    Filter,
-    Item,
-    LabellingError,
-    checked_number,
-)
+from alutils.labelling.store.records import Event, Filter, Item, LabellingError, checked_number
 from alutils.labelling.store.store import Store
 
 MOST_AT_ONCE = 200  # pictures in one request
@@ -36,20 +30,13 @@ Answer = dict[str, Any]
 
 
 class Desk:
-    """Answers what people ask.
-
-    Parameters
-    ----------
-    store : the project
-    loop : the model; None to label without one
-    more : functions that give further parts of the status, by name
-    """
+    """Answers what people ask."""
 
     def __init__(
         self,
         store: Store,
-        loop: LabellingLoop | None = None,
-        more: Mapping[str, Callable[[], Any]] | None = None,
+        loop: LabellingLoop | None = None,  # None to label without a model
+        more: Mapping[str, Callable[[], Any]] | None = None,  # gives further parts of the status
     ) -> None:
         self.store, self.loop, self.more = store, loop, dict(more or {})
         self.actions: dict[str, Callable[..., Answer]] = {

@@ -198,10 +198,7 @@ def save(head: Head, folder: Path) -> Path:
 def load(path: Path, identity: str) -> Head:
     """Read what `save` wrote.
 
-    Raises
-    ------
-    LabellingError
-        If it is missing, damaged, or was trained on features that were made otherwise.
+    `LabellingError` if it is missing, damaged, or was trained on features that were made otherwise.
     """
     try:
         with np.load(path, allow_pickle=False) as kept:
@@ -222,12 +219,8 @@ def load(path: Path, identity: str) -> Head:
 def bring(folder: Path | str) -> tuple[Head, Extractor]:
     """Load a model that notebook 03 saved, as a head and what gives it features.
 
-    Imports TensorFlow, which takes seconds.
-
-    Raises
-    ------
-    LabellingError
-        If it cannot be loaded or holds weights that are not finite.
+    Imports TensorFlow, which takes seconds. `LabellingError` if it cannot be loaded or holds
+    weights that are not finite.
     """
     try:
         model = saved.load_model(find_model(folder))

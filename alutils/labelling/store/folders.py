@@ -179,9 +179,8 @@ class ClassFolders:
 
     def _is_copy(self, path: Path) -> bool:
         """Tell whether a file has the content of one of the pictures."""
-        if path.is_symlink() or not path.is_file():
-            return False
-        return self.pictures.known(sha256_of(path)) is not None
+        is_file = path.is_file() and not path.is_symlink()
+        return is_file and self.pictures.known(sha256_of(path)) is not None
 
 
 def _inode(status: os.stat_result) -> tuple[int, int]:

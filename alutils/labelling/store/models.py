@@ -38,14 +38,22 @@ class Models:
 
     def present(self) -> Model | None:
         """Return the model that gave the present scores; None if none did."""
-        query = f"SELECT * FROM models WHERE id = {_PRESENT}"
-        row = self.database.connection.execute(query).fetchone()
-        return None if row is None else _as_model(row)
+        return next(iter(self.all(f"id = {_PRESENT}")), None)
 
-    def all(self) -> list[Model]:
-        """All models that ever gave scores, oldest first."""
-        rows = self.database.connection.execute("SELECT * FROM models ORDER BY id")
-        return [_as_model(row) for row in rows]
+    def all(self, condition: str = "1") -> list[Model]:
+        """All models that ever gave scores, oldest first; or those of an SQL condition."""
+        query = f"SELECT * FROM models WHERE {condition} ORDER BY id"
+        return [
+            Model(
+                sha256=row["sha256"],
+                classes=tuple(json.loads(row["classes"])),
+                n_trained=row["n_trained"],
+                when=shown_time(row["at"]),
+                path=row["path"],
+                certificate=json.loads(row["certificate"]),
+            )
+            for row in self.database.connection.execute(query)
+        ]
 
     def set_scores(
         self, model: Model, items: np.ndarray, predicted: np.ndarray, confidence: np.ndarray
@@ -234,14 +242,3 @@ class Models:
             self.database.step("items written")
         self.folders.show(before, before.values())
         return len(before)
-
-
-def _as_model(row: sqlite3.Row) -> Model:
-    return Model(
-        sha256=row["sha256"],
-        classes=tuple(json.loads(row["classes"])),
-        n_trained=row["n_trained"],
-        when=shown_time(row["at"]),
-        path=row["path"],
-        certificate=json.loads(row["certificate"]),
-    )

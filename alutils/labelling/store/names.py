@@ -51,7 +51,7 @@ def safe(name: str, otherwise: str, most: int = _BYTES) -> str:
 
 
 def folder_name(name: str, taken: Iterable[str]) -> str:
-    """Return a folder's name for a class, unlike those taken, whatever capitals or accents."""
+    """Return a folder's name for a class, unlike the taken ones, capitals and accents aside."""
     folded = {_folded(other) for other in taken}
     plain = safe(name, "class")
     candidate, number = plain, 2
