@@ -336,7 +336,7 @@ CONVERSION = """
 import os, signal, sys, threading
 from alutils.data import csv_letters, png
 csv_letters._BLOCK = 2**18  # short chunks: a kill falls into one, not beside it
-write_note, notes = png._write_note, []
+write_note, notes = png.write_json, []
 
 def write_note_and_die_soon(*parts):
     write_note(*parts)
@@ -346,7 +346,7 @@ def write_note_and_die_soon(*parts):
         death.daemon = True
         death.start()
 
-png._write_note = write_note_and_die_soon
+png.write_json = write_note_and_die_soon
 png.csv_to_png(sys.argv[1], sys.argv[2], progress=False)
 """
 
