@@ -131,9 +131,12 @@ def test_what_takes_long_is_kept_so_that_a_killed_run_goes_on(path, long):
         kept += [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name in called]
         inside = {id(node) for part in kept for node in ast.walk(part)}
         for node in ast.walk(tree):
-            if isinstance(node, ast.Attribute) and node.attr in LONG:
-                assert id(node) in inside, f"{node.attr} is not kept in a part of the run"
-                found.add(node.attr)
+            # module.name, or a function called by its name alone
+            named = node.func if isinstance(node, ast.Call) else node
+            name = named.attr if isinstance(named, ast.Attribute) else getattr(named, "id", "")
+            if (named is not node or isinstance(node, ast.Attribute)) and name in LONG:
+                assert id(node) in inside, f"{name} is not kept in a part of the run"
+                found.add(name)
     assert len(found) == long
 
 
