@@ -166,8 +166,8 @@ def test_notebook_05_broke_no_more_tested_promises_than_it_may_and_says_what_is_
 
 
 SMALLER = {
-    "01": {"replicates": 2, "sound_seeds": 2},
-    "02": {"n_letters": 800, "n_tsne": 400, "n_train": 600, "n_test": 200, "draws": 2},
+    "01": {},
+    "02": {},
     "03": {"letters": 3000, "rounds": 1, "seeds": 2, "procedure_seeds": 1, "n_spoilt": 60},
     "04": {
         "n_letters": 1500, "n_pool": 500, "budget": 150, "seeds": 2, "toy_draws": 3,
@@ -177,8 +177,9 @@ SMALLER = {
         "n_letters": 3000, "budget": 190, "steps": 100, "draws": 200, "folds": 2, "fold_steps": 40,
     },
 }  # fmt: skip
-"""Sizes on which no exact output depends: fewer draws and letters than ``make reproduce`` takes.
-Two notebooks share their letters, so that VGG16 looks at them once."""
+"""Sizes on which no exact output depends, where the quick profile takes minutes: fewer draws and
+letters than ``make reproduce`` takes. Two notebooks share their letters, so that VGG16 looks at them
+once."""
 
 
 @pytest.mark.slow
