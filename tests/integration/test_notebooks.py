@@ -178,7 +178,7 @@ SMALLER = {
     },
 }  # fmt: skip
 """Sizes on which no exact output depends, where the quick profile takes minutes: fewer draws and
-letters than ``make reproduce`` takes. Two notebooks share their letters, so that VGG16 looks at them
+letters than ``make reproduce`` takes. 03 and 05 share their letters, so that VGG16 looks at them
 once."""
 
 
