@@ -96,17 +96,24 @@ def machine() -> dict[str, Any]:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:  # not Linux
         text = ""
-    import psutil
-
     said = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
     model = said[1] if said else platform.processor() or platform.machine()
     return {
         "cpu": model,
         "cores": cores(),
-        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "memory_gib": round(_memory() / 2**30, 1),
         "system": f"{platform.system()} {platform.machine()}",
         "threads": {name: os.environ.get(name) for name in THREAD_VARIABLES},
     }
+
+
+def _memory() -> int:
+    """Return the machine's memory in bytes."""
+    if hasattr(os, "sysconf"):  # psutil needs `resource` on Linux
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    import psutil
+
+    return psutil.virtual_memory().total
 
 
 def cores() -> int:

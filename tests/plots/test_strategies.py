@@ -50,7 +50,7 @@ def check_readable(figure):
 
 
 def gains_and_curves():
-    summary = results.summary(table(), targets=())
+    summary = results.summary(table())
     yield strategy_plots.gains(summary, {"sound": "one"}, "gains")
     yield strategy_plots.curve_panels({"one": results.mean_curves(table())}, "curves")
 
@@ -154,7 +154,7 @@ def test_curves_can_go_over_another_column_in_each_panel():
 
 def test_gains_are_drawn_in_points_with_the_marker_of_their_verdict():
     both = pd.concat([table("a"), table("b", arms=("random", "margin"))])
-    summary = results.summary(both, targets=())
+    summary = results.summary(both)
     figure = strategy_plots.gains(summary, {"a": "A", "b": "B", "none": "left out"}, "gains")
     check_readable(figure)
     assert [axes.get_title() for axes in figure.axes] == ["A", "B"]
