@@ -9,7 +9,7 @@ from alutils.base import lazy
 _HOMES = {
     "anytime": "certify_anytime",
     "audit": "Audit",
-    "audits": "draw_audit",
+    "audit_slice": "draw_audit",
     "certificates": "Certificate",
     "label_errors": "find_label_errors",
     "plans": "AuditPlan plan_audit",

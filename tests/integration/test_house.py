@@ -1,11 +1,14 @@
 """The house: which room may import which, how large its parts are, what its map says."""
 
 import ast
+import importlib
 import io
 import re
 import tokenize
 from functools import cache
 from pathlib import Path
+
+import pytest
 
 import alutils
 
@@ -97,6 +100,14 @@ def test_every_room_says_what_it_is_for_and_what_is_public():
                 if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
             ]
             assert public, f"{name} has no __all__"
+
+
+@pytest.mark.parametrize("name", [*ROOMS, *ROOFS])
+def test_every_public_name_of_a_room_is_there(name):
+    found: dict[str, object] = {}
+    exec(f"from alutils.{name} import *", found)
+    public = importlib.import_module(f"alutils.{name}").__all__
+    assert public and set(public) <= set(found)
 
 
 def test_no_module_is_too_long():
