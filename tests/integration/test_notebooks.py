@@ -174,7 +174,7 @@ SMALLER = {
         "n_stream": 800,
     },
     "05": {
-        "n_letters": 3000, "budget": 190, "steps": 100, "draws": 200, "folds": 2, "fold_steps": 40,
+        "n_letters": 3000, "steps": 100, "draws": 200, "folds": 2, "fold_steps": 40,
     },
 }  # fmt: skip
 """Sizes on which no exact output depends, where the quick profile takes minutes: fewer draws and

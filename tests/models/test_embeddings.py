@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pools import random_weights
 
 from alutils.base import artefacts, manifest
 from alutils.data.pixels import prepare
@@ -25,17 +26,6 @@ needs_openvino = pytest.mark.skipif(
     importlib.util.find_spec("openvino") is None, reason="openvino (extra: fast) is not installed"
 )
 BACKENDS = ["keras", pytest.param("openvino", marks=needs_openvino)]
-
-
-def random_weights(widths: list[int], seed: int = 0) -> list[np.ndarray]:
-    """13 convolutions that keep the size of what goes through them."""
-    rng = np.random.default_rng(seed)
-    arrays, channels = [], 3
-    for width in widths:
-        kernel = rng.normal(0, (2 / (9 * channels)) ** 0.5, (3, 3, channels, width))
-        arrays += [kernel.astype(np.float32), rng.normal(0, 1, width).astype(np.float32)]
-        channels = width
-    return arrays
 
 
 @pytest.fixture(scope="module")
@@ -619,7 +609,7 @@ from pathlib import Path
 import numpy as np
 from alutils.models import embeddings
 from alutils.models.backbones import vgg16
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = [sys.argv[1], str(Path(sys.argv[1]).parent)]
 from test_embeddings import Counted, WIDTHS, random_weights
 vgg16.keras_network, vgg16.keras_has_gpu = Counted(), lambda: False
 folder = Path(sys.argv[2])
