@@ -15,7 +15,6 @@ import json
 import multiprocessing
 import os
 import re
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -143,7 +142,7 @@ def serving(folder: Path, *options: str) -> Iterator[tuple[str, psutil.Process]]
         threading.Thread(target=process.stdout.read, daemon=True).start()
         yield found[0], psutil.Process(process.pid)
     finally:
-        process.send_signal(signal.SIGINT)
+        process.terminate()  # not Ctrl-C's signal: what a shell starts with "&" ignores that one
         process.wait(60)
 
 
