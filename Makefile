@@ -12,7 +12,7 @@ check: $(READY)              ## a developer's two minutes: formatter, linter, ty
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/python -m mypy
-	$(BIN)/python -m pytest -q -n auto --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -q -n auto --dist worksteal -m "not slow"
 
 test: $(READY)               ## the whole test suite: formatter, linter, types, tests, notebooks
 	$(BIN)/ruff format --check .

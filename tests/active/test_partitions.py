@@ -160,6 +160,7 @@ def resident_kib(path):
 # Features
 
 
+@pytest.mark.slow
 def test_features_by_partition_are_the_local_ones(tmp_path):
     from pools import random_weights
 

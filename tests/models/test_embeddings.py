@@ -629,6 +629,7 @@ except MemoryError:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and limits memory as Linux does")
 def test_images_larger_than_memory_are_read_in_parts(tmp_path):
     ran = subprocess.run(

@@ -204,6 +204,7 @@ def test_a_grid_may_grow_in_one_folder(place, undisturbed):
     assert (place.out / "table.csv").read_bytes() == undisturbed
 
 
+@pytest.mark.slow
 def test_a_value_of_the_command_goes_before_the_files(tmp_path):
     place = Place(tmp_path, GRID | {"seeds": 1})
     status, _, errors = place.run("--jobs", "1", "-p", "rate", "2", "-p", "size", "3")
@@ -623,6 +624,7 @@ def test_a_file_that_is_no_grid_is_refused(tmp_path, text, message):
         grids.read(tmp_path / "none.yaml")
 
 
+@pytest.mark.slow
 def test_the_command_refuses_in_one_line_and_makes_no_folder(tmp_path):
     for grid, options, message in (
         (GRID | {"seeds": 0}, [], "error: seeds=0"),
@@ -677,6 +679,7 @@ def test_only_one_way_to_compute(tmp_path):
         sweep.run(grids.parse(GRID), jobs=1, n_workers=1, folder=tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_a_second_sweep_of_the_same_grid_is_refused(place):
     place.hold(after=1)
     process = place.start("--jobs", "1")

@@ -190,6 +190,7 @@ def by_hand(x, labels, decide, n_classes, budget, first, every, window):
     return asked, np.array(predicted)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 50),
