@@ -263,7 +263,7 @@ def test_a_published_sweep_is_its_table_and_what_it_says(swept):
         "few.csv", "few.manifest.json", "few_best.csv", "few_curves.csv", "few_gains.png",
         "few_summary.csv",
     ]  # fmt: skip
-    texts = manifest.read_json(swept.parent / "results" / "figures" / "figures.json")
+    texts = manifest.read_json(swept.parent / "results" / "findings.json")
     assert "margin" in texts["few_gains"]["finding"] and texts["few_gains"]["alt"]
     rows = tables.read(swept.parent / "results" / "few.csv")
     assert len(rows) == 2 * 2 * 3 and set(rows["arm"]) == {"random", "margin"}
@@ -289,8 +289,8 @@ def test_the_reference_tables_of_the_strategies_are_made_again_from_the_referenc
             there["verdict"] = there["verdict"].fillna("")  # of random, which has none
         pd.testing.assert_frame_equal(frame, there, rtol=1e-5, atol=1e-12, check_dtype=False)
     _, alt, finding = strategy_tables.figures(rows)["gains"]
-    texts = manifest.read_json(results / "figures" / "figures.json")
-    assert texts["strategies_gains"] == {"alt": alt, "finding": finding}
+    texts = manifest.read_json(results / "findings.json")
+    assert texts["strategies_gains"] == {"alt": alt, "finding": finding, "of": "strategies"}
 
 
 def test_the_grid_of_the_reference_benchmark_holds_every_strategy_setting_and_twenty_seeds():

@@ -153,7 +153,7 @@ def finished(tmp_path, monkeypatch):
             (run / "tables" / f"{name}.csv").write_text("a\n1\n")
             (run / "figures" / f"{name}.png").write_bytes(b"png")
         texts = {name: {"alt": "a", "finding": "b"} for name in run_tables}
-        manifest.write_json(run / "figures" / "figures.json", texts)
+        manifest.write_json(run / "findings.json", texts)
         return run
 
     return make
@@ -166,7 +166,7 @@ def test_publishing_copies_tables_figures_and_their_texts(finished, tmp_path):
     assert list(tables.read(results / "mnist_replicates.csv")["protocol"]) == ["noise"]
     assert (results / "mnist_own.csv").read_text() == "a\n1\n"
     assert (results / "figures" / "mnist_own.png").read_bytes() == b"png"
-    assert manifest.read_json(results / "figures" / "figures.json")["mnist_own"]["alt"] == "a"
+    assert manifest.read_json(results / "findings.json")["mnist_own"]["alt"] == "a"
 
 
 def test_what_an_earlier_run_left_under_the_name_is_not_mixed_with_a_new_one(finished, tmp_path):
@@ -180,7 +180,7 @@ def test_what_an_earlier_run_left_under_the_name_is_not_mixed_with_a_new_one(fin
         "az_rendered.csv", "az_rendered_own.csv", "az_rendered_replicates.csv",
         "az_replicates.csv", "az_rounds.csv",
     ]  # fmt: skip
-    texts = manifest.read_json(results / "figures" / "figures.json")
+    texts = manifest.read_json(results / "findings.json")
     shown = {"az_explore_clusters", "az_rendered_own", "az_rounds"}
     assert {path.stem for path in (results / "figures").glob("*.png")} == set(texts) == shown
 

@@ -156,8 +156,8 @@ def test_an_experiments_own_tables_and_figures_are_published(made_up, sweep, tmp
     assert thirds == ["arm,way,seed,value", "a1,a,0,0.00336667"]
     assert (results / "figures" / "mine_all.png").read_bytes().startswith(b"\x89PNG")
     highest = tables.read(folder / "table.csv")["value"].max()
-    assert manifest.read_json(results / "figures" / "figures.json") == {
-        "mine_all": {"alt": "A line.", "finding": f"Highest: {highest:.2f}."}
+    assert manifest.read_json(results / "findings.json") == {
+        "mine_all": {"alt": "A line.", "finding": f"Highest: {highest:.2f}.", "of": "mine"}
     }
     about = manifest.read_json(results / "mine.manifest.json")
     assert about == manifest.read_json(folder / "manifest.json")
@@ -194,7 +194,7 @@ def test_what_is_published_no_more_goes_and_what_is_anothers_stays(made_up, swee
         "few_summary.csv",
     ]  # fmt: skip
     assert names(results.glob("figures/*.png")) == ["few_rendered_all.png"]
-    assert list(manifest.read_json(results / "figures" / "figures.json")) == ["few_rendered_all"]
+    assert list(manifest.read_json(results / "findings.json")) == ["few_rendered_all"]
 
 
 def test_the_arms_of_a_later_sweep_stand_in_the_place_of_the_first_ones(made_up, sweep, tmp_path):

@@ -22,7 +22,9 @@ from tiny_notebook import project_in
 from alutils.__main__ import main
 from alutils.base import files, manifest
 from alutils.base.errors import ParameterError
+from alutils.experiments.base import Finding
 from alutils.runs.notebook import folders, headless, runs
+from alutils.runs.notebook.parameters import read_parameters
 from alutils.stats import tables
 
 
@@ -255,13 +257,13 @@ def test_papermill_alone_converts_and_makes_a_whole_run(finished, project, tmp_p
     assert status(folder) == "complete"
     table, reference = (tables.read(f / "metrics.csv") for f in (folder, finished[0]))
     pd.testing.assert_frame_equal(table.drop(columns="run_id"), reference.drop(columns="run_id"))
-    texts = json.loads((folder / "figures" / "figures.json").read_text())
+    texts = json.loads((folder / "findings.json").read_text())
     assert texts["line"]["alt"] == "A line that rises."
     outputs = [o for c in nbformat.read(out, 4).cells for o in c.get("outputs", []) if "data" in o]
     image, finding = outputs
-    assert image.metadata["image/png"]["alt"] == "A line that rises."
+    assert 'alt="A line that rises."' in image.data["text/html"]
     png = (folder / "figures" / "line.png").read_bytes()
-    assert base64.b64decode(image.data["image/png"]) == png
+    assert base64.b64encode(png).decode() in image.data["text/html"]
     assert finding.data["text/markdown"] == f"*{texts['line']['finding']}*"
 
 
@@ -577,3 +579,87 @@ def test_a_keras_of_another_backend_is_said_at_the_start(monkeypatch):
     monkeypatch.setitem(sys.modules, "keras", Torch)
     with pytest.raises(ParameterError, match=r"KERAS_BACKEND=torch: .* expected tensorflow"):
         runs.start("az")
+
+
+def squares(values, times=1):
+    with Path(os.environ["WITNESS"]).open("a") as file:
+        print("computed", file=file)
+    return pd.DataFrame({"square": times * np.square(values)})
+
+
+def two_frames(n):
+    return pd.DataFrame({"a": np.arange(n)}), pd.DataFrame({"b": ["x"] * n})
+
+
+def test_what_is_kept_is_computed_once_for_the_same_arguments(session, tmp_path, monkeypatch):
+    monkeypatch.setenv("WITNESS", str(tmp_path / "witness"))
+    values = np.linspace(0, 1, 7)
+    first = session.keep(squares, values, times=2)
+    assert session.keep(squares, values.copy(), times=2).equals(first)
+    assert (tmp_path / "witness").read_text() == "computed\n"
+    # Another value of anything that it depends on is another part.
+    assert not session.keep(squares, values, times=3).equals(first)
+    assert not session.keep(squares, values + 1e-9, times=2).equals(first)
+    assert (tmp_path / "witness").read_text().count("computed") == 3
+    assert session._notes["timings_s"]["squares"] > 0
+
+
+def test_several_frames_of_one_computation_are_kept(session):
+    a, b = session.keep(two_frames, 3, frames=2)
+    again = session.keep(two_frames, 3, frames=2)
+    assert again[0].equals(a) and again[1].equals(b) and list(b["b"]) == ["x"] * 3
+    with pytest.raises(ValueError, match="zip"):
+        session.keep(two_frames, 4, frames=3)
+
+
+def parameters_in(**changes):
+    """Return what a notebook's globals() hold after its parameters cell."""
+    values = read_parameters(files.repository_root() / "notebooks" / runs.NOTEBOOKS["mnist"])
+    return {parameter.name: parameter.default for parameter in values} | changes
+
+
+def test_a_parameter_changed_after_the_start_stops_the_run_before_it_writes(project, monkeypatch):
+    namespace = parameters_in(seed=3, budget=40)
+    run = runs.start("mnist", namespace)
+    run.record([row()])
+    namespace["seed"] = 99
+    told = "seed changed from 3 to 99 after this run began.*from its first cell"
+    for call in (
+        lambda: run.record([row()]),
+        lambda: run.keep(two_frames, 3, frames=2),
+        lambda: run.show(Finding("It is so.")),
+        lambda: run.finish(),
+    ):
+        with pytest.raises(runs.RunError, match=told):
+            call()
+    assert not (run.folder / "metrics.csv").exists()
+    assert not (run.folder / "manifest.json").exists()
+    namespace["seed"] = 3
+    assert run.finish() == run.folder
+    again = parameters_in(seed=99, budget=40)
+    assert runs.start("mnist", again).id != run.id
+
+
+def test_a_list_changed_in_place_is_noticed(session):
+    session.parameters["levels"] = [0.6, 0.9]
+    session._namespace = {"levels": [0.6]}
+    with pytest.raises(runs.RunError, match=r"levels changed from \[0.6, 0.9\] to \[0.6\]"):
+        session.record([row()])
+
+
+def test_a_finding_stands_beside_the_reference_runs(session, project):
+    results = project / "results"
+    (results / "findings.json").write_text(
+        json.dumps({"mnist_gain": {"finding": "It gains 3.", "of": "mnist"}})
+    )
+    about = {"parameters": {**session.parameters, "n_train": 60000}}
+    (results / "mnist.manifest.json").write_text(json.dumps(about))
+    shown = session.show(Finding("It gains 2.", name="gain", rows=[row()]))
+    assert shown.reference == "**Reference run** (n_train=60000): It gains 3."
+    assert session.show(Finding("Nothing.", name="other")).reference is None
+    assert json.loads((session.folder / "findings.json").read_text())["gain"] == {
+        "finding": "It gains 2."
+    }
+    assert len(session.table) == 1
+    session.profile = "full"
+    assert session.show(Finding("It gains 2.", name="gain")).reference is None

@@ -5,7 +5,7 @@ Inside a notebook::
     from alutils import runs
 
     run = runs.start("mnist", globals())   # checked parameters, a folder
-    run.record(rows)                       # rows of the results table
+    run.show(finding)                      # figure, sentence, rows of the results table
     run.finish()                           # writes metrics.csv
 
 From outside, `alutils.runs.notebook.headless.execute` (``python -m alutils run``) runs a notebook
@@ -15,10 +15,9 @@ holds ``metrics.csv``, ``figures/``, ``parts/``, ``executed.ipynb`` and, written
 in its folder.
 """
 
-import io
+import copy
 import json
 import os
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,18 +28,22 @@ import pandas as pd
 from filelock import FileLock
 
 from alutils.base import files, manifest
+from alutils.base.content import content_digest
 from alutils.base.errors import nearest
 from alutils.base.tensorflow import settle_keras
-from alutils.runs.notebook import folders
+from alutils.experiments.base import Finding
+from alutils.runs.notebook import folders, shown
 from alutils.runs.notebook.parameters import check, code_of, from_namespace, read_parameters
 from alutils.stats import tables
 
 NOTEBOOKS = {
+    "start": "00_start_here.ipynb",
     "mnist": "01_mnist_random_active_autolabel.ipynb",
     "az_explore": "02_az_explore.ipynb",
     "az": "03_az_vgg16_active_learning.ipynb",
     "strategies": "04_query_strategies.ipynb",
     "autolabel": "05_trustworthy_autolabelling.ipynb",
+    "scenarios": "06_scenarios.ipynb",
 }
 RUN_FOLDER = "ALUTILS_RUN_DIR"  # set by `headless.execute` for the notebook's kernel
 
@@ -63,6 +66,7 @@ class Run:
     _ordered: bool  # whether `headless.execute` runs the notebook, and writes the manifest
     _lock: FileLock | None = None
     vocabulary: tables.Vocabulary = tables.NO_NAMES  # the experiment's own names
+    _namespace: Mapping[str, Any] = field(default_factory=dict)  # the notebook's globals()
     _tables: list[pd.DataFrame] = field(default_factory=list)
     _notes: dict[str, Any] = field(default_factory=dict)
     _began: float = field(default_factory=time.perf_counter)
@@ -96,6 +100,7 @@ class Run:
             See `alutils.stats.tables.tidy`; also for wall times, which `timing` takes: two runs
             with the same parameters write the same table, byte for byte.
         """
+        self._check_parameters()
         frame = pd.DataFrame(rows).drop(columns=["run_id", "experiment"], errors="ignore")
         frame = tables.tidy(
             frame, self.vocabulary, run_id=self.id, experiment=self.experiment,
@@ -114,40 +119,33 @@ class Run:
         together = pd.concat(self._tables, ignore_index=True)
         return together.drop_duplicates(list(tables.KEY), keep="last")
 
-    def save_figure(self, figure: Any, name: str, alt: str, finding: str) -> "Figure":
-        """Save a matplotlib figure as ``figures/<name>.png`` and show it with its finding.
+    def show(self, finding: Finding) -> shown.Shown:
+        """Record a finding's rows, save its figure and tables; shows itself as a cell's last line.
 
-        Parameters
-        ----------
-        figure : matplotlib.figure.Figure; it is closed, so that Jupyter does not show it twice
-        alt : what the figure shows, for those who cannot see it
-        finding : what it says, in one line; set below it
-
-        Returns
-        -------
-        to be the last line of a cell: shows itself, alternative text included
+        Beside a finding of another profile than the full one stands what the reference run found,
+        where results/ has it: see `alutils.runs.notebook.shown.reference`.
         """
-        _check_name(name)
-        if not alt.strip() or not finding.strip() or "\n" in finding.strip():
-            raise ValueError(f"{name}: a figure needs a text alternative and a one-line finding")
-        from matplotlib import pyplot
+        self._check_parameters()
+        if len(finding.rows):
+            self.record(finding.rows)
+        for name, frame in finding.tables.items():
+            self.save_table(frame, name)
+        png = shown.save(self.folder, finding)
+        about = None
+        if self.profile != "full" and finding.name:
+            about = shown.reference(self.experiment, finding, self.parameters)
+        return shown.Shown(png, finding, about)
 
-        folder = self.folder / "figures"
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", bbox_inches="tight")
-        pyplot.close(figure)
-        files.write_atomically(folder / f"{name}.png", buffer.getvalue())
-        texts = manifest.read_json(folder / "figures.json")
-        texts[name] = {"alt": alt.strip(), "finding": finding.strip()}
-        manifest.write_json(folder / "figures.json", dict(sorted(texts.items())))
-        return Figure(buffer.getvalue(), **texts[name])
+    def save_figure(self, figure: Any, name: str, alt: str, finding: str) -> shown.Shown:
+        """Save and show a figure by itself; see `show`."""
+        return self.show(Finding(finding, figure=figure, name=name, alt=alt))
 
     def save_table(self, frame: pd.DataFrame, name: str) -> pd.DataFrame:
         """Write a table of its own shape to ``tables/<name>.csv`` and return it.
 
         What ``python -m alutils reference`` publishes from a full run as ``results/<name>.csv``.
         """
-        _check_name(name)
+        shown.check_name(name)
         text = frame.to_csv(index=False, lineterminator="\n")
         files.write_atomically(self.folder / "tables" / f"{name}.csv", text)
         return frame
@@ -172,8 +170,9 @@ class Run:
         self, names: Sequence[str], key: Any, compute: Callable[[], Sequence[pd.DataFrame]]
     ) -> list[pd.DataFrame]:
         """Return several frames of one computation as `checkpoint` does, a part for each name."""
+        self._check_parameters()
         ending = manifest.digest(json.dumps(key))[:12]
-        paths = [self.parts / f"{_check_name(name)}-{ending}.csv" for name in names]
+        paths = [self.parts / f"{shown.check_name(name)}-{ending}.csv" for name in names]
         frames = [tables.read_part(path, key) for path in paths]
         if all(frame is not None for frame in frames):
             self._note("parts_reused", self._notes.get("parts_reused", 0) + len(frames))
@@ -181,6 +180,47 @@ class Run:
         for path, frame in zip(paths, compute(), strict=True):
             tables.write_part(path, key, frame)
         return [tables.read_part(path, key) for path in paths]
+
+    def keep(
+        self, function: Callable[..., Any], *arguments: Any, frames: int = 1, **named: Any
+    ) -> Any:
+        """Return ``function(*arguments, **named)``, or what it returned before this run was killed.
+
+        Parameters
+        ----------
+        function : of a module; returns a frame with a plain index or, with ``frames`` of two and
+            more, a tuple of so many
+        arguments, named : all that the result depends on besides the code: the parts' key holds
+            their contents (see `alutils.base.content`), so that other values are another part
+
+        Returns
+        -------
+        the same, with the same values and types bit for bit, computed or read back
+        """
+        self._check_parameters()
+        key = content_digest(function, arguments, named)
+        short = function.__name__.strip("_")
+        paths = [self.parts / f"{short}-{key[:12]}-{number}.csv" for number in range(frames)]
+        kept = [tables.read_part(path, key) for path in paths]
+        if any(frame is None for frame in kept):
+            began = time.perf_counter()
+            result = function(*arguments, **named)
+            before = self._notes.get("timings_s", {}).get(short, 0.0)
+            self.timing(short, before + time.perf_counter() - began)
+            for path, frame in zip(paths, [result] if frames == 1 else result, strict=True):
+                tables.write_part(path, key, frame)
+            kept = [tables.read_part(path, key) for path in paths]
+        else:
+            self._note("parts_reused", self._notes.get("parts_reused", 0) + frames)
+        return kept[0] if frames == 1 else tuple(kept)
+
+    def uses(self, **inputs: Any) -> None:
+        """Note in the manifest what a run works on: data sets, and plans of feature extractors."""
+        for name, value in inputs.items():
+            if hasattr(value, "content_hash"):
+                self.add_input(name, value.content_hash(), value.provenance)
+            else:
+                self.add_input(name, value.weights_sha256, str(value))
 
     def add_input(self, name: str, sha256: str, provenance: str) -> None:
         """Note data or weights in the manifest: SHA-256 of the content, and where it is from."""
@@ -193,6 +233,7 @@ class Run:
 
     def finish(self) -> Path:
         """Write metrics.csv and, run by hand, the manifest; return the folder."""
+        self._check_parameters()
         if (table := self.table).empty:
             raise RunError(f"{self.experiment}: nothing was recorded; call run.record first")
         files.write_atomically(self.folder / "metrics.csv", tables.as_csv(table))
@@ -206,25 +247,21 @@ class Run:
                 self._lock = None
         return self.folder
 
+    def _check_parameters(self) -> None:
+        """Raise RunError where the notebook's parameters are no longer those of this run."""
+        for name, value in self.parameters.items():
+            now = self._namespace.get(name, value)
+            if type(now) is not type(value) or now != value:
+                raise RunError(
+                    f"{name} changed from {value!r} to {now!r} after this run began, and a run has "
+                    "one set of parameters: run the notebook again from its first cell (in "
+                    "Jupyter: Run, Run All Cells)"
+                )
+
     def _note(self, name: str, value: Any) -> None:
         """Keep the notes on disk too: a run that fails later still has them in its manifest."""
         self._notes[name] = value
         manifest.write_json(self.folder / folders.NOTES, self._notes)
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A saved figure that shows itself in a notebook, its finding below it."""
-
-    png: bytes
-    alt: str
-    finding: str
-
-    def _ipython_display_(self) -> None:
-        from IPython.display import Image, Markdown, display
-
-        display(Image(data=self.png, alt=self.alt))
-        display(Markdown(f"*{self.finding}*"))
 
 
 def start(
@@ -279,8 +316,9 @@ def start(
         else:
             folder, lock = folders.claim(folder, state["run_id"], own=True)
             folders.clear(folder)
-    identity = state["profile"], state["run_id"], folder, values, state["code"]
-    return Run(experiment, *identity, state, ordered, lock, vocabulary)
+    # Its own copy: a list that the notebook changes in place is noticed, too.
+    identity = state["profile"], state["run_id"], folder, copy.deepcopy(values), state["code"]
+    return Run(experiment, *identity, state, ordered, lock, vocabulary, namespace or {})
 
 
 def describe(
@@ -342,12 +380,6 @@ def write_manifest(
     manifest.write_json(folder / "manifest.json", content)
     for name in (folders.NOTES, folders.ORDER):
         (folder / name).unlink(missing_ok=True)
-
-
-def _check_name(name: str) -> str:
-    if not re.fullmatch(r"[\w-]+", name):
-        raise ValueError(f"name={name}: expected letters, digits, _ and - only; it names a file")
-    return name
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

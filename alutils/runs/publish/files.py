@@ -1,7 +1,7 @@
 """What lies in results/ under a name: whose it is, what is old, what its figures say.
 
 A name is what has a manifest, ``<name>.manifest.json``; its tables are ``<name>.csv`` and
-``<name>_*.csv``, its figures ``figures/<name>_*.png``, whose texts are in ``figures/figures.json``.
+``<name>_*.csv``, its figures ``figures/<name>_*.png``, whose texts are in ``findings.json``.
 """
 
 from collections.abc import Mapping
@@ -35,14 +35,13 @@ def publish(
     ----------
     contents : of tables and figures, by path in results/
     manifests : by what stands before ``.manifest.json``
-    texts : of each figure (without the name): ``alt``, ``finding``
+    texts : by what follows the name: ``finding`` and, of a figure, ``alt``
 
     Returns
     -------
     the files written
     """
     results = repository_root() / "results"
-    figures = results / "figures"
     for path, content in contents.items():
         write_atomically(results / path, content)
     abouts = {results / f"{stem}.manifest.json": about for stem, about in manifests.items()}
@@ -51,10 +50,11 @@ def publish(
     written = [*(results / path for path in contents), *abouts]
     for stale in _of_name(results, name) - set(written):
         stale.unlink()
-    known = manifest.read_json(figures / "figures.json")
-    kept = {file: text for file, text in known.items() if (figures / f"{file}.png").is_file()}
-    together = kept | {f"{name}_{figure}": dict(text) for figure, text in texts.items()}
-    manifest.write_json(figures / "figures.json", dict(sorted(together.items())))
+    known = manifest.read_json(results / "findings.json")
+    kept = {found: text for found, text in known.items() if text["of"] != name}
+    own = {f"{name}_{found}": {**text, "of": name} for found, text in texts.items()}
+    together = kept | own
+    manifest.write_json(results / "findings.json", dict(sorted(together.items())))
     return written
 
 

@@ -160,9 +160,9 @@ def no_better() -> str:
 
 def finding(figure: str) -> str:
     """Return the finding of a figure in results/figures."""
-    texts = manifest.read_json(repository_root() / "results" / "figures" / "figures.json")
+    texts = manifest.read_json(repository_root() / "results" / "findings.json")
     if figure not in texts:
-        raise runs.RunError(f"results/figures/figures.json holds no {figure}: publish it first")
+        raise runs.RunError(f"results/findings.json holds no {figure}: publish it first")
     return texts[figure]["finding"]
 
 

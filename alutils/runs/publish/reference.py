@@ -90,7 +90,7 @@ def publish(folder: Path, name: str | None = None) -> list[Path]:
         contents[f"{name}_{own}"] = source.read_bytes()
     for source in sorted(folder.glob("figures/*.png")):
         contents[f"figures/{name}_{source.name}"] = source.read_bytes()
-    texts = manifest.read_json(folder / "figures" / "figures.json")
+    texts = manifest.read_json(folder / "findings.json")
     return files.publish(name, contents, dict.fromkeys(stems, about), texts)
 
 

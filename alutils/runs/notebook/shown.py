@@ -1,0 +1,88 @@
+"""Findings of a run: saved in its folder, shown in the notebook, beside the reference run's."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alutils.base import files, manifest
+from alutils.experiments.base import Finding, display_html, display_image
+
+TEXTS = "findings.json"
+"""In a run's folder and in results/: by name what was found and, of a figure, what it shows."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A finding that shows itself in a notebook: figure, table, sentence, the reference's."""
+
+    png: bytes | None
+    finding: Finding
+    reference: str | None
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import Markdown, display
+
+        if self.png is not None:
+            display_image(self.png, self.finding.alt)
+        if self.finding.table is not None:
+            display_html(self.finding.table)
+        if self.finding.exact:
+            print(self.finding.text)
+        elif self.finding.text:
+            display(Markdown(f"*{self.finding.text}*" if self.png else self.finding.text))
+        if self.reference:
+            display(Markdown(self.reference))
+
+
+def save(folder: Path, finding: Finding) -> bytes | None:
+    """Write a finding's figure and texts into a run's folder; return the figure as PNG."""
+    if not finding.name:
+        return None
+    text = {"finding": finding.text.strip()}
+    png = None
+    if finding.figure is not None:
+        from matplotlib import pyplot
+
+        buffer = io.BytesIO()
+        finding.figure.savefig(buffer, format="png", bbox_inches="tight")
+        pyplot.close(finding.figure)  # else Jupyter shows it a second time
+        png = buffer.getvalue()
+        files.write_atomically(folder / "figures" / f"{check_name(finding.name)}.png", png)
+        text["alt"] = finding.alt.strip()
+    texts = manifest.read_json(folder / TEXTS) | {check_name(finding.name): text}
+    manifest.write_json(folder / TEXTS, dict(sorted(texts.items())))
+    return png
+
+
+def reference(experiment: str, finding: Finding, parameters: Mapping[str, Any]) -> str | None:
+    """Return what the reference run found under the same name, and in which settings.
+
+    The settings named are those that differ from this run's. None where results/ has no such
+    finding: it was not published yet.
+    """
+    results = files.repository_root() / "results"
+    name = finding.reference or f"{experiment}_{finding.name}"
+    text = manifest.read_json(results / TEXTS).get(name, {}).get("finding")
+    if not text:
+        return None
+    about = manifest.read_json(results / f"{experiment}.manifest.json")
+    theirs = about.get("parameters", {})
+    differs = [
+        f"{key}={Path(str(value)).name}"
+        for key, value in theirs.items()
+        if key in parameters and parameters[key] != value
+    ]
+    settings = f" ({', '.join(differs)})" if differs else ""
+    return f"**Reference run**{settings}: {text}"
+
+
+def check_name(name: str) -> str:
+    """Return a name that may name a file, or raise ValueError."""
+    if not re.fullmatch(r"[\w-]+", name):
+        raise ValueError(f"name={name}: expected letters, digits, _ and - only; it names a file")
+    return name
