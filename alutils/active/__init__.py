@@ -13,6 +13,7 @@ _HOMES = {
     "loops.synthesis": "synthesis_based",
     "oracles": "Abstaining Costly Noisy Perfect",
     "strategies.registry": "STRATEGIES",
+    "strategies.uncertainty": "entropy least_confident margin",
 }
 __getattr__, __dir__, _public = lazy.attach(__name__, _HOMES)
 __all__ = _public

@@ -118,6 +118,60 @@ def read_folder(
     return Dataset(images, labels, names, provenance, path.resolve().name)
 
 
+def read_pictures(
+    path: str | Path,
+    on_bad: str = "error",
+    *,
+    colour: str = "auto",
+    size: tuple[int, int] | None = None,
+    report: Skips | None = None,
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Read a folder of pictures that have no classes yet, with the folders inside it.
+
+    Parameters
+    ----------
+    path : folder of picture files; hidden ones are ignored
+    on_bad, colour, size, report : as in `read_folder`
+
+    Returns
+    -------
+    images, uint8 (n, height, width) if grey, (n, height, width, 3) if not, sorted by file; and
+    their files, relative to ``path``
+
+    Raises
+    ------
+    BadInput, OSError
+        As `read_folder` does.
+    """
+    path = Path(path)
+    check_choice("on_bad", on_bad)
+    check_choice("colour", colour, ("auto", "grey", "rgb"))
+    _check_size(size)
+    report = Skips() if report is None else report
+    report.what = "files"
+    if not path.is_dir():
+        raise BadInput(f"{path}: expected a folder of pictures")
+    files = sorted(
+        str(file)
+        for file in path.rglob("*")
+        if file.is_file() and not any(p.startswith(".") for p in file.relative_to(path).parts)
+    )
+    taken: list[_Taken] = []
+    with closing(_read_all(files, colour, size)) as results:
+        for file, result in zip(files, results, strict=True):
+            report.seen += 1
+            if isinstance(result, BadPicture):
+                report.bad(result.reason, f"{file} {result.problem}", on_bad, result.hint)
+            else:
+                taken.append(_Taken(result.pixels, file, ""))
+    taken = _alike(taken, colour, on_bad, report)
+    report.log(path)
+    if not taken:
+        raise BadInput(f"{path}: no image can be used; expected pictures in it")
+    names = tuple(Path(each.file).relative_to(path).as_posix() for each in taken)
+    return np.stack([each.image for each in taken]), names
+
+
 def _check_size(size: object) -> None:
     sides = size if isinstance(size, tuple | list) else ()
     good = len(sides) == 2 and all(isinstance(side, int) and side > 0 for side in sides)

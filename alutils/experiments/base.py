@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -95,6 +96,24 @@ class Finding:
                 "one-line finding"
             )
 
+    def _ipython_display_(self) -> None:
+        self.display(None if self.figure is None else png_of(self.figure))
+
+    def display(self, png: bytes | None, reference: str | None = None) -> None:
+        """Show picture, table and text in a notebook, and a line of what the reference found."""
+        from IPython.display import Markdown, display
+
+        if png is not None:
+            display_image(png, self.alt)
+        if self.table is not None:
+            display_html(self.table)
+        if self.exact:
+            print(self.text)
+        elif self.text:
+            display(Markdown(f"*{self.text}*" if png else self.text))
+        if reference:
+            display(Markdown(reference))
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -113,6 +132,16 @@ class Answer:
             texts = manifest.read_json(results / "findings.json").get(self.figure, {})
             display_image(picture.read_bytes(), texts.get("alt", ""))
             display(Markdown(f"*{texts.get('finding', '')}*"))
+
+
+def png_of(figure: Figure) -> bytes:
+    """Return a figure as PNG, and close it, so that Jupyter does not show it a second time."""
+    from matplotlib import pyplot
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", bbox_inches="tight")
+    pyplot.close(figure)
+    return buffer.getvalue()
 
 
 def display_image(png: bytes, alt: str) -> None:

@@ -14,7 +14,7 @@ from alutils.base import manifest
 from alutils.base.errors import ParameterError, nearest
 from alutils.base.files import display_path, repository_root, write_atomically
 from alutils.runs.notebook import folders, runs
-from alutils.runs.notebook.parameters import Parameter, check, read_parameters
+from alutils.runs.notebook.parameters import Parameter, check, code_of, read_parameters
 
 
 def execute(
@@ -151,7 +151,9 @@ def _execute(notebook: Path, folder: Path, state: dict[str, Any], root: Path) ->
     cause: BaseException | None = None
     try:
         _papermill(notebook, folder, state["parameters"], root)
-        if not manifest.read_json(folder / folders.NOTES).get("finished"):
+        if _starts_a_run(notebook) and not manifest.read_json(folder / folders.NOTES).get(
+            "finished"
+        ):
             raise runs.RunError("the notebook ended without run.finish()")
     except KeyboardInterrupt as raised:
         status, cause = "interrupted", raised
@@ -172,6 +174,11 @@ def _execute(notebook: Path, folder: Path, state: dict[str, Any], root: Path) ->
         message = (error["message"].splitlines() or [""])[0]
         place = f"code cell {error['cell']} of {display_path(folder)}/executed.ipynb"
         raise runs.RunError(f"{error['name']}: {message} ({place})") from cause
+
+
+def _starts_a_run(notebook: Path) -> bool:
+    """Whether the notebook records results; one that does not is over with its last cell."""
+    return "runs.start(" in code_of(notebook)
 
 
 def _papermill(notebook: Path, folder: Path, values: dict[str, Any], root: Path) -> None:

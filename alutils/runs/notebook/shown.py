@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from alutils.base import files, manifest
-from alutils.experiments.base import Finding, display_html, display_image
+from alutils.experiments.base import Finding, png_of
 
 TEXTS = "findings.json"
 """In a run's folder and in results/: by name what was found and, of a figure, what it shows."""
@@ -25,18 +24,7 @@ class Shown:
     reference: str | None
 
     def _ipython_display_(self) -> None:
-        from IPython.display import Markdown, display
-
-        if self.png is not None:
-            display_image(self.png, self.finding.alt)
-        if self.finding.table is not None:
-            display_html(self.finding.table)
-        if self.finding.exact:
-            print(self.finding.text)
-        elif self.finding.text:
-            display(Markdown(f"*{self.finding.text}*" if self.png else self.finding.text))
-        if self.reference:
-            display(Markdown(self.reference))
+        self.finding.display(self.png, self.reference)
 
 
 def save(folder: Path, finding: Finding) -> bytes | None:
@@ -46,12 +34,7 @@ def save(folder: Path, finding: Finding) -> bytes | None:
     text = {"finding": finding.text.strip()}
     png = None
     if finding.figure is not None:
-        from matplotlib import pyplot
-
-        buffer = io.BytesIO()
-        finding.figure.savefig(buffer, format="png", bbox_inches="tight")
-        pyplot.close(finding.figure)  # else Jupyter shows it a second time
-        png = buffer.getvalue()
+        png = png_of(finding.figure)
         files.write_atomically(folder / "figures" / f"{check_name(finding.name)}.png", png)
         text["alt"] = finding.alt.strip()
     texts = manifest.read_json(folder / TEXTS) | {check_name(finding.name): text}

@@ -1,0 +1,131 @@
+"""Whoever sits before the notebook, as an oracle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from alutils.active.oracles import ABSTAINED
+from alutils.base.errors import ParameterError
+from alutils.experiments.base import display_image, png_of
+from alutils.experiments.start.pictures import Pictures
+from alutils.plots import start as plots
+
+SHEET = 20
+"""Pictures shown and asked about at a time."""
+NONE = "-"
+"""What a person types for "I cannot say"."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """Shows pictures and reads one line of class names for each sheet of them.
+
+    Every sheet's answers are on the disk before the next is shown. What was answered before, in
+    this or an earlier session, is not asked again: answers are kept by the content of the picture.
+
+    Attributes
+    ----------
+    pictures : with the names of the classes
+    journal : file of answers, a line each; it grows only
+    ask : reads a line from the person
+    """
+
+    pictures: Pictures
+    journal: Path
+    ask: Callable[[str], str] = input
+
+    def __call__(self, items: np.ndarray) -> np.ndarray:
+        """Return the (n,) int64 labels of (n,) items, `ABSTAINED` where there is none."""
+        known = self._known()
+        keys = {int(item): self._key(int(item)) for item in items}
+        waiting = [item for item, key in keys.items() if key not in known]
+        for start in range(0, len(waiting), SHEET):
+            sheet = waiting[start : start + SHEET]
+            left = len(waiting) - start
+            for item, name in zip(sheet, self._answers(sheet, left), strict=True):
+                known[keys[item]] = name
+        places = {name: place for place, name in enumerate(self.pictures.classes)}
+        return np.array([places.get(known[keys[int(i)]], ABSTAINED) for i in items], np.int64)
+
+    def _answers(self, sheet: list[int], left: int) -> list[str]:
+        """Ask about a sheet until the answer fits; write it down."""
+        images = self.pictures.images[sheet]
+        figure = plots.sheet(images, [str(place) for place in range(1, len(sheet) + 1)], "")
+        display_image(png_of(figure), f"{len(sheet)} numbered pictures to label")
+        question = (
+            f"{left} to go. {len(sheet)} classes, one for each picture, spaces between "
+            f"({', '.join(self.pictures.classes)}; their beginnings will do; {NONE} for none): "
+        )
+        while True:
+            try:
+                names = self.read(self.ask(question), len(sheet))
+            except ValueError as error:
+                question = f"{error} Again: "
+                continue
+            except RuntimeError as error:  # a kernel that nobody sits before
+                raise ParameterError(
+                    "classes", ",".join(self.pictures.classes),
+                    "nobody can be asked where a notebook runs by itself", "open it by make lab",
+                ) from error  # fmt: skip
+            break
+        lines = [
+            json.dumps({"picture": self.pictures.names[i], "sha256": self._key(i), "class": name})
+            for i, name in zip(sheet, names, strict=True)
+        ]
+        self.journal.parent.mkdir(parents=True, exist_ok=True)
+        with self.journal.open("a+b") as file:
+            # A line that a kill cut off has no end: it must not swallow what comes behind it.
+            file.seek(max(0, file.tell() - 1))
+            begin = "" if file.read() in (b"", b"\n") else "\n"
+            file.write((begin + "\n".join(lines) + "\n").encode())
+            file.flush()
+            os.fsync(file.fileno())
+        return names
+
+    def read(self, line: str, n: int) -> list[str]:
+        """Return the ``n`` class names that a line means; ValueError says what is wrong with it."""
+        words = line.replace(",", " ").split()
+        if len(words) != n:
+            raise ValueError(f"{len(words)} answers to {n} pictures.")
+        return [self._name(word) for word in words]
+
+    def _name(self, word: str) -> str:
+        classes = self.pictures.classes
+        if word == NONE or word in classes:
+            return word
+        meant = [name for name in classes if name.lower().startswith(word.lower())]
+        if len(meant) != 1:
+            kind = f"may be {' or '.join(meant)}" if meant else f"is none of {', '.join(classes)}"
+            raise ValueError(f"{word!r} {kind}.")
+        return meant[0]
+
+    def _key(self, item: int) -> str:
+        image = self.pictures.images[item]
+        return hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()
+
+    def _known(self) -> dict[str, str]:
+        return {line["sha256"]: line["class"] for line in self._lines()}
+
+    def _lines(self) -> Iterator[dict[str, str]]:
+        """Yield the answers of the journal; one that was cut off by a kill is asked again."""
+        if not self.journal.is_file():
+            return
+        for line in self.journal.read_text(encoding="utf-8").splitlines():
+            try:
+                answer = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            if answer["class"] not in (*self.pictures.classes, NONE):
+                raise ParameterError(
+                    "classes", ",".join(self.pictures.classes),
+                    f"{self.journal} holds the answer {answer['class']}",
+                    "name all classes, or move that file away to begin anew",
+                )  # fmt: skip
+            yield answer

@@ -1,0 +1,224 @@
+"""What notebook 00 does, a function for each step: learn, measure, promise, write."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from alutils.active.loops.pool import PoolState, Round
+from alutils.active.oracles import ABSTAINED, Oracle, Perfect
+from alutils.base.files import display_path, repository_root, write_atomically
+from alutils.data.dataset import Dataset
+from alutils.data.npz import write_npz
+from alutils.experiments.base import Answer, Finding
+from alutils.experiments.start.person import Person
+from alutils.experiments.start.pictures import Pictures
+from alutils.guarantee.certificates import Certificate
+from alutils.guarantee.thresholds import certify_pool
+from alutils.models.classifier import Classifier
+from alutils.models.estimator import Estimator
+from alutils.plots import start as plots
+
+LARGEST = 48
+"""Pixels a side up to which the small network learns from the pictures themselves."""
+PROMISES = (0.9, 0.95, 0.98, 0.99)
+"""Shares of right labels that are looked at, beside the one that is asked for."""
+JOURNAL = "answers.jsonl"
+
+
+def answer() -> Answer:
+    """Return what labelling by a model's questions came to in the reference results."""
+    findings = pd.read_json(repository_root() / "results" / "findings.json", orient="index")
+    return Answer(
+        (
+            "A model that chooses which pictures a person labels needs fewer labels; it labels the "
+            "others itself.",
+            "How many of its labels are right, an audit says: a random sample, labelled by a "
+            "person who does not see what the model says.",
+            f"All 60,000 digits of MNIST: {findings.loc['label_costs_cost', 'finding']}",
+        ),
+        "label_costs_cost",
+    )
+
+
+def learner(pictures: Pictures, steps: int, seed: int) -> tuple[np.ndarray, Classifier]:
+    """Return what is learned from, (n, ...), and a classifier that has learned nothing yet.
+
+    Small grey pictures: a small network, which learns from the unlabelled ones, too (``steps``
+    steps of training a round). Others: softmax regression on what VGG16 sees in them.
+    """
+    images, n_classes = pictures.images, len(pictures.classes)
+    if images.ndim == 3 and max(images.shape[1:]) <= LARGEST:
+        from alutils.models.convnet import ConvNet
+
+        return images, ConvNet(n_classes, images, steps=steps, seed=seed, progress=True)
+    from alutils.models import embeddings
+
+    return np.asarray(embeddings.features(images)), Estimator(n_classes, seed=seed)
+
+
+def oracle(pictures: Pictures, out: str) -> Oracle:
+    """Return who answers: the known labels, or the person before the notebook."""
+    if pictures.labels is not None:
+        return Perfect(pictures.labels)
+    return Person(pictures, folder(out) / JOURNAL)
+
+
+def folder(out: str) -> Path:
+    """Return where results go: beside a headless run's others, else where the notebook stands."""
+    return Path(os.environ.get("ALUTILS_RUN_DIR", ".")) / Path(out).expanduser()
+
+
+class Diary:
+    """What each round of the loop came to: `note` it after the round, show it at the end."""
+
+    def __init__(self, pictures: Pictures) -> None:
+        self.pictures = pictures
+        self.rows: list[dict[str, Any]] = []
+        self._predicted = np.full(len(pictures), -1, np.int64)
+
+    def note(self, done: Round, probabilities: np.ndarray, state: PoolState) -> None:
+        """Note a round; ``probabilities`` (n_left, n_classes) are of ``state.pool``, in its order.
+
+        What a round asked for is an examination of the model before it, the hardest that there is:
+        these are the pictures that it was least sure of.
+        """
+        told = state.book.label[done.items]
+        asked = self._predicted[done.items]
+        self._predicted[state.pool] = probabilities.argmax(axis=1)
+        known = self.pictures.labels
+        right = np.nan
+        if known is not None and len(state.pool):
+            right = float((self._predicted[state.pool] == known[state.pool]).mean())
+        self.rows.append(
+            {
+                "labels": done.n_human,
+                "sure of": float((probabilities.max(axis=1) >= 0.9).mean()),
+                "asked_right": float((asked == told).mean()) if (asked >= 0).all() else np.nan,
+                "right": right,
+            }
+        )
+
+    def _ipython_display_(self) -> None:
+        self.curve()._ipython_display_()
+
+    def curve(self) -> Finding:
+        """Return the learning curve."""
+        rows = pd.DataFrame(self.rows)
+        last = rows.iloc[-1]
+        known = self.pictures.labels is not None
+        if known:
+            text = f"After {last['labels']:.0f} labels {last['right']:.1%} of the others are right."
+        else:
+            text = (
+                f"After {last['labels']:.0f} labels the model is sure (90% and more) of "
+                f"{last['sure of']:.0%} of the others. How many of these are right, the audit says."
+            )
+        figure = plots.curve(rows, self.pictures.title(self.pictures.name))
+        alt = "Against the labels given: the share of the other pictures that the model is sure of"
+        alt += " and that it has right." if known else ", and of the asked ones that it had right."
+        return Finding(text, figure, "curve", alt)
+
+
+def promises(
+    pictures: Pictures,
+    state: PoolState,
+    probabilities: np.ndarray,
+    places: np.ndarray,
+    told: np.ndarray,
+    promise: float,
+) -> Finding:
+    """Return what the model may label by itself under several promises.
+
+    Parameters
+    ----------
+    state : after the last training; the audit came from its pool
+    probabilities : (n_left, n_classes) of ``state.pool``, in its order
+    places, told : (n_audit,) which rows were audited, a random sample, and what people said
+    promise : share of the automatic labels that is to be right, looked at beside `PROMISES`
+    """
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1)[places] == told
+    rows = []
+    for share in sorted({*PROMISES, promise}):
+        certificate = certify_pool(confidence, places, right, target=share)
+        chosen = _automatic(certificate, confidence, places)
+        truly = np.nan
+        if pictures.labels is not None and chosen.any():
+            true = pictures.labels[state.pool[chosen]]
+            truly = float((probabilities[chosen].argmax(axis=1) == true).mean())
+        rows.append(
+            {
+                "promise": share, "from confidence": certificate.threshold,
+                "labelled": int(chosen.sum()), "share": chosen.sum() / len(pictures),
+                "in truth": truly,
+            }
+        )  # fmt: skip
+    table = pd.DataFrame(rows)
+    mine = table[table["promise"] == promise].iloc[0]
+    wrong = int((~right).sum())
+    text = (
+        f"Audit: {wrong} of {len(places)} random pictures read wrongly. At least {promise:.0%} "
+        f"right is promised for {mine['labelled']:,.0f} labels of the model "
+        f"({mine['share']:.0%} of all pictures), at 95% confidence."
+    )
+    if not np.isnan(mine["in truth"]):
+        text += f" In truth {mine['in truth']:.1%} of these are right."
+    figure = plots.promises(
+        table, state.book.n_human + len(places), len(pictures), pictures.title(pictures.name)
+    )
+    alt = "For each promised share of right labels a bar: the share of the pictures labelled by "
+    return Finding(text, figure, "promises", alt + "people, by the model, and not yet.")
+
+
+def write(
+    pictures: Pictures,
+    state: PoolState,
+    probabilities: np.ndarray,
+    places: np.ndarray,
+    told: np.ndarray,
+    promise: float,
+    out: str,
+) -> Finding:
+    """Write the labelled pictures: ``labelled.npz``, which `alutils.load` reads, and labels.csv.
+
+    The model's labels are those of which `promises` says that a share of ``promise`` is right; what
+    it may not label stays without one, and is named in labels.csv.
+    """
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1)[places] == told
+    certificate = certify_pool(confidence, places, right, target=promise)
+    chosen = _automatic(certificate, confidence, places)
+    label, who = state.book.label.copy(), np.where(state.book.label >= 0, "person", "")
+    label[state.pool[places]], who[state.pool[places]] = told, np.where(told >= 0, "person", "")
+    who = who.astype("<U6")
+    label[state.pool[chosen]] = probabilities[chosen].argmax(axis=1)
+    who[state.pool[chosen]] = "model"
+    sure = np.ones(len(pictures))
+    sure[state.pool] = confidence
+    names = np.array([*pictures.classes, ""])
+    table = pd.DataFrame(
+        {"picture": pictures.names, "label": names[label], "by": who, "confidence": sure.round(4)}
+    )
+    target = folder(out)
+    done = label != ABSTAINED
+    labelled = Dataset(
+        pictures.images[done], label[done], pictures.classes, pictures.origin, pictures.name
+    )
+    path = write_npz(labelled, target / "labelled.npz")
+    write_atomically(target / "labels.csv", table.to_csv(index=False, lineterminator="\n"))
+    counts = {by: int((who == by).sum()) for by in ("person", "model", "")}
+    return Finding(
+        f"{counts['person']:,} labels of people, {counts['model']:,} of the model, {counts['']:,} "
+        f"pictures without one: `{display_path(path)}` and `labels.csv` beside it."
+    )
+
+
+def _automatic(certificate: Certificate, confidence: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Return (n_left,) bool: what the model labels; what was audited has its label already."""
+    chosen = certificate.covers(confidence)
+    chosen[places] = False
+    return chosen

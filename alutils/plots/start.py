@@ -1,0 +1,70 @@
+"""The figures of notebook 00: pictures with their names, what was learned, what may be promised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from alutils.plots import style
+
+COLUMNS = 10
+"""Pictures in a row of a sheet."""
+
+
+def sheet(images: np.ndarray, captions: Sequence[str], title: str) -> Figure:
+    """Return pictures, (n, height, width[, 3]) uint8, in rows, each with its caption above it."""
+    columns = min(COLUMNS, len(images))
+    rows = -(-len(images) // columns)
+    figure, panels = style.axes(
+        rows, columns, (0.9 * columns, 1.15 * rows + 0.4 * bool(title)), title=title, squeeze=False
+    )
+    for panel, image, caption in zip(panels.flat, images, captions, strict=False):
+        panel.imshow(image, cmap="gray", vmin=0, vmax=255)
+        panel.set_title(caption if len(caption) <= 12 else f"…{caption[-11:]}", fontsize=9)
+    style.hide_axes(panels)
+    return figure
+
+
+def curve(rows: pd.DataFrame, title: str) -> Figure:
+    """Return what the model had right and was sure of, against the labels given."""
+    figure, panel = style.axes(size=(7, 3.6), title=f"{title}: what the labels taught")
+    lines = {
+        "right": "right, of the other pictures",
+        "sure of": "sure of (90% and more), of the other pictures",
+        "asked_right": "right before it was told, of those it asked for",
+    }
+    for number, (column, name) in enumerate(lines.items()):
+        if rows[column].notna().any():
+            panel.plot(rows["labels"], rows[column], label=name, **style.series(number))
+    panel.set(xlabel="labels given by a person", ylabel="share of pictures", ylim=(0, 1.02))
+    panel.set_xlim(0, None)
+    panel.yaxis.set_major_formatter(PercentFormatter(1))
+    style.legend_below(figure, panel, columns=1)
+    return figure
+
+
+def promises(table: pd.DataFrame, n_human: int, n_all: int, title: str) -> Figure:
+    """Return a bar for each promise: labelled by people, by the model, not yet."""
+    figure, panel = style.axes(size=(7, 0.45 * len(table) + 1.5), title=f"{title}: who labels what")
+    names = [f"{share:.0%} right" for share in table["promise"]]
+    model = table["labelled"].to_numpy() / n_all
+    people = np.full(len(table), n_human / n_all)
+    left = np.zeros(len(table))
+    parts = {"a person": (people, style.BLUE, ""), "the model": (model, style.GREEN, "//")}
+    parts["nobody yet"] = (1 - people - model, style.GREY, "..")
+    for name, (width, colour, hatch) in parts.items():
+        panel.barh(
+            range(len(table)), width, left=left, color=colour, hatch=hatch, edgecolor="white",
+            label=name, height=0.65,
+        )  # fmt: skip
+        left = left + width
+    style.name_rows(panel, names)
+    panel.set(xlabel="share of all pictures", ylabel="promise", xlim=(0, 1))
+    panel.xaxis.set_major_formatter(PercentFormatter(1))
+    panel.grid(visible=False, axis="y")
+    style.legend_below(figure, panel, columns=3)
+    return figure
