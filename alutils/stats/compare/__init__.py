@@ -19,12 +19,13 @@ from alutils.stats.compare.sources import (
     read_published,
 )
 from alutils.stats.compare.summaries import wilson
-from alutils.stats.compare.text import render, render_differences
+from alutils.stats.compare.text import MOST_ROWS, render, render_differences
 from alutils.stats.compare.verdicts import VERDICTS
 
 __all__ = [
     "COMPARED",
     "GROUP",
+    "MOST_ROWS",
     "PUBLISHED_COLUMNS",
     "VERDICTS",
     "Block",

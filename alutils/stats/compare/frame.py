@@ -92,7 +92,7 @@ def _in_order(frame: pd.DataFrame, known: list[dict[str, Any]]) -> pd.DataFrame:
         return column.map(lambda name: (order.get(name, len(order)), name)) if order else column
 
     by = ["experiment", "protocol", "split", "metric", "arm", "round"]
-    frame["reason"] = frame["reason"].fillna("")
+    frame["reason"] = [reason if isinstance(reason, str) else "" for reason in frame["reason"]]
     frame["as_share"] = frame["as_share"].astype(bool)
     return frame.sort_values(by, key=rank, kind="stable", ignore_index=True)
 
