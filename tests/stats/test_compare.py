@@ -7,45 +7,13 @@ import re
 import resource
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from compare_helpers import ARTICLE, COUNTS, PUBLISHED, REPORT, ROOT, rows_of, run_of, table_of
 from scipy import stats
 
 from alutils.__main__ import main
 from alutils.stats import compare, tables
-
-NAMES = tables.Vocabulary(protocols=("noise", "as_logged", "as_stated"))
-ROOT = Path(__file__).resolve().parents[2]
-PUBLISHED = ROOT / "results" / "published.csv"
-ARTICLE = {"train_start": 0, "test_start": 0, "n_train": 4000, "n_test": 400}
-ARTICLE |= {"batch": 10, "budget": 400}
-REPORT = {"threshold": 0.6, "epochs": 10, "preprocessing": "raw"}
-COUNTS = {
-    row["arm"]: int(row["value"])
-    for row in compare.read_published(PUBLISHED)
-    if row["metric"] == "n_right"
-}
-
-
-def rows_of(counts, **changes):
-    row = {"protocol": "published", "split": "test", "metric": "n_right", "n_human": 400}
-    row |= {"n_eval": 400, **changes}
-    return [row | {"arm": arm, "value": value} for arm, value in counts.items()]
-
-
-def table_of(rows, experiment="mnist", run_id="r"):
-    return tables.tidy(rows, NAMES, run_id=run_id, experiment=experiment, seed=0, round=0, n_auto=0)
-
-
-def run_of(folder, rows, parameters=ARTICLE, status="complete", provenance="mnist", **kinds):
-    """Make a run's folder as `runs` leaves it."""
-    folder.mkdir()
-    about = {"status": status, "parameters": parameters, "machine": {"cpu": "x86 of a test"}}
-    about["inputs"] = {"letters": {"sha256": "0", "provenance": provenance}}
-    (folder / "manifest.json").write_text(json.dumps(about))
-    (folder / "metrics.csv").write_text(tables.as_csv(table_of(rows, **kinds)))
-    return folder
 
 
 @pytest.fixture
@@ -100,7 +68,9 @@ def test_a_claimed_number_that_is_not_there_is_missed(tmp_path):
 
 
 @pytest.mark.parametrize("changed", [{"n_train": 3000}, {"test_start": 400}, {"batch": 20}])
-def test_what_was_made_under_other_parameters_is_not_comparable_and_nothing_is_missed(tmp_path, changed):
+def test_what_was_made_under_other_parameters_is_not_comparable_and_nothing_is_missed(
+    tmp_path, changed
+):
     other = run_of(tmp_path / "other", rows_of({"active": 300}), ARTICLE | changed)
     frame = compare.compare([other], PUBLISHED)
     assert list(frame["verdict"]) == ["not comparable"]
