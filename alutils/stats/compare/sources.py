@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from alutils.base import manifest
+from alutils.base.files import display_path
 from alutils.stats import tables
 from alutils.stats.tables import TableError
 
@@ -133,7 +134,8 @@ def instead(path: Path) -> str:
         stem = other.name.removesuffix(".manifest.json")
         table = other.with_name(f"{stem}.csv")
         if path.is_file() and path.stem.startswith(f"{stem}_") and table.is_file():
-            return f"a summary in a shape of its own; compare {table.name}, of the same results"
+            place = display_path(table)
+            return f"a summary in a shape of its own; compare {place}, of the same results"
     return ""
 
 

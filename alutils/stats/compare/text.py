@@ -40,14 +40,14 @@ def render(
     ``text`` and ``markdown`` have a table for each experiment, protocol, split and metric. Text is
     at most ``width`` characters wide, 80 at least, and has at most ``most`` groups of results,
     published ones first, with a line that says how many are left out; None: all of them. ``runs``:
-    their labels in the order of their numbers; by default that of the frame.
+    their labels in the order of their numbers, where these have been explained already.
     """
     if form == "csv":
         return frame.to_csv(index=False, lineterminator="\n")
     if frame.empty:
         return "nothing to compare\n"
-    runs = runs or list(dict.fromkeys(frame["run"]))
-    names = {run: f"[{i}]" for i, run in enumerate(runs, 1)} if len(runs) > 1 else {}
+    labels = runs or list(dict.fromkeys(frame["run"]))
+    names = {run: f"[{i}]" for i, run in enumerate(labels, 1)} if len(labels) > 1 else {}
     frame, left_out = _at_most(frame, most)
     lines: list[str] = []
     for key, rows in frame.groupby(["experiment", "protocol", "split", "metric"], sort=False):
@@ -59,6 +59,8 @@ def render(
             f"{left_out} more results are not shown: choose by --metric, --arm, --protocol and "
             "--split, or ask for --all.", "",
         ]  # fmt: skip
+    if not runs:  # else they were said before
+        lines += [f"{mark}  {run}" for run, mark in names.items()]
     lines += _legend(frame, names)
     return "\n".join(wrapped(lines, width if form == "text" else 10**6)) + "\n"
 
@@ -131,7 +133,7 @@ def _table_of_runs(frame: pd.DataFrame, names: Mapping[str, str]) -> Table:
                 about = "paired" if pairs else ""
                 block.append([f"{names[row['run']]} - [1]", "", shown, pairs, about])
         lines += [[title if i == 0 else "", *cells] for i, cells in enumerate(block)]
-    return lines
+    return lines if any(line[-1] for line in lines[1:]) else [line[:-1] for line in lines]
 
 
 def _verdict(row: Mapping[str, Any]) -> str:
@@ -165,8 +167,8 @@ def number(value: Any, kind: str = "count", sign: str = "") -> str:
 
 
 def _legend(frame: pd.DataFrame, names: Mapping[str, str]) -> list[str]:
-    """Say what the numbers of runs and the verdicts mean, and why some values do not compare."""
-    lines = [f"{mark}  {run}" for run, mark in names.items()]
+    """Say what the verdicts mean, and why some values do not compare."""
+    lines = []
     reasons = frame[frame["reason"] != ""].groupby(["run", "verdict", "reason"], sort=False).size()
     for (run, verdict, reason), n in reasons.items():
         rows = f" ({n} values)" if n > 1 else ""
