@@ -1,6 +1,7 @@
 """The command ``python -m alutils compare``: it answers at once, and imports no TensorFlow."""
 
 import argparse
+import difflib
 import shutil
 import sys
 from collections.abc import Sequence
@@ -91,7 +92,14 @@ def place_of(text: str) -> Path:
     for place in (Path(text), repository_root() / text):
         if place.exists():
             return place
-    return results / f"{text}.csv" if (results / f"{text}.csv").is_file() else Path(text)
+    stems = {path.stem: path for path in results.glob("*.csv")}
+    if text in stems:
+        return stems[text]
+    close = difflib.get_close_matches(text, [*NOTEBOOKS, *stems], n=1)
+    raise RunError(
+        f"{text}: no such file or folder, and no notebook or table of results/ has that name; "
+        + (f"did you mean {close[0]}?" if close else "name a run's folder or a results table")
+    )
 
 
 def _holds_tables(path: Path) -> bool:

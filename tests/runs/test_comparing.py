@@ -35,6 +35,21 @@ def test_a_notebook_without_a_reference_table_is_refused_with_those_that_have_on
     assert "mnist, az, strategies" in error
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("strategis", "did you mean strategies?"),
+        ("mnsit", "did you mean mnist?"),
+        ("results/nowhere", "name a run's folder or a results table"),
+    ],
+)
+def test_what_is_not_there_is_said_with_the_nearest_name(name, hint, capsys):
+    assert main(["compare", name]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {name}: no such file or folder")
+    assert hint in error
+
+
 def test_a_number_beside_a_run_compares_the_two(tmp_path, capsys):
     run_of(tmp_path / "mine", rows_of(COUNTS))
     assert main(["compare", "01", "mine", "--arm", "active", "--only-published"]) == 0
