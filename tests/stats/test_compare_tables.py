@@ -1,5 +1,6 @@
 """The comparison as it is read: every table in results/, the width, what differs, pairs."""
 
+import functools
 import json
 from pathlib import Path
 
@@ -17,6 +18,16 @@ TABLES = sorted(RESULTS.glob("*.csv"))
 LONG = [path for path in TABLES if "run_id" in path.read_text()[:200]]
 
 
+@functools.cache
+def blocks():
+    return compare.overview(RESULTS, PUBLISHED)
+
+
+@functools.cache
+def compared(*names):
+    return compare.compare([RESULTS / f"{name}.csv" for name in names], PUBLISHED)
+
+
 def widest(text):
     return max(map(len, text.splitlines()))
 
@@ -28,13 +39,13 @@ def test_there_are_tables_of_both_kinds():
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
 def test_every_table_is_compared_or_refused_with_what_can_be_compared(path):
-    (block,) = [b for b in compare.overview(RESULTS, PUBLISHED) if b.path == path]
+    (block,) = [b for b in blocks() if b.path == path]
     assert bool(len(block.rows)) != bool(block.reason)
     if len(block.rows):
         assert block.rows["published"].notna().all()
     elif path in LONG:
         assert f"compare {path.stem} YOURS" in block.reason
-        assert len(compare.compare([path], PUBLISHED)) > 0
+        assert len(compared(path.stem)) > 0
     else:
         with pytest.raises(tables.TableError, match=r"shape of its own|published values"):
             compare.load([path])
@@ -44,14 +55,13 @@ def test_every_table_is_compared_or_refused_with_what_can_be_compared(path):
 
 
 def test_what_was_published_is_compared_and_nothing_else():
-    compared = [b.path.stem for b in compare.overview(RESULTS, PUBLISHED) if len(b.rows)]
-    assert compared == ["az", "mnist"]
+    assert [b.path.stem for b in blocks() if len(b.rows)] == ["az", "mnist"]
 
 
 @pytest.mark.parametrize("path", LONG, ids=lambda path: path.stem)
 @pytest.mark.parametrize("width", [80, 130])
 def test_no_table_is_wider_than_the_terminal(path, width):
-    frame = compare.compare([path], PUBLISHED)
+    frame = compared(path.stem)
     assert widest(compare.render(frame, width=width)) <= width
     sources = compare.load([path, path])
     assert widest(compare.render_differences(compare.differences(sources), width=width)) <= width
@@ -59,12 +69,12 @@ def test_no_table_is_wider_than_the_terminal(path, width):
 
 @pytest.mark.parametrize("name", ["az", "mnist"])
 def test_two_runs_side_by_side_fit_the_terminal(name):
-    frame = compare.compare([RESULTS / f"{name}.csv"] * 2, PUBLISHED)
+    frame = compared(name, name)
     assert widest(compare.render(frame, width=80)) <= 80
 
 
 def test_replicates_miss_nothing_because_they_hold_no_published_arm():
-    frame = compare.compare([RESULTS / "mnist_replicates.csv"], PUBLISHED)
+    frame = compared("mnist_replicates")
     assert not compare.missed(frame)
     assert frame["published"].isna().all()
 
@@ -78,7 +88,7 @@ def test_a_table_that_holds_some_of_the_published_arms_misses_the_others(tmp_pat
 
 
 def test_cells_of_a_sweep_that_differ_in_a_further_column_are_told_apart():
-    frame = compare.compare([RESULTS / "vgg16_blocks.csv"])
+    frame = compared("vgg16_blocks")
     few, many = (frame[frame["arm"] == f"block3 n_labels={n}"] for n in (400, 3640))
     table = pd.read_csv(RESULTS / "vgg16_blocks.csv").query("arm == 'block3'")
     for row, n in ((few, 400), (many, 3640)):
@@ -246,7 +256,7 @@ def test_the_numbers_of_runs_follow_the_order_in_which_they_were_given(tmp_path)
 
 
 def test_rows_are_chosen_by_metric_arm_protocol_and_split():
-    frame = compare.compare([RESULTS / "mnist.csv"], PUBLISHED)
+    frame = compared("mnist")
     chosen = compare.select(frame, metric=["accuracy"], arm=["active", "all"], split=["test"])
     assert set(chosen["metric"]) == {"accuracy"}
     assert set(chosen["arm"]) == {"active", "all"}
@@ -256,7 +266,7 @@ def test_rows_are_chosen_by_metric_arm_protocol_and_split():
 
 
 def test_a_long_comparison_shows_what_was_published_and_says_how_much_is_left_out():
-    frame = compare.compare([RESULTS / "az.csv"], PUBLISHED)
+    frame = compared("az")
     text = compare.render(frame, most=10)
     groups = frame.groupby(["protocol", "arm", "split", "metric"]).ngroups
     assert f"{groups - 10} more results are not shown" in " ".join(text.split())
@@ -266,7 +276,7 @@ def test_a_long_comparison_shows_what_was_published_and_says_how_much_is_left_ou
 
 
 def test_every_verdict_that_is_shown_is_explained_in_a_line():
-    frame = compare.compare([RESULTS / "mnist.csv"], PUBLISHED)
+    frame = compared("mnist")
     text = compare.render(frame)
     for verdict in ("exact", "agrees"):
         assert f"{verdict}: {compare.VERDICTS[verdict]}" in text

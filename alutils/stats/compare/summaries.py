@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 from statistics import NormalDist
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from alutils.stats import tables
 from alutils.stats.compare.sources import GROUP, Source
-from alutils.stats.intervals import LEVEL, paired, t_interval
+from alutils.stats.intervals import LEVEL, t_interval
 
 PROPORTIONS = ("accuracy", "share_unsure", "share_human", "auto_coverage", "auto_precision")
 """Shares of the row's ``n_eval`` items: one of them alone has an interval, Wilson's."""
@@ -40,7 +39,7 @@ def summarise(table: pd.DataFrame, curves: bool) -> list[Summary]:
     summaries = []
     for key, rows in (table if curves else table[table["last"]]).groupby(by, sort=False):
         counts = {name: _whole(rows[name].mean()) for name in ("round", "n_human", "n_auto")}
-        defined = rows.dropna(subset="value")
+        defined = rows[rows["value"].notna()]
         n_eval = (defined if len(defined) else rows)["n_eval"].mean()
         group = dict(zip(by, key, strict=True)) | counts | {"n_eval": _whole(n_eval)}
         group["values"] = dict(zip(defined["seed"], defined["value"], strict=True))
@@ -109,11 +108,9 @@ def minus(ours: Summary, first: Summary, on_same_data: bool) -> Mapping[str, flo
     seeds = list(ours["values"])
     same = set(seeds) == set(first["values"]) and ours["of"] == first["of"]
     if on_same_data and same and len(seeds) > 1:
-        pair = paired(
-            np.array([ours["values"][seed] for seed in seeds]),
-            np.array([first["values"][seed] for seed in seeds]),
-        )
-        result |= {"minus_low": pair.low, "minus_high": pair.high, "pairs": pair.n}
+        # As `intervals.paired` has it, without what imports the whole of SciPy's statistics.
+        low, high = t_interval([ours["values"][seed] - first["values"][seed] for seed in seeds])
+        result |= {"minus_low": low, "minus_high": high, "pairs": len(seeds)}
     return result
 
 

@@ -11,8 +11,8 @@ VERDICTS = {
     "exact": "claimed as exact, and every seed's value is the published one",
     "missed": "claimed as exact, and a value is another one, or is not there",
     "agrees": "the published value lies in the 95% interval of our mean",
-    "differs": "the published value lies outside the 95% interval of our mean; single seeds scatter "
-    "more",
+    "differs": "the published value lies outside the 95% interval of our mean, about which single "
+    "seeds scatter more widely",
     "no interval": "one number without an interval: the difference is all that can be said",
     "not comparable": "measured under other conditions than the published value",
     "not published": "no value was published for this",
