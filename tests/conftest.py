@@ -7,6 +7,7 @@ import hypothesis
 import numpy as np
 import pytest
 
+from alutils.base import surfaces
 from alutils.data import dataset, mnist
 
 # A first call may compile, and the machine may be busy: no test is about how long an example takes,
@@ -36,6 +37,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the files that take longest first, in the order of `LONGEST_FIRST`."""
     place = {name: number for number, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: place.get(item.path.name, len(place)))
+
+
+@pytest.fixture(autouse=True)
+def _talks_python():
+    """Let errors advise Python's keywords again, after a test that started a run in here."""
+    yield
+    surfaces.speak(surfaces.python)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+from alutils.base.surfaces import Remedy, write
+
 
 class ParameterError(ValueError):
     """A value that cannot be used: its name, the value, what was expected, what to do."""
@@ -17,7 +19,20 @@ class ParameterError(ValueError):
 
 
 class BadInput(ValueError):
-    """Data that cannot be used: where it is, its value, what was expected, what to do."""
+    """Data that cannot be used: where it is, its value, what was expected, what to do.
+
+    What would help is either a text or a `Remedy`, an option that goes by another name in Python,
+    in a notebook and on the command line: it is written as `alutils.base.surfaces` says.
+    """
+
+    def __init__(self, message: str, *ways: str | Remedy) -> None:
+        super().__init__(message, *ways)  # by which it pickles, too
+        self.message, self.ways = message, ways
+
+    def __str__(self) -> str:
+        written = [way if isinstance(way, str) else write(way) for way in self.ways]
+        ways = ", or ".join(way for way in written if way)
+        return self.message + (f"; {ways}" if ways else "")
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from alutils.base.errors import BadInput
 from alutils.base.manifest import read_json
+from alutils.base.surfaces import Remedy
 from alutils.data.dataset import Dataset
 from alutils.data.decoding import BadPicture, Picture, decode
 from alutils.data.png import NOTE
@@ -101,7 +102,7 @@ def read_folder(
             else:
                 taken.append(_Taken(result.pixels, file, name))
                 changed.update(result.notes)
-    taken = _alike(taken, colour, on_bad, report)
+    taken = _alike(taken, on_bad, report)
     counts = {name: 0 for name in names} | Counter(each.class_name for each in taken)
     too_small = _check_classes(path, counts, at_least, on_bad, report)
     good = [each for each in taken if each.class_name not in too_small]
@@ -224,21 +225,22 @@ def _check_classes(
         what = ("no image", "one image")[n] if n < 2 else f"{n} images"
         reason = ("empty class", "class of one image")[n] if n < 2 else "class too small"
         message = f"{path}: class {name!r} has {what}, expected {at_least} or more"
-        otherwise = "add some, or lower at_least"
+        ways = "add some", Remedy("take smaller classes, too,", "at_least", n)
         for _ in range(max(n, 1)):  # each of its images is skipped; an empty class counts as one
-            (report or Skips("files")).bad(reason, message, on_bad, otherwise)
+            (report or Skips("files")).bad(reason, message, on_bad, *ways)
     return too_small
 
 
-def _alike(taken: list[_Taken], colour: str, on_bad: str, report: Skips) -> list[_Taken]:
+def _alike(taken: list[_Taken], on_bad: str, report: Skips) -> list[_Taken]:
     """Keep the images that have the size of most, after a check that all are grey or none."""
     grey = [each.file for each in taken if each.image.ndim == 2]
     rgb = [each.file for each in taken if each.image.ndim == 3]
     if grey and rgb:
         raise BadInput(
-            f"colour={colour!r}: {len(grey):,} images are grey ({grey[0]} is the first) and "
-            f"{len(rgb):,} are in colour ({rgb[0]}); expected one or the other: choose "
-            "colour='grey' or colour='rgb' to convert them"
+            f"{len(grey):,} images are grey ({grey[0]} is the first) and {len(rgb):,} are in "
+            f"colour ({rgb[0]}), expected one or the other",
+            Remedy("make all of them grey", "colour", "grey"),
+            Remedy("make all of them RGB", "colour", "rgb"),
         )
     sizes = Counter(each.image.shape[:2] for each in taken)
     for usual, n_usual in sizes.most_common(1):
@@ -248,7 +250,7 @@ def _alike(taken: list[_Taken], colour: str, on_bad: str, report: Skips) -> list
                     f"{file} is {_shown(image.shape)} pixels high and wide, {n_usual:,} others are "
                     f"{_shown(usual)}"
                 )
-                report.bad("other size", problem, on_bad, f"resize all with size={usual}")
+                report.bad("other size", problem, on_bad, Remedy("resize all", "size", usual))
         return [each for each in taken if each.image.shape[:2] == usual]
     return taken
 

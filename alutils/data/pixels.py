@@ -6,6 +6,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from PIL import Image
 
+from alutils.base.errors import BadInput
+from alutils.base.surfaces import Remedy
+
 Images = np.ndarray | Sequence[np.ndarray]
 Size = tuple[int, int] | None
 
@@ -81,9 +84,9 @@ def survey(images: Images, size: Size) -> tuple[dict[str, object], tuple[int, in
         )
     height, width = pixels.shape[1:3] if size is None else size
     if min(height, width) < SMALLEST:
-        raise ValueError(
-            f"images are {height} x {width}: VGG16 takes {SMALLEST} x {SMALLEST} pixels and more; "
-            f"give size=({SMALLEST}, {SMALLEST}) or larger to resize them"
+        raise BadInput(
+            f"images are {height} x {width}: VGG16 takes {SMALLEST} x {SMALLEST} pixels and more",
+            Remedy("resize them", "size", (SMALLEST, SMALLEST)),
         )
     shape = ["list", len(images)] if isinstance(images, list) else [len(images), *pixels.shape[1:]]
     return {"sha256": digest.hexdigest(), "shape": shape}, (int(height), int(width))
@@ -128,9 +131,9 @@ def checked_images(images: Images, size: Size) -> Images:
             )
     sides = sorted({shape[grey_dimensions - 2 : grey_dimensions] for shape in shapes})
     if size is None and len(sides) > 1:
-        raise ValueError(
-            f"images have {len(sides)} sizes, from {sides[0]} to {sides[-1]}: size=None needs one; "
-            "give size=(height, width) to resize them"
+        raise BadInput(
+            f"images have {len(sides)} sizes, from {sides[0]} to {sides[-1]}, expected one",
+            Remedy("resize them", "size", sides[-1]),
         )
     return images
 

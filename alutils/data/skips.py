@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass, field
 
 from alutils.base.errors import BadInput
+from alutils.base.surfaces import Remedy
 
 _log = logging.getLogger("alutils")
 
@@ -37,20 +38,18 @@ class Skips:
         each = "; ".join(f"{n:,} {why} ({self.first[why]})" for why, n in self.reasons.items())
         return f"{self.total:,} of {self.seen:,} {self.what} skipped, the first of each: {each}"
 
-    def bad(self, reason: str, message: str, on_bad: str, otherwise: str = "correct it") -> None:
+    def bad(self, reason: str, message: str, on_bad: str, *ways: str | Remedy) -> None:
         """Count a bad item, or raise BadInput for it, as ``on_bad`` (``error`` or ``skip``) says.
 
         Parameters
         ----------
         reason : under which it is counted, in a word or two
         message : where it is, its value, what was expected
-        otherwise : what can be done besides skipping; ends the error's message
+        ways : what can be done besides skipping
         """
         if on_bad == "error":
-            raise BadInput(
-                f"{message}; {otherwise}, or leave such {self.what} out with on_bad='skip' "
-                "(--on-bad skip)"
-            )
+            skip = Remedy(f"leave such {self.what} out", "on_bad", "skip")
+            raise BadInput(message, *(ways or ("correct it",)), skip)
         self.reasons[reason] = self.reasons.get(reason, 0) + 1
         self.first.setdefault(reason, message)
 

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,29 @@ METRICS = (
     "auto_wrong", "n_moved", "labels_to_reach", "wall_s",
 )  # fmt: skip
 """What every experiment may measure."""
+
+
+COUNTED = ("n_right", "auto_wrong")
+"""Counts out of the row's ``n_eval``: over different numbers they compare as shares only."""
+_COUNTS = ("n_", "labels_", "wrong_", "human_answers")  # how other counts' names begin
+_FROM_0_TO_1 = (
+    "accuracy", "balanced_accuracy", "precision_", "recall_", "f1_", "share_", "auto_coverage",
+    "auto_precision", "suspects_", "certified", "broken", "untrue", "accept_chance",
+)  # fmt: skip
+
+
+def is_count(metric: str) -> bool:
+    """Whether a metric counts something, so that its values of one seed are whole numbers."""
+    return metric in COUNTED or metric.startswith(_COUNTS)
+
+
+def bounds(metric: str) -> tuple[float, float]:
+    """Return the least and the largest value that a metric can have."""
+    if metric == "mcc":
+        return -1.0, 1.0
+    if metric.startswith(_FROM_0_TO_1):
+        return 0.0, 1.0
+    return (0.0 if is_count(metric) or metric == "wall_s" else -math.inf), math.inf
 
 
 @dataclass(frozen=True)

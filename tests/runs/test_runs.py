@@ -20,12 +20,14 @@ from hypothesis.extra import numpy as arrays
 from tiny_notebook import project_in
 
 from alutils.__main__ import main
-from alutils.base import files, manifest
+from alutils.base import files, manifest, surfaces
 from alutils.base.errors import ParameterError
 from alutils.experiments.base import Finding
 from alutils.runs.notebook import folders, headless, runs
 from alutils.runs.notebook.parameters import read_parameters
 from alutils.stats import tables
+
+NOTEBOOK = runs.NOTEBOOKS["mnist"]
 
 
 @pytest.fixture(scope="module")
@@ -337,6 +339,20 @@ def test_starting_converts_the_notebooks_own_names_in_place(tmp_path, monkeypatc
         runs.start("mnist", namespace | {"batch": 0})
 
 
+def test_a_notebook_and_a_run_advise_their_own_parameters(project, tmp_path, monkeypatch):
+    seed = surfaces.Remedy("draw others", "seed", 3)
+    skip = surfaces.Remedy("leave them out", "on_bad", "skip")
+    monkeypatch.setenv("ALUTILS_RUN_DIR", str(tmp_path))
+    runs.start("mnist")
+    assert surfaces.write(seed) == "draw others with seed = 3 in the parameters cell"
+    assert "data folder IN OUT.npz --on-bad skip" in surfaces.write(skip)  # it has no such line
+    values = headless.parameters_of("mnist")
+    state = runs.describe("mnist", "quick", values, project / "notebooks" / NOTEBOOK, project)
+    manifest.write_json(tmp_path / folders.ORDER, state)
+    runs.start("mnist")
+    assert surfaces.write(seed) == "draw others with -p seed=3"
+
+
 def test_equal_parameters_make_equal_ids_and_other_ones_others(project):
     notebook = runs.notebook_path("mnist", project)
     values = runs.start("mnist").parameters
@@ -549,7 +565,7 @@ def test_reproduce_runs_what_is_there_and_ends_with_compares_status(project, fin
         assert main(["reproduce"]) == 0  # the tiny notebook's parameters are not the article's
     out = capsys.readouterr().out
     assert "[1/1] mnist" in out
-    assert re.search(r"published +all +test +n_right +4000 +369 +369", out)
+    assert re.search(r"^all +4000 +369 of 400 +369 of 400 +not comparable$", out, re.MULTILINE)
 
 
 def test_data_calls_the_function_of_the_name(monkeypatch, capsys, tmp_path):

@@ -3,48 +3,17 @@
 import csv
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from compare_helpers import ARTICLE, COUNTS, PUBLISHED, REPORT, ROOT, rows_of, run_of, table_of
 from scipy import stats
 
 from alutils.__main__ import main
 from alutils.stats import compare, tables
-
-NAMES = tables.Vocabulary(protocols=("noise", "as_logged", "as_stated"))
-ROOT = Path(__file__).resolve().parents[2]
-PUBLISHED = ROOT / "results" / "published.csv"
-ARTICLE = {"train_start": 0, "test_start": 0, "n_train": 4000, "n_test": 400}
-ARTICLE |= {"batch": 10, "budget": 400}
-REPORT = {"threshold": 0.6, "epochs": 10, "preprocessing": "raw"}
-COUNTS = {
-    row["arm"]: int(row["value"])
-    for row in compare.read_published(PUBLISHED)
-    if row["metric"] == "n_right"
-}
-
-
-def rows_of(counts, **changes):
-    row = {"protocol": "published", "split": "test", "metric": "n_right", "n_human": 400}
-    row |= {"n_eval": 400, **changes}
-    return [row | {"arm": arm, "value": value} for arm, value in counts.items()]
-
-
-def table_of(rows, experiment="mnist", run_id="r"):
-    return tables.tidy(rows, NAMES, run_id=run_id, experiment=experiment, seed=0, round=0, n_auto=0)
-
-
-def run_of(folder, rows, parameters=ARTICLE, status="complete", provenance="mnist", **kinds):
-    """Make a run's folder as `runs` leaves it."""
-    folder.mkdir()
-    about = {"status": status, "parameters": parameters, "machine": {"cpu": "x86 of a test"}}
-    about["inputs"] = {"letters": {"sha256": "0", "provenance": provenance}}
-    (folder / "manifest.json").write_text(json.dumps(about))
-    (folder / "metrics.csv").write_text(tables.as_csv(table_of(rows, **kinds)))
-    return folder
 
 
 @pytest.fixture
@@ -76,14 +45,14 @@ def test_the_reports_shares_are_whole_numbers_of_images():
 def test_equal_counts_are_exact_and_the_exit_status_is_0(exact, capsys):
     assert set(compare.compare([exact], PUBLISHED)["verdict"]) == {"exact"}
     assert main(["compare", str(exact)]) == 0
-    assert "MISSED" not in capsys.readouterr().out
+    assert "missed" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("arm", list(COUNTS))
 def test_one_image_off_is_missed_and_the_exit_status_is_1(tmp_path, arm, capsys):
     off = run_of(tmp_path / "off", rows_of(COUNTS | {arm: COUNTS[arm] - 1}))
     found = verdicts(compare.compare([off], PUBLISHED))
-    assert found.pop(arm) == "MISSED"
+    assert found.pop(arm) == "missed"
     assert set(found.values()) == {"exact"}
     assert main(["compare", str(off)]) == 1
     assert "x86 of a test" in capsys.readouterr().err
@@ -93,23 +62,27 @@ def test_a_claimed_number_that_is_not_there_is_missed(tmp_path):
     counts = {arm: count for arm, count in COUNTS.items() if arm != "active"}
     short = run_of(tmp_path / "short", rows_of(counts))
     frame = compare.compare([short], PUBLISHED)
-    assert verdicts(frame)["active"] == "MISSED"
+    assert verdicts(frame)["active"] == "missed"
     assert compare.missed(frame)
-    assert "MISSED" in compare.render(frame)
+    assert "missed" in compare.render(frame)
 
 
 @pytest.mark.parametrize("changed", [{"n_train": 3000}, {"test_start": 400}, {"batch": 20}])
-def test_other_parameters_are_other_data_and_nothing_is_missed(tmp_path, changed):
+def test_what_was_made_under_other_parameters_is_not_comparable_and_nothing_is_missed(
+    tmp_path, changed
+):
     other = run_of(tmp_path / "other", rows_of({"active": 300}), ARTICLE | changed)
     frame = compare.compare([other], PUBLISHED)
-    assert list(frame["verdict"]) == ["other data"]
+    assert list(frame["verdict"]) == ["not comparable"]
+    name, value = next(iter(changed.items()))
+    assert frame["reason"][0] == f"{name}={value}, published for {ARTICLE[name]}"
     assert not compare.missed(frame)
 
 
 def test_a_table_is_judged_by_the_manifest_beside_it(tmp_path):
     file = tmp_path / "mnist.csv"
     file.write_text(tables.as_csv(table_of(rows_of(COUNTS))))
-    assert set(compare.compare([file], PUBLISHED)["verdict"]) == {"no parameters"}
+    assert set(compare.compare([file], PUBLISHED)["verdict"]) == {"not comparable"}
     (tmp_path / "mnist.manifest.json").write_text(json.dumps({"parameters": ARTICLE}))
     assert set(compare.compare([file], PUBLISHED)["verdict"]) == {"exact"}
 
@@ -120,7 +93,7 @@ def test_one_share_has_wilsons_interval(tmp_path):
     row = frame[frame["metric"] == "accuracy"].iloc[0]
     oracle = stats.binomtest(359, 400).proportion_ci(method="wilson")
     assert (row["low"], row["high"]) == pytest.approx((oracle.low, oracle.high), abs=1e-12)
-    assert row["verdict"] == "within interval"
+    assert row["verdict"] == "agrees"
 
 
 @pytest.mark.parametrize(("right", "n"), [(0, 5), (5, 5), (1, 3), (92736, 111735)])
@@ -131,7 +104,7 @@ def test_wilsons_interval_is_scipys(right, n):
 
 def test_several_seeds_have_students_interval(tmp_path):
     values = [0.83, 0.85, 0.81, 0.835]
-    kind = {"protocol": "as_logged", "split": "pool", "metric": "share_unsure"}
+    kind = {"protocol": "as_logged", "split": "pool", "metric": "share_unsure", "n_human": 3640}
     rows = [r for seed, v in enumerate(values) for r in rows_of({"as_published": v}, seed=seed)]
     run = run_of(tmp_path / "r", [row | kind for row in rows], REPORT, experiment="az")
     row = compare.compare([run], PUBLISHED).iloc[0]
@@ -143,13 +116,13 @@ def test_several_seeds_have_students_interval(tmp_path):
     assert row["verdict"] == "differs"
 
 
+REPORTED = {"protocol": "as_logged", "metric": "accuracy", "n_eval": 1000, "n_human": 3640}
+
+
 def test_one_number_that_is_no_proportion_has_no_interval(tmp_path):
-    rows = rows_of({"as_published": 0.8}, protocol="as_logged", split="pool", metric="f1_macro")
+    rows = rows_of({"as_published": 0.8}, split="pool", **REPORTED | {"metric": "f1_macro"})
     run = run_of(tmp_path / "r", rows, REPORT, experiment="az")
     assert list(compare.compare([run], PUBLISHED)["verdict"]) == ["no interval"]
-
-
-REPORTED = {"protocol": "as_logged", "metric": "accuracy", "n_eval": 1000}
 
 
 def test_what_rendered_letters_give_is_judged_and_said_to_be_rendered(tmp_path, capsys):
@@ -161,20 +134,20 @@ def test_what_rendered_letters_give_is_judged_and_said_to_be_rendered(tmp_path, 
     run = run_of(tmp_path / "r", rows, REPORT, provenance="rendered", experiment="az")
     frame = compare.compare([run], PUBLISHED).set_index("split")
     assert frame["verdict"].to_dict() == {
-        "pool": "within interval (rendered)", "test": "differs (rendered)",
+        "pool": "agrees (rendered)", "test": "differs (rendered)",
     }  # fmt: skip
     assert main(["compare", "--only-published", str(run)]) == 0
     shown = [line for line in capsys.readouterr().out.splitlines() if "as_published" in line]
     assert len(shown) == 2 and all("(rendered)" in line for line in shown)
     real = run_of(tmp_path / "real", rows, REPORT, provenance="kaggle", experiment="az")
-    assert set(compare.compare([real], PUBLISHED)["verdict"]) == {"within interval", "differs"}
+    assert set(compare.compare([real], PUBLISHED)["verdict"]) == {"agrees", "differs"}
 
 
 @pytest.mark.parametrize("changed", [{"threshold": 0.9}, {"epochs": 3}, {"preprocessing": "vgg"}])
 def test_the_reports_values_are_for_its_own_setting(tmp_path, changed):
     rows = rows_of({"as_published": 0.83}, split="pool", **REPORTED)
     run = run_of(tmp_path / "r", rows, REPORT | changed, experiment="az")
-    assert list(compare.compare([run], PUBLISHED)["verdict"]) == ["other data"]
+    assert list(compare.compare([run], PUBLISHED)["verdict"]) == ["not comparable"]
 
 
 def test_only_each_seeds_last_round_counts_unless_curves_are_asked_for(tmp_path):
@@ -204,16 +177,19 @@ def test_undefined_values_are_left_out_and_counted_out(tmp_path):
 
 
 def test_runs_stand_side_by_side_with_their_difference(tmp_path, exact):
-    other = run_of(tmp_path / "other", rows_of(COUNTS | {"active": 342}), ARTICLE | {"n_test": 9})
+    other = run_of(tmp_path / "other", rows_of(COUNTS | {"active": 342}), ARTICLE | {"batch": 9})
     frame = compare.compare([exact, other], PUBLISHED)
-    lines = compare.render(frame, "markdown").splitlines()
-    header = [cell.strip() for cell in lines[2].split("|")]
-    active = next(line.split("|") for line in lines if line.startswith("| published | active"))
-    cells = dict(zip(header, (cell.strip() for cell in active), strict=True))
-    assert cells["[2] - [1]"] == "-17"
-    assert cells["[1]"].startswith("359 [")
-    assert (cells["[1] verdict"], cells["[2] verdict"]) == ("exact", "other data")
-    assert "[1] is exact, [2] is other" in lines
+    active = frame[frame["arm"] == "active"].set_index("run")
+    assert active["mean"].to_dict() == {"exact": 359, "other": 342}
+    assert active["verdict"].to_dict() == {"exact": "exact", "other": "not comparable"}
+    assert active["minus_first"]["other"] == -17
+    lines = compare.render(frame).splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("active "))
+    assert [line.split()[-2:] for line in lines[at : at + 4]] == [
+        ["published", "359"], ["1", "exact"], ["not", "comparable"], ["[1]", "-17"],
+    ]  # fmt: skip
+    assert "[1]  exact" in lines and "[2]  other" in lines
+    assert "[2] not comparable: batch=9, published for 10 (6 values)" in lines
 
 
 def test_runs_of_one_name_are_told_apart(tmp_path, exact):
@@ -238,7 +214,7 @@ def test_only_published_leaves_out_all_other_rows(tmp_path, capsys):
     assert main(["compare", "--only-published", str(run)]) == 0
     out = capsys.readouterr().out
     assert "mine" not in out
-    assert out.count("exact") == 6
+    assert len(re.findall(r" exact$", out, re.MULTILINE)) == 6
 
 
 @pytest.mark.parametrize(
@@ -295,7 +271,7 @@ def test_the_command_takes_two_seconds_of_a_processor_at_most_and_no_tensorflow(
         if seconds[-1] < 2:
             break
     assert done.returncode == 1, done.stderr[-2000:]  # arms of the article are not there
-    assert "[1] is run0, [2] is run1" in done.stdout
+    assert "[1]  run0" in done.stdout and "[2]  run1" in done.stdout
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "pandas" in imported
     assert not imported & {"tensorflow", "keras", "papermill", "sklearn", "matplotlib", "nbformat"}

@@ -27,7 +27,7 @@ def execute(
 
     Parameters
     ----------
-    experiment : one of `alutils.runs.notebook.runs.NOTEBOOKS`
+    experiment : one of `alutils.runs.notebook.names.NOTEBOOKS`
     profile : file in notebooks/profiles, with values of parameters for each experiment
     overrides : values that go before those of the profile
     output_root : where the run's folder is made; results/runs by default
@@ -57,10 +57,14 @@ def parameters_of(
     experiment: str, profile: str = "quick", overrides: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Return every parameter of a run as `execute` would use it, or raise as it would."""
-    root = repository_root()
-    parameters = read_parameters(runs.notebook_path(experiment, root))
-    from_profile = profile_values(experiment, profile, parameters, root)
+    parameters = parameters_in(experiment)
+    from_profile = profile_values(experiment, profile, parameters, repository_root())
     return check(parameters, from_profile | dict(overrides or {}))
+
+
+def parameters_in(experiment: str) -> list[Parameter]:
+    """Return the parameters of an experiment's notebook."""
+    return read_parameters(runs.notebook_path(experiment, repository_root()))
 
 
 def keep_outputs(experiment: str, folder: Path) -> Path:

@@ -28,6 +28,7 @@ import math
 import numbers
 import operator
 import re
+import textwrap
 import tokenize
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -170,6 +171,29 @@ def check(parameters: Sequence[Parameter], given: Mapping[str, Any]) -> dict[str
     for parameter in parameters:
         _check_limit(parameter, values)
     return values
+
+
+def described(parameters: Sequence[Parameter], used: Mapping[str, Any], width: int) -> str:
+    """Return a text that lists parameters with type, value, default, limit and help.
+
+    Parameters
+    ----------
+    used : the value of each, which a profile may have set; others than the defaults are marked
+    width : of a line, in characters
+    """
+    lines = []
+    for parameter in parameters:
+        value = used[parameter.name]
+        line = f"  {parameter.name}: {parameter.type} = {value!r}"
+        if value != parameter.default:
+            line += f" (default {parameter.default!r})"
+        about = parameter.help + (f" [{parameter.limit}]" if parameter.limit else "")
+        indent = " " * 6
+        lines += [
+            line,
+            *textwrap.wrap(about, width, initial_indent=indent, subsequent_indent=indent),
+        ]
+    return "\n".join(lines) + "\n"
 
 
 def from_namespace(parameters: Sequence[Parameter], namespace: Mapping[str, Any]) -> dict[str, Any]:

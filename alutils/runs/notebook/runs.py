@@ -27,29 +27,17 @@ from typing import Any
 import pandas as pd
 from filelock import FileLock
 
-from alutils.base import files, manifest
+from alutils.base import files, manifest, surfaces
 from alutils.base.content import content_digest
-from alutils.base.errors import nearest
 from alutils.base.tensorflow import settle_keras
 from alutils.experiments.base import Finding
 from alutils.runs.notebook import folders, shown
+from alutils.runs.notebook.names import NOTEBOOKS as NOTEBOOKS
+from alutils.runs.notebook.names import RunError, notebook_path
 from alutils.runs.notebook.parameters import check, code_of, from_namespace, read_parameters
 from alutils.stats import tables
 
-NOTEBOOKS = {
-    "start": "00_start_here.ipynb",
-    "mnist": "01_mnist_random_active_autolabel.ipynb",
-    "az_explore": "02_az_explore.ipynb",
-    "az": "03_az_vgg16_active_learning.ipynb",
-    "strategies": "04_query_strategies.ipynb",
-    "autolabel": "05_trustworthy_autolabelling.ipynb",
-    "scenarios": "06_scenarios.ipynb",
-}
 RUN_FOLDER = "ALUTILS_RUN_DIR"  # set by `headless.execute` for the notebook's kernel
-
-
-class RunError(RuntimeError):
-    """A run that cannot start, or that did not end well."""
 
 
 @dataclass
@@ -299,6 +287,7 @@ def start(
     given = os.environ.get(RUN_FOLDER)
     state = manifest.read_json(Path(given) / folders.ORDER) if given else {}
     ordered, lock = bool(state), None
+    surfaces.speak((surfaces.run if ordered else surfaces.notebook)(values))
     folder = Path(given or runs_folder(root))
     if ordered:
         if state["experiment"] != experiment or state["parameters"] != _plain(values):
@@ -338,19 +327,6 @@ def describe(
         "packages": manifest.packages(),
         "machine": manifest.machine(),
     }
-
-
-def notebook_path(experiment: str, root: Path) -> Path:
-    """Return the notebook of an experiment, or raise RunError with the nearest name."""
-    if experiment not in NOTEBOOKS:
-        raise RunError(f"{experiment}: no such experiment; {nearest(experiment, NOTEBOOKS)}")
-    path = root / "notebooks" / NOTEBOOKS[experiment]
-    if not path.is_file():
-        raise RunError(
-            f"{experiment}: there is no notebooks/{path.name}; work in a clone of the repository, "
-            "or set ALUTILS_ROOT to one"
-        )
-    return path
 
 
 def runs_folder(root: Path) -> Path:

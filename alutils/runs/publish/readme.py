@@ -152,8 +152,8 @@ def no_better() -> str:
         alike = best[best["protocol"] == protocol]
         others = ", ".join(alike["arm"].iloc[1:]) or "none"
         lines.append(
-            f"- {strategy_tables.TITLES[protocol]}: best is {alike['best'].iloc[0]} (not to be "
-            f"told from it: {others}); no better than random: {', '.join(names) or 'none'}."
+            f"- {strategy_tables.TITLES[protocol]}: best is {alike['best'].iloc[0]} (statistically "
+            f"tied with it: {others}); no better than random: {', '.join(names) or 'none'}."
         )
     return "\n".join(lines)
 

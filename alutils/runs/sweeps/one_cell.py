@@ -22,7 +22,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from alutils.base import files as paths
-from alutils.base import manifest
+from alutils.base import manifest, surfaces
 from alutils.experiments.base import Experiment
 from alutils.runs.notebook import folders, headless
 from alutils.runs.sweeps import grids
@@ -79,14 +79,15 @@ def compute(order: Order) -> Outcome:
     started, began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.perf_counter()
     files: dict[str, bytes] = {}
     error = None
-    try:
-        with one_thread():
-            if swept.experiment is None:
-                files["metrics.csv"] = _notebook(order, files)
-            else:
-                files["metrics.csv"] = _function(order, swept.experiment)
-    except (Exception, SystemExit) as raised:  # for the manifest and the sweep's end
-        error = _described(raised, order)
+    with surfaces.speaking(surfaces.run(order.cell.parameters)):
+        try:
+            with one_thread():
+                if swept.experiment is None:
+                    files["metrics.csv"] = _notebook(order, files)
+                else:
+                    files["metrics.csv"] = _function(order, swept.experiment)
+        except (Exception, SystemExit) as raised:  # for the manifest and the sweep's end
+            error = _described(raised, order)
     about = {
         "started": started,
         "wall_s": round(time.perf_counter() - began, 4),
