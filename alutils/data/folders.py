@@ -165,7 +165,7 @@ def read_pictures(
                 report.bad(result.reason, f"{file} {result.problem}", on_bad, result.hint)
             else:
                 taken.append(_Taken(result.pixels, file, ""))
-    taken = _alike(taken, colour, on_bad, report)
+    taken = _alike(taken, on_bad, report)
     report.log(path)
     if not taken:
         raise BadInput(f"{path}: no image can be used; expected pictures in it")

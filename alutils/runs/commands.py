@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from alutils.base.errors import ParameterError
-from alutils.base.files import display_path, repository_root
+from alutils.base.files import display_path
 from alutils.runs import comparing
-from alutils.runs.notebook.names import NOTEBOOKS, RunError, experiment_of
+from alutils.runs.notebook.names import NOTEBOOKS, experiment_of
 
 
 def joined(arguments: Sequence[str]) -> list[str]:
@@ -104,24 +104,23 @@ def add_reproduce(commands: Any) -> None:
     text = "run every notebook, then print what was published beside what came out"
     parser = commands.add_parser("reproduce", help=text, description=text)
     parser.add_argument("--profile", default="quick", help="quick (the default) or full")
-    parser.set_defaults(call=reproduce)
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help="notebooks side by side; at most one a core if none"
+    )
+    hint = "; finished notebooks are kept, the same command goes on where this one ended"
+    parser.set_defaults(call=reproduce, hint=hint)
 
 
 def reproduce(options: argparse.Namespace) -> int:
-    """Run the notebooks that are there, in their order, and print published against ours."""
-    from alutils.runs.notebook import headless
+    """Run all notebooks and print published against ours."""
+    from alutils.runs.notebook import reproduce as all_notebooks
 
-    root = repository_root()
-    there = [n for n, file in NOTEBOOKS.items() if (root / "notebooks" / file).is_file()]
-    if not there:
-        raise RunError("there are no notebooks to run; work in a clone of the repository")
-    folders = []
-    for number, name in enumerate(there, 1):
-        print(f"[{number}/{len(there)}] {name}", flush=True)
-        folders.append(headless.execute(name, options.profile))
-        print(display_path(folders[-1]), flush=True)
+    if options.jobs is not None and options.jobs < 1:
+        raise ParameterError("--jobs", options.jobs, "expected 1 or more")
+    folders = all_notebooks.run(options.profile, options.jobs)
     print()
-    return comparing.print_published(folders)
+    recorded = [folder for folder in folders.values() if (folder / "metrics.csv").is_file()]
+    return comparing.print_published(recorded)
 
 
 def add_reference(commands: Any) -> None:
