@@ -1,7 +1,6 @@
 """What the sweeps of label costs came to, as tables and sentences for pages."""
 
 import itertools
-from collections.abc import Iterator
 
 import pandas as pd
 
@@ -26,8 +25,8 @@ def label_costs() -> str:
         certified, broken = (of * row.loc[name, "mean"] for name in ("certified", "broken"))
         rows.append(
             (
-                f"{costs.TITLES[protocol]}, {costs.TARGETS[protocol]:.0%}",
-                costs.ARMS[arm].replace("\n", " "),
+                f"{_what(protocol, arm)[0]}, {costs.TARGETS[protocol]:.0%}",
+                _what(protocol, arm)[1],
                 f"{row.loc['n_human', 'mean']:,.0f}",
                 _cell(row, "accuracy", ".2%"),
                 _cell(row, "auto_coverage", ".1%"),
@@ -70,85 +69,73 @@ def labels_in_all(protocol: str) -> pd.Series:
 
 
 def reached() -> str:
-    """Return what was reached with how many labels, as a Markdown list."""
+    """Return with how many labels a published accuracy was reached, as a Markdown table."""
     table = results("label_costs_summary")
     rounds = results("label_costs_rounds")
-    parts = _labels_to_reach(table, rounds), _audits(table), _expected_audits(table)
-    lines = itertools.chain(*parts, _largest_coverage(rounds))
-    return "\n".join(line.replace("\n", " ") for line in lines)
+    first = rounds.groupby(["protocol", "arm"])["n_human"].min()
+    rows = []
+    for row in table[table["metric"] == "labels_to_reach"].to_dict("records"):
+        protocol, arm = row["protocol"], row["arm"]
+        if not row["seeds"]:
+            how = "not reached"
+        elif row["most"] <= first[(protocol, arm)]:
+            how = f"fewer than the first {row['most']:,.0f}"
+        else:
+            how = f"{row['mean']:,.0f} ({row['least']:,.0f} to {row['most']:,.0f})"
+        seeds = f"{row['seeds']:.0f} of {row['of']:.0f}"
+        rows.append((*_what(protocol, arm), f"{costs.published(protocol):.2%}", how, seeds))
+    headings = ["pool", "how labels are chosen", "published", "labels (from seed to seed)", "seeds"]
+    return markdown_table(headings, rows)
+
+
+def audits() -> str:
+    """Return how weighted audits did beside uniform ones of the same models, as a table."""
+    table = results("label_costs_summary")
+    by = _by_metric(table)
+    rows = []
+    for protocol, arm in table[["protocol", "arm"]].drop_duplicates().itertuples(index=False):
+        mine = by.loc[(protocol, arm)]
+        if "labels_to_certify_uniform" not in mine.index:
+            continue
+        cells = list(_what(protocol, arm))
+        for end in ("", "_uniform"):
+            row = mine.loc[f"labels_to_certify{end}"]
+            chance = (
+                f"{mine.loc[f'accept_chance{end}', 'mean']:.1%}"
+                if f"accept_chance{end}" in mine.index
+                else f"{row['seeds']:.0f} of {row['of']:.0f} seeds"
+            )
+            expected = f"labels_expected{end}"
+            mean = mine.loc[expected if expected in mine.index else row.name, "mean"]
+            cells += [f"{mean:,.0f}", chance]
+        rows.append(cells)
+    headings = [
+        "pool", "how labels are chosen", "weighted audit: labels in all", "accepts",
+        "uniform audit: labels in all", "accepts",
+    ]  # fmt: skip
+    return markdown_table(headings, rows)
+
+
+def coverage() -> str:
+    """Return the largest shares labelled above a certified threshold, as a Markdown table."""
+    rounds = results("label_costs_rounds")
+    covered = rounds[(rounds["metric"] == "auto_coverage") & (rounds["mean"] > 0)]
+    rows = []
+    for (protocol, arm), of in covered.groupby(["protocol", "arm"], sort=False):
+        best = of.loc[of["mean"].idxmax()]
+        share = f"{best['mean']:.1%} ({best['least']:.1%} to {best['most']:.1%})"
+        promised = f"{costs.TARGETS[protocol]:.0%}"
+        rows.append((*_what(protocol, arm), promised, share, f"{best['n_human']:,.0f}"))
+    headings = [
+        "pool", "how labels are chosen", "promised", "largest share (from seed to seed)",
+        "labels trained on",
+    ]  # fmt: skip
+    return markdown_table(headings, rows)
 
 
 def _by_metric(table: pd.DataFrame) -> pd.DataFrame:
     return table.set_index(["protocol", "arm", "metric"]).sort_index()
 
 
-def _what(protocol: str, arm: str) -> str:
-    return f"{costs.TITLES[protocol]}, {costs.ARMS[arm]}"
-
-
-def _labels_to_reach(table: pd.DataFrame, rounds: pd.DataFrame) -> Iterator[str]:
-    first = rounds.groupby(["protocol", "arm"])["n_human"].min()
-    for row in table[table["metric"] == "labels_to_reach"].to_dict("records"):
-        protocol, arm = row["protocol"], row["arm"]
-        if not row["seeds"]:
-            how = f"not reached in any of {row['of']} seeds"
-        elif row["most"] <= first[(protocol, arm)]:
-            how = f"passed with the first {row['most']:,.0f} labels, in all {row['of']} seeds"
-        else:
-            how = (
-                f"reached with {row['mean']:,.0f} labels ({row['least']:,.0f} to "
-                f"{row['most']:,.0f}; {row['seeds']} of {row['of']} seeds)"
-            )
-        goal = costs.published(protocol)
-        yield f"- {_what(protocol, arm)}: the published {goal:.2%} is {how}."
-
-
-def _audits(table: pd.DataFrame) -> Iterator[str]:
-    """Yield how weighted audits did beside uniform ones of the same models."""
-    by = _by_metric(table)
-    for row in table[table["metric"] == "labels_to_certify_uniform"].to_dict("records"):
-        ours, saved = (
-            by.loc[(row["protocol"], row["arm"], name)]
-            for name in ("labels_to_certify", "saved_by_weighting")
-        )
-        mean, least, most = (
-            f"{abs(saved[name]):,.0f} {'more' if saved[name] >= 0 else 'fewer'}"
-            for name in ("mean", "least", "most")
-        )
-        more = f" Where both accept, the uniform one takes {mean} labels ({least} to {most})."
-        yield (
-            f"- {_what(row['protocol'], row['arm'])}: the weighted audit accepts "
-            f"{ours['seeds']:.0f} of {ours['of']:.0f} seeds, a uniform audit of the same models "
-            f"{row['seeds']:.0f}.{more if saved['seeds'] else ''}"
-        )
-
-
-def _expected_audits(table: pd.DataFrame) -> Iterator[str]:
-    """Yield what an audit takes on average over many draws."""
-    by = _by_metric(table)
-    for row in table[table["metric"] == "labels_expected"].to_dict("records"):
-        mine = by.loc[(row["protocol"], row["arm"])]
-        uniform = ""
-        if "labels_expected_uniform" in mine.index:
-            uniform = (
-                f" A uniform audit takes {mine.loc['labels_expected_uniform', 'mean']:,.0f} in "
-                f"all, and {mine.loc['accept_chance_uniform', 'mean']:.1%} of its draws accept."
-            )
-        yield (
-            f"- {_what(row['protocol'], row['arm'])}: over many draws of the audit of each seed's "
-            f"model, {row['mean']:,.0f} labels in all ({row['least']:,.0f} to {row['most']:,.0f} "
-            f"from seed to seed), refused audits included; "
-            f"{mine.loc['accept_chance', 'mean']:.1%} of the draws accept.{uniform}"
-        )
-
-
-def _largest_coverage(rounds: pd.DataFrame) -> Iterator[str]:
-    coverage = rounds[(rounds["metric"] == "auto_coverage") & (rounds["mean"] > 0)]
-    for (protocol, arm), rows in coverage.groupby(["protocol", "arm"], sort=False):
-        best = rows.loc[rows["mean"].idxmax()]
-        yield (
-            f"- {_what(protocol, arm)}: the largest share labelled by the model above a threshold "
-            f"that certifies {costs.TARGETS[protocol]:.0%} is {best['mean']:.1%} of the pool "
-            f"({best['least']:.1%} to {best['most']:.1%}), after {best['n_human']:,.0f} labels to "
-            "train on and the audit's."
-        )
+def _what(protocol: str, arm: str) -> tuple[str, str]:
+    return costs.TITLES[protocol], costs.ARMS[arm].replace("\n", " ")

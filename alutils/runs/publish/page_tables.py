@@ -21,13 +21,25 @@ METRICS = {
 
 
 def published_against_ours(experiment: str) -> str:
-    """Return the Markdown table of an experiment's published values beside ours."""
+    """Return the Markdown table of an experiment's published values beside ours.
+
+    A row is named by what tells it apart from the others: arm, metric and split.
+    """
     folder = repository_root() / "results"
     frame = compare.compare([folder / f"{experiment}.csv"], folder / "published.csv")
     frame = frame[frame["published"].notna()]
     counts = frame[frame["metric"] == "n_right"].set_index(["protocol", "arm", "split"])
+    shares = frame[frame["metric"] != "n_right"]
+    names = pd.DataFrame(
+        {
+            "arm": shares["arm"].map(arm_name),
+            "metric": shares["metric"].map(lambda name: METRICS.get(name, name)),
+            "split": shares["split"].map("in the {}".format),
+        }
+    )
+    told = [column for column in names if len(set(names[column])) > 1]
     rows = []
-    for row in frame[frame["metric"] != "n_right"].to_dict("records"):
+    for row, name in zip(shares.to_dict("records"), names.to_dict("records"), strict=True):
         ours, shown, verdict = f"{row['mean']:.4f}", f"{row['published']:.4f}", row["verdict"]
         if row["n"] > 1:
             ours += f" ({row['low']:.4f} to {row['high']:.4f})"
@@ -37,8 +49,7 @@ def published_against_ours(experiment: str) -> str:
             verdict = count["verdict"]
             shown += f" ({count['published']:.0f} of {row['n_eval']:.0f})"
             ours += f" ({count['mean']:.0f} of {row['n_eval']:.0f})"
-        name = METRICS.get(row["metric"], row["metric"].replace("_", " "))
-        what = f"{arm_name(row['arm'])}: {name}, {row['split']} images"
+        what = ", ".join(name[part] for part in told)
         rows.append((what, f"{row['n_human']:,g}", shown, ours, verdict))
     return markdown_table(["what", "human labels", "published", "ours", "verdict"], rows)
 
@@ -46,15 +57,22 @@ def published_against_ours(experiment: str) -> str:
 def percentiles() -> str:
     """Return the Markdown table of where the article's counts stand among replicates."""
     table = results("mnist_percentiles")
-    headings = ["replicates", "labels", "mean ± sd (of 400)", "range", "published", "percentile"]
-    rows = (
-        (
-            row.replicates, arm_name(row.arm), f"{row.mean:.1f} ± {row.sd:.1f}",
-            f"{row.lowest:.0f} to {row.highest:.0f}", f"{row.published:.0f}",
-            f"{row.percentile:.1f}",
-        )
-        for row in table.itertuples()
-    )  # fmt: skip
+    kinds = list(table["replicates"].unique())
+    by = table.set_index(["arm", "replicates"])
+    rows = []
+    for arm in table["arm"].unique():
+        cells = [arm_name(arm), f"{by.loc[(arm, kinds[0]), 'published']:.0f}"]
+        for kind in kinds:
+            row = by.loc[(arm, kind)]
+            spread = f"{row['lowest']:.0f} to {row['highest']:.0f}"
+            cells += [
+                f"{row['mean']:.1f} ± {row['sd']:.1f} ({spread})",
+                f"{row['percentile']:.1f}",
+            ]
+        rows.append(cells)
+    headings = ["labels", "published"]
+    for kind in kinds:
+        headings += [f"{kind}: mean ± sd (range)", "percentile"]
     return markdown_table(headings, rows)
 
 
@@ -168,9 +186,14 @@ def speed() -> str:
     """Return the benchmarks as a Markdown table."""
     rows = (
         (
-            row.what, f"{row.baseline_s:.3g} s", f"{row.ours_s:.3g} s",
-            f"{row.ratio:.{1 if row.ratio >= 1 else 2}f}", f"{row.bar:g}" if row.bar else "–",
+            row.what.replace("least_confident", "least confident"), _time(row.baseline_s),
+            _time(row.ours_s), f"{row.ratio:.{1 if row.ratio >= 1 else 2}f}",
+            f"{row.bar:g}" if row.bar else "–",
         )
         for row in results("benchmarks").itertuples()
     )  # fmt: skip
     return markdown_table(["what", "baseline", "ours", "times as fast", "asked for"], rows)
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds >= 0.1 else f"{1000 * seconds:.3g} ms"

@@ -17,7 +17,7 @@ from alutils.runs.publish.markdown import finding
 BLOCKS: dict[str, Callable[[], str]] = {
     "claim": overview.claim,
     "overview": overview.overview,
-    "saved": lambda: finding("label_costs_cost"),
+    "saved": lambda: f"*{finding('label_costs_cost')}*",
     "noisy": lambda: finding("noisy_humans_guarantee"),
     "mnist": lambda: page_tables.published_against_ours("mnist"),
     "percentiles": page_tables.percentiles,
@@ -31,6 +31,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "no_better": page_tables.no_better,
     "label_costs": page_costs.label_costs,
     "reached": page_costs.reached,
+    "audits": page_costs.audits,
+    "coverage": page_costs.coverage,
     "guarantee": page_tables.guarantee,
     "speed": page_tables.speed,
     "times": times.as_markdown,
