@@ -1,6 +1,8 @@
 """The pages and the reference results say the same, and what the pages name is there."""
 
 import argparse
+import ast
+import importlib
 import re
 import shlex
 from pathlib import Path
@@ -103,6 +105,18 @@ def test_every_command_that_a_page_names_is_understood(page, monkeypatch, capsys
         if status:
             refused.append((" ".join(arguments), capsys.readouterr().err.splitlines()[-1]))
     assert refused == []
+
+
+@each_page
+def test_the_python_on_a_page_is_python_and_imports_what_is_there(page):
+    text = page.read_text(encoding="utf-8")
+    for block in re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith("alutils"):
+                home = importlib.import_module(node.module)
+                for name in node.names:  # a name of the module, or a module in it
+                    if not hasattr(home, name.name):
+                        importlib.import_module(f"{node.module}.{name.name}")
 
 
 def test_every_reference_figure_is_in_the_gallery_with_its_finding_and_text_alternative():

@@ -149,7 +149,8 @@ def strategies() -> str:
 def _gain(row: pd.Series, arm: str) -> str:
     if arm == strategy_tables.BASELINE:
         return f"{100 * row['area']:.1f}%"
-    return f"{100 * row['gain']:+.1f} ({row['win']:.0f}/{row['tie']:.0f}/{row['loss']:.0f})"
+    gain = round(100 * row["gain"], 1) + 0.0  # no -0.0
+    return f"{gain:+.1f} ({row['win']:.0f}/{row['tie']:.0f}/{row['loss']:.0f})"
 
 
 def no_better() -> str:
