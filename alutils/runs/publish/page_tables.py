@@ -54,6 +54,15 @@ def published_against_ours(experiment: str) -> str:
     return markdown_table(["what", "human labels", "published", "ours", "verdict"], rows)
 
 
+def compared() -> str:
+    """Return the first table that ``compare mnist --only-published`` prints, as it is printed."""
+    folder = repository_root() / "results"
+    frame = compare.compare([folder / "mnist.csv"], folder / "published.csv")
+    frame = frame[frame["published"].notna() & (frame["metric"] == "n_right")]
+    first = compare.render(frame).split("\n\n")[0]
+    return f"```\n$ python -m alutils compare mnist --only-published\n{first}\n```"
+
+
 def percentiles() -> str:
     """Return the Markdown table of where the article's counts stand among replicates."""
     table = results("mnist_percentiles")

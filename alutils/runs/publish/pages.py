@@ -20,6 +20,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "saved": lambda: f"*{finding('label_costs_cost')}*",
     "noisy": lambda: finding("noisy_humans_guarantee"),
     "mnist": lambda: page_tables.published_against_ours("mnist"),
+    "compared": page_tables.compared,
     "percentiles": page_tables.percentiles,
     "sound": lambda: page_tables.claims("mnist_sound_differences"),
     "az": lambda: page_tables.published_against_ours("az"),
