@@ -6,6 +6,12 @@ from alutils.base import manifest
 from alutils.base.files import repository_root
 from alutils.runs.publish.markdown import plain
 
+TITLES = {
+    "strategies_notebook": "Query strategies in notebook 04",
+    "autolabel": "Trust in automatic labels, in notebook 05",
+}
+"""Headings of figures that have no section of their own on the page."""
+
 
 def figures(of: str) -> str:
     """Return the figures that were published under a name, as Markdown for results/README.md."""
@@ -17,7 +23,9 @@ def others(known: Collection[str]) -> str:
     """Return the figures of all names but those that the page shows already."""
     shown = _shown()
     more = dict.fromkeys(text["of"] for text in shown.values() if text["of"] not in known)
-    sections = (f"### {name.replace('_', ' ')}\n\n{figures(name)}" for name in more)
+    sections = (
+        f"### {TITLES.get(name, name.replace('_', ' '))}\n\n{figures(name)}" for name in more
+    )
     return "\n\n".join(sections) or "All published figures are above."
 
 
