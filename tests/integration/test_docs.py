@@ -156,13 +156,22 @@ def test_every_table_in_results_is_described_with_the_command_that_makes_it():
     assert [t.name for t in tables_there if not any(t.match(p) for p in patterns)] == []
 
 
+def test_runs_of_different_days_have_no_time_side_by_side():
+    runs_ = [
+        {"started": "2026-01-01T00:00:00Z", "wall_s": 30.0},
+        {"started": "2026-01-01T00:00:31Z", "wall_s": 30.0},
+    ]
+    assert times.side_by_side(runs_) == 61.0
+    assert times.side_by_side([runs_[0], runs_[1] | {"started": "2026-01-02T00:00:00Z"}]) is None
+
+
 def test_times_are_those_of_the_newest_finished_quick_runs(tmp_path, monkeypatch):
     monkeypatch.setenv("ALUTILS_ROOT", str(tmp_path))
     common = {"git": {}, "packages": {}, "machine": {}, "status": "complete", "profile": "quick"}
     made = [
         ("az", "2026-01-01T00:00:00Z", 40.0, {}),
         ("az", "2026-01-02T00:00:00Z", 30.04, {"loops_again": 20.0, "plots": 1.5, "a": 9, "b": 0}),
-        ("mnist", "2026-01-01T00:00:00Z", 10.0, {"engine": 8.0}),
+        ("mnist", "2026-01-02T00:00:05Z", 35.0, {"engine": 8.0}),
     ]
     for i, (name, started, wall, timings) in enumerate(made):
         about = {"experiment": name, "started": started, "wall_s": wall, "timings_s": timings}
@@ -175,8 +184,9 @@ def test_times_are_those_of_the_newest_finished_quick_runs(tmp_path, monkeypatch
     assert "Not measured yet" in times.as_markdown()
     assert times.main(["--also", "installation", "75"]) == 0
     assert times.as_markdown().splitlines()[2:] == [
-        "| mnist | 10 | engine 8.0 s |",
+        "| mnist | 35 | engine 8.0 s |",
         "| az | 30 | loops again 20.0 s; a 9.0 s; plots 1.5 s |",
+        "| all of them, side by side | 40 | – |",
         "| installation | 75 | – |",
     ]
     about = manifest.read_json(tmp_path / "results" / "reproduce.manifest.json")

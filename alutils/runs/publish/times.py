@@ -8,6 +8,7 @@ of one's own measuring, in seconds.
 import argparse
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from alutils.runs.publish.markdown import markdown_table
 
 PARTS = 3
 """The longest parts of a run that the table names."""
+SLACK = 10
+"""Seconds that may lie between runs of one ``make reproduce``."""
 
 
 def measured(about: dict[str, Any]) -> dict[str, Any]:
@@ -42,11 +45,21 @@ def newest(folder: Path) -> list[dict[str, Any]]:
     return [found[name] for name in runs.NOTEBOOKS if name in found]
 
 
+def side_by_side(abouts: Sequence[dict[str, Any]]) -> float | None:
+    """Return the seconds from the first start to the last end; None where runs are far apart."""
+    starts = [datetime.fromisoformat(about["started"]).timestamp() for about in abouts]
+    ends = [start + about["wall_s"] for start, about in zip(starts, abouts, strict=True)]
+    span = max(ends) - min(starts)
+    return span if span <= sum(about["wall_s"] for about in abouts) + SLACK else None
+
+
 def save(abouts: Sequence[dict[str, Any]], also: Sequence[tuple[str, float]] = ()) -> Path:
     """Write results/reproduce.csv and its manifest; return the table's path."""
     if not abouts:
         raise runs.RunError("no finished quick runs in results/runs; make reproduce makes them")
     rows = [measured(about) for about in abouts]
+    if (span := side_by_side(abouts)) is not None:
+        rows.append({"what": "all of them, side by side", "seconds": round(span, 1), "parts": ""})
     rows += [{"what": what, "seconds": seconds, "parts": ""} for what, seconds in also]
     results = repository_root() / "results"
     table = results / "reproduce.csv"
