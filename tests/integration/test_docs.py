@@ -184,8 +184,8 @@ def test_times_are_those_of_the_newest_finished_quick_runs(tmp_path, monkeypatch
     assert "Not measured yet" in times.as_markdown()
     assert times.main(["--also", "installation", "75"]) == 0
     assert times.as_markdown().splitlines()[2:] == [
-        "| mnist | 35 | engine 8.0 s |",
-        "| az | 30 | loops again 20.0 s; a 9.0 s; plots 1.5 s |",
+        "| 01 mnist | 35 | engine 8.0 s |",
+        "| 03 az | 30 | loops again 20.0 s; a 9.0 s; plots 1.5 s |",
         "| all of them, side by side | 40 | – |",
         "| installation | 75 | – |",
     ]

@@ -29,7 +29,9 @@ def measured(about: dict[str, Any]) -> dict[str, Any]:
     """Return the row of one run: its notebook, its seconds, and its longest parts."""
     timings = sorted(about.get("timings_s", {}).items(), key=lambda item: -item[1])
     parts = "; ".join(f"{name.replace('_', ' ')} {took:.1f} s" for name, took in timings[:PARTS])
-    return {"what": about["experiment"], "seconds": round(about["wall_s"], 1), "parts": parts}
+    name = about["experiment"]
+    what = f"{runs.NOTEBOOKS[name][:2]} {name}"
+    return {"what": what, "seconds": round(about["wall_s"], 1), "parts": parts}
 
 
 def newest(folder: Path) -> list[dict[str, Any]]:
