@@ -60,6 +60,19 @@ def test_the_reports_loop_is_called_what_its_interval_says(change, low, high, sa
     assert says in overview.claim()
 
 
+def test_learning_from_unlabelled_images_is_told_apart_from_asking_once_it_is_measured(
+    change, tmp_path
+):
+    path = tmp_path / "results" / "label_costs_summary.csv"
+    table = pd.read_csv(path).query("arm != 'random_unlabelled'")
+    table.to_csv(path, index=False)
+    assert "learns in this way" not in overview.claim()
+    more = table.query("protocol == 'mnist' and arm == 'random' and metric == 'labels_to_certify'")
+    more = more.assign(arm="random_unlabelled", mean=1800.0)
+    pd.concat([table, more]).to_csv(path, index=False)
+    assert "and 1,800 where the network learns in this way." in overview.claim()
+
+
 def test_that_auto_labelling_adds_nothing_is_contradicted_only_by_a_whole_interval(change):
     change("mnist_sound_differences", "claim.str.contains('at once')", mean=0.002, low=-0.001)
     assert cells(1)[3].endswith(": inconclusive")

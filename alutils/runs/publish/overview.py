@@ -18,6 +18,9 @@ def claim() -> str:
     stands = _active_among_replicates()
     sound, loop = _sound("random"), _loop()
     needed = labels_in_all(COST[1])
+    random = f"with random labels it takes {needed['random']:,.0f}"
+    if "random_unlabelled" in needed:
+        random += f", and {needed['random_unlabelled']:,.0f} where the network learns in this way"
     return (
         f"- The article's result for active learning, {stands['published']:.0f} of 400 test digits "
         f"right, comes out exactly, but it is a lucky draw: with starting weights of one millionth "
@@ -27,7 +30,7 @@ def claim() -> str:
         f"{_tied(loop)}: {_points(loop)}.\n"
         f"- What saves labels today is a network that learns from unlabelled images, too, and an "
         f"audit that certifies its labels: {COST[0]} are labelled, at least 99% of them right, for "
-        f"{needed.min():,.0f} human labels; with random labels it takes {needed['random']:,.0f}."
+        f"{needed.min():,.0f} human labels; {random}."
     )
 
 

@@ -12,43 +12,43 @@ def label_costs() -> str:
     """Return what the sweeps of label costs came to, as a Markdown table."""
     by = _by_metric(results("label_costs_summary"))
     headings = [
-        "pool, share promised", "how labels are chosen", "labels trained on", "test accuracy",
-        "labelled by the model, certified", "human labels in all: mean over audits",
-        "in the audits that happened", "certified; broken",
+        "pool, right", "asking and learning", "labels trained on", "accuracy on test images",
+        "labelled above a certified threshold", "human labels for the whole pool, certified",
+        "audits that certified, and untrue",
     ]  # fmt: skip
     rows = []
     for protocol, arm in itertools.product(costs.TITLES, costs.ARMS):
         if (protocol, arm, "accuracy") not in by.index:
             continue
         row = by.loc[(protocol, arm)]
+        pool, how = _what(protocol, arm)
         of = row.loc["certified", "of"]
         certified, broken = (of * row.loc[name, "mean"] for name in ("certified", "broken"))
+        expected = "labels_expected" in row.index
+        whole = _cell(row, "labels_expected" if expected else "labels_to_certify", ",.0f")
         rows.append(
             (
-                f"{_what(protocol, arm)[0]}, {costs.TARGETS[protocol]:.0%}",
-                _what(protocol, arm)[1],
+                f"{pool}, {costs.TARGETS[protocol]:.0%}",
+                how,
                 f"{row.loc['n_human', 'mean']:,.0f}",
                 _cell(row, "accuracy", ".2%"),
                 _cell(row, "auto_coverage", ".1%"),
-                _cell(row, "labels_expected", ",.0f"),
-                _cell(row, "labels_to_certify", ",.0f"),
-                f"{certified:.0f} of {of:.0f}; {broken:.0f}",
+                whole if expected else f"{whole} (of the audits drawn)",
+                f"{certified:.0f} of {of:.0f}, {broken:.0f}",
             )
         )
     return markdown_table(headings, rows)
 
 
 def _cell(metrics: pd.DataFrame, metric: str, form: str) -> str:
-    """Return mean and interval of a metric, and how many seeds have one if not all do."""
+    """Return mean and interval of a metric of an arm."""
     if metric not in metrics.index:
         return "–"
     row = metrics.loc[metric]
     if not row["seeds"]:
         return "none"
-    text = f"{row['mean']:{form}}"
-    if row["seeds"] > 1:
-        text += f" ({row['low']:{form}} to {row['high']:{form}})"
-    return text if row["seeds"] == row["of"] else f"{text}, {row['seeds']:.0f} of {row['of']:.0f}"
+    mean, low, high = (f"{row[name]:{form}}" for name in ("mean", "low", "high"))
+    return mean if row["seeds"] < 2 else f"{mean} ({low} to {high})"
 
 
 def labels_in_all(protocol: str) -> pd.Series:
@@ -84,7 +84,7 @@ def reached() -> str:
             how = f"{row['mean']:,.0f} ({row['least']:,.0f} to {row['most']:,.0f})"
         seeds = f"{row['seeds']:.0f} of {row['of']:.0f}"
         rows.append((*_what(protocol, arm), f"{costs.published(protocol):.2%}", how, seeds))
-    headings = ["pool", "how labels are chosen", "published", "labels (from seed to seed)", "seeds"]
+    headings = ["pool", "asking and learning", "published", "labels (from seed to seed)", "seeds"]
     return markdown_table(headings, rows)
 
 
@@ -110,7 +110,7 @@ def audits() -> str:
             cells += [f"{mean:,.0f}", chance]
         rows.append(cells)
     headings = [
-        "pool", "how labels are chosen", "weighted audit: labels in all", "accepts",
+        "pool", "asking and learning", "weighted audit: labels in all", "accepts",
         "uniform audit: labels in all", "accepts",
     ]  # fmt: skip
     return markdown_table(headings, rows)
@@ -127,7 +127,7 @@ def coverage() -> str:
         promised = f"{costs.TARGETS[protocol]:.0%}"
         rows.append((*_what(protocol, arm), promised, share, f"{best['n_human']:,.0f}"))
     headings = [
-        "pool", "how labels are chosen", "promised", "largest share (from seed to seed)",
+        "pool", "asking and learning", "promised", "largest share (from seed to seed)",
         "labels trained on",
     ]  # fmt: skip
     return markdown_table(headings, rows)
