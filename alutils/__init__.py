@@ -11,7 +11,7 @@ two roofs that do not know each other::
     guarantee    audits, certificates, plans, a whole pool labelled with a promise, forecasts
     plots        the figures: one colour and marker for each arm, everywhere
     experiments  what the notebooks tell: article, report, strategies, label costs
-    runs         notebooks run headlessly, sweeps, reference results and tables of pages
+    runs         notebooks run headlessly, sweeps, reference tables and README tables
     labelling    the labelling tool: project on disk, models in the loop, web pages, widget
 
 The names in ``__all__`` are enough for a loop of one's own. They are imported when they are used,
