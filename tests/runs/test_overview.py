@@ -56,7 +56,7 @@ def test_the_claim_is_three_sentences_with_the_numbers_of_the_results(change):
     ],
 )
 def test_the_reports_loop_is_called_what_its_interval_says(change, low, high, says):
-    change("az_differences", "index == 0", low=low, high=high)
+    change("az_differences", "claim.str.contains('loop beats')", low=low, high=high)
     assert says in overview.claim()
 
 
@@ -84,6 +84,14 @@ def test_a_missed_count_is_not_called_exact(change):
     exact = "protocol == 'published' and metric == 'n_right' and arm == 'first'"
     change("mnist", exact, value=153.0)
     assert cells(0)[2].startswith("5 of 6 counts exact")
+
+
+def test_a_setting_in_which_the_loop_moved_nothing_is_left_out(change):
+    change("az_rounds", "setting == 'as_stated' and round == 0", moved_unsure=0.25)
+    assert cells(4)[2].startswith("25.0% of the letters it moves are unsure")
+    change("az_rounds", "setting == 'as_logged' and round == 0", moved_unsure=float("nan"))
+    assert "logged" not in page_tables.moved()
+    assert "In the stated setting, 25.0% of what" in page_tables.moved()
 
 
 def test_trust_in_the_reports_threshold_is_measured_at_that_threshold(change):

@@ -105,13 +105,18 @@ def claims(name: str) -> str:
     return "\n".join(f"- {pair.sentence(claim, n)}" for claim, pair, n in differences(name))
 
 
+def first_rounds() -> pd.DataFrame:
+    """Return what the report's loop moved in its first round, a row a setting that has any."""
+    first = results("az_rounds").query("arm == 'as_published' and round == 0")
+    return first.dropna(subset="moved_unsure")
+
+
 def moved() -> str:
     """Return what the report's loop moves in its first round, in a sentence for each setting."""
-    table = results("az_rounds").query("arm == 'as_published' and round == 0")
     return " ".join(
         f"In {SETTINGS[row.setting]}, {row.moved_unsure:.1%} of what its first round moves was "
         f"under the confidence threshold, and so was {row.share_unsure:.1%} of all."
-        for row in table.itertuples()
+        for row in first_rounds().itertuples()
     )
 
 
