@@ -6,7 +6,7 @@ step are the article's; only what a run needs from outside is a parameter here: 
 batch and the budget. Sorting is stable, so that ties do not fall as the processor has it. It shares
 no code with ``alutils``.
 
-Source: A. Bosyi, "Active learning and auto-labelling on MNIST" (the article, see README).
+Source: A. Bosyi, "Active Learning on MNIST – Saving on Labeling" (the article, see README).
 """
 
 from __future__ import annotations

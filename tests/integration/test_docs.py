@@ -1,39 +1,196 @@
-"""The README and the reference results say the same, and what the README names is there."""
+"""The pages and the reference results say the same, and what the pages name is there."""
 
+import argparse
+import ast
+import importlib
 import re
+import shlex
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from alutils.__main__ import main
 from alutils.base import manifest
 from alutils.runs.notebook import runs
-from alutils.runs.publish import readme, reference
+from alutils.runs.publish import gallery, page_tables, pages, reference, times
 from alutils.stats import compare, tables
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [*pages.pages(), ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "data/README.md"]
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
-def test_the_readmes_tables_are_what_the_results_say():
-    assert readme.refreshed(README) == README
-    assert "<!-- table: mnist -->" in README
+@each_page
+def test_the_tables_of_a_page_are_what_the_results_say(page):
+    text = page.read_text(encoding="utf-8")
+    assert pages.refreshed(text, page.name) == text
 
 
-def test_an_unknown_table_in_the_readme_is_refused():
-    with pytest.raises(runs.RunError, match="table nmist"):
-        readme.refreshed("<!-- table: nmist -->\n<!-- end -->")
+def test_readme_docs_and_gallery_are_kept_fresh_and_every_table_is_on_a_page():
+    named = {str(page.relative_to(ROOT)) for page in pages.pages()}
+    assert named >= {"README.md", "results/README.md", "docs/guarantees.md", "docs/speed.md"}
+    text = "".join(page.read_text(encoding="utf-8") for page in pages.pages())
+    assert [name for name in pages.BLOCKS if f"<!-- table: {name} -->" not in text] == []
 
 
-def test_every_file_that_the_readme_links_to_is_there():
-    links = re.findall(r"\]\((?!https?://|#)([^)#]+)", README)
-    assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
+def test_an_unknown_table_in_a_page_is_refused_and_the_page_named():
+    with pytest.raises(runs.RunError, match=r"x\.md: table nmist: expected one of claim"):
+        pages.refreshed("<!-- table: nmist -->\n<!-- end -->", "x.md")
 
 
-def test_every_make_target_that_the_readme_names_is_in_the_makefile():
+@each_page
+def test_every_file_that_a_page_links_to_is_there(page):
+    text = page.read_text(encoding="utf-8")
+    links = re.findall(r"\]\((?!https?://|#)([^)#]+)", text)
+    missing = [link for link in links if not (page.parent / link).exists()]
+    assert missing == []
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub gives a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    kept = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {heading.strip().replace(" ", "-") for heading in kept}
+
+
+@each_page
+def test_every_heading_that_a_page_links_to_is_there(page):
+    links = re.findall(r"\]\((?!https?://)([^)#]*)#([^)]+)\)", page.read_text(encoding="utf-8"))
+    missing = [
+        f"{file}#{anchor}"
+        for file, anchor in links
+        if anchor not in anchors(page.parent / file if file else page)
+    ]
+    assert missing == []
+
+
+@each_page
+def test_every_make_target_that_a_page_names_is_in_the_makefile(page):
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"`make (\w+)", README)) <= targets
+    text = page.read_text(encoding="utf-8")
+    assert set(re.findall(r"(?:`|^)make ([a-z]+)", text, re.MULTILINE)) <= targets
+
+
+class Understood(BaseException):
+    """The command line took the arguments; nothing is run."""
+
+
+def commands(page: Path) -> list[list[str]]:
+    """Return the arguments of every ``python -m alutils`` command that a page gives in full."""
+    text = page.read_text(encoding="utf-8")
+    lines = re.findall(r"python -m alutils ([^`\n]+)", text)
+    found = [shlex.split(line.partition("#")[0].replace(" ...", "")) for line in lines]
+    return [arguments for arguments in found if len(arguments) > 1]
+
+
+@pytest.mark.parametrize("page", pages.pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_that_a_page_names_is_understood(page, monkeypatch, capsys):
+    parse = argparse.ArgumentParser.parse_args
+
+    def parse_only(*arguments, **named):
+        parse(*arguments, **named)
+        raise Understood
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_only)
+    refused = []
+    for arguments in commands(page):
+        try:
+            status = main(arguments)
+        except Understood:
+            status = 0
+        except SystemExit as end:
+            status = end.code
+        if status:
+            refused.append((" ".join(arguments), capsys.readouterr().err.splitlines()[-1]))
+    assert refused == []
+
+
+@each_page
+def test_the_python_on_a_page_is_python_and_imports_what_is_there(page):
+    text = page.read_text(encoding="utf-8")
+    for block in re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith("alutils"):
+                home = importlib.import_module(node.module)
+                for name in node.names:  # a name of the module, or a module in it
+                    if not hasattr(home, name.name):
+                        importlib.import_module(f"{node.module}.{name.name}")
+
+
+def test_every_reference_figure_is_in_the_gallery_with_its_finding_and_text_alternative():
+    text = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
+    findings = manifest.read_json(ROOT / "results" / "findings.json")
+    figures = {path.stem for path in (ROOT / "results" / "figures").glob("*.png")}
+    assert figures == set(re.findall(r"\]\(figures/([\w-]+)\.png\)", text))
+    for name in figures:
+        assert findings[name]["alt"][:40] in text
+        assert findings[name]["finding"].split("as_")[0].strip() in text
+
+
+def test_figures_of_an_experiment_without_a_section_are_shown_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("ALUTILS_ROOT", str(tmp_path))
+    (tmp_path / "results" / "figures").mkdir(parents=True)
+    texts = {
+        "old_one": {"of": "old", "alt": "Dots [in grey].", "finding": "Old."},
+        "new_one": {"of": "new", "alt": "Bars.", "finding": "New,\nas_stated."},
+        "new_two": {"of": "new", "finding": "A sentence without a figure."},
+    }
+    for name in ("old_one", "new_one"):
+        (tmp_path / "results" / "figures" / f"{name}.png").write_bytes(b"png")
+    manifest.write_json(tmp_path / "results" / "findings.json", texts)
+    marks = "<!-- table: {} -->\n<!-- end -->\n"
+    text = pages.refreshed(marks.format("figures_old") + marks.format("figures_of_others"))
+    assert text.count("![") == 2
+    assert "![Dots (in grey).](figures/old_one.png)\n\n*Old.*" in text
+    assert "### new\n\n![Bars.](figures/new_one.png)\n\n*New, the stated setting.*" in text
+    assert gallery.others({"old", "new"}) == "All published figures are above."
+
+
+def test_every_table_in_results_is_described_with_the_command_that_makes_it():
+    rows = (ROOT / "results" / "README.md").read_text("utf-8").rpartition("| file |")[2]
+    patterns = re.findall(r"`([\w*]+\.csv)`", rows)
+    tables_there = sorted((ROOT / "results").glob("*.csv"))
+    assert tables_there
+    assert [t.name for t in tables_there if not any(t.match(p) for p in patterns)] == []
+
+
+def test_runs_of_different_days_have_no_time_side_by_side():
+    runs_ = [
+        {"started": "2026-01-01T00:00:00Z", "wall_s": 30.0},
+        {"started": "2026-01-01T00:00:31Z", "wall_s": 30.0},
+    ]
+    assert times.side_by_side(runs_) == 61.0
+    assert times.side_by_side([runs_[0], runs_[1] | {"started": "2026-01-02T00:00:00Z"}]) is None
+
+
+def test_times_are_those_of_the_newest_finished_quick_runs(tmp_path, monkeypatch):
+    monkeypatch.setenv("ALUTILS_ROOT", str(tmp_path))
+    common = {"git": {}, "packages": {}, "machine": {}, "status": "complete", "profile": "quick"}
+    made = [
+        ("az", "2026-01-01T00:00:00Z", 40.0, {}),
+        ("az", "2026-01-02T00:00:00Z", 30.04, {"loops_again": 20.0, "plots": 1.5, "a": 9, "b": 0}),
+        ("mnist", "2026-01-02T00:00:05Z", 35.0, {"engine": 8.0}),
+    ]
+    for i, (name, started, wall, timings) in enumerate(made):
+        about = {"experiment": name, "started": started, "wall_s": wall, "timings_s": timings}
+        about = common | about | {"run_id": f"{name}-{i}"}
+        manifest.write_json(tmp_path / "results" / "runs" / str(i) / "manifest.json", about)
+    failed = common | {"experiment": "mnist", "started": "2026-01-03T00:00:00Z", "wall_s": 1.0}
+    manifest.write_json(
+        tmp_path / "results" / "runs" / "failed" / "manifest.json", failed | {"status": "failed"}
+    )
+    assert "Not measured yet" in times.as_markdown()
+    assert times.main(["--also", "installation", "75"]) == 0
+    assert times.as_markdown().splitlines()[2:] == [
+        "| 01 mnist | 35 | engine 8.0 s |",
+        "| 03 az | 30 | loops again 20.0 s; a 9.0 s; plots 1.5 s |",
+        "| all of them, side by side | 40 | – |",
+        "| installation | 75 | – |",
+    ]
+    about = manifest.read_json(tmp_path / "results" / "reproduce.manifest.json")
+    assert about["parameters"] == {"runs": ["mnist-2", "az-1"]}
 
 
 KNOWN_GAPS = {
@@ -237,12 +394,12 @@ def test_claims_say_on_how_many_images_as_their_own_table_has_it(tmp_path, monke
     path = tmp_path / "results" / "x.csv"
     row = {"claim": "a", "mean": 0.1, "low": 0.05, "high": 0.2, "p": 0.01, "p_signed_rank": 0.01}
     pd.DataFrame([row | {"n": 5, "n_test": 4200}]).to_csv(path, index=False)
-    assert "the same 4,200 test images" in readme.claims("x")
+    assert "the same 4,200 test images" in page_tables.claims("x")
     pd.DataFrame([row | {"n": 5, "n_test": 4200, "test_to_train": 0.4}]).to_csv(path, index=False)
-    assert "5 re-splits of one data set, 4,200 test images" in readme.claims("x")
+    assert "5 re-splits of one data set, 4,200 test images" in page_tables.claims("x")
     pd.DataFrame([row | {"n": 5}]).to_csv(path, index=False)
     with pytest.raises(runs.RunError, match="n_test"):
-        readme.claims("x")
+        page_tables.claims("x")
 
 
 @pytest.mark.parametrize(("provenance", "word"), [("rendered", "rendered"), ("kaggle", "real")])
@@ -256,4 +413,4 @@ def test_letters_are_called_real_only_where_the_manifest_does(
     manifest.write_json(results / "az.manifest.json", about)
     row = {"inputs": "pixels", "classifier": "head", "n_human": 100, "accuracy": 0.8}
     pd.DataFrame([row]).to_csv(results / "az_classifiers.csv", index=False)
-    assert readme.worries().startswith(f"| 100 {word} letters labelled |")
+    assert page_tables.classifiers().startswith(f"| 100 {word} letters labelled |")

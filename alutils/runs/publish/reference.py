@@ -1,9 +1,9 @@
-"""Reference results: a full run's tables and figures, kept in results/, and the README's tables.
+"""Reference results: a full run's tables and figures, kept in results/, and the pages' tables.
 
 ``python -m alutils reference NAME...`` runs each experiment in its full profile and publishes the
 run; ``--run FOLDER`` publishes a run that is there already, ``--sweep FOLDER`` a sweep (see
-`alutils.runs.publish.from_sweeps`). The README's tables are then written anew (see
-`alutils.runs.publish.readme`).
+`alutils.runs.publish.from_sweeps`). The tables of the README and of the pages in docs/ and results/
+are then written anew (see `alutils.runs.publish.pages`).
 """
 
 import re
@@ -11,10 +11,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from alutils.base import manifest
-from alutils.base.files import repository_root, write_atomically
 from alutils.runs.notebook import headless, runs
-from alutils.runs.publish import files, from_sweeps
-from alutils.runs.publish import readme as readme_tables
+from alutils.runs.publish import files, from_sweeps, pages
 from alutils.stats import compare, tables
 
 REPLICATES = ("noise", "draws")
@@ -27,7 +25,7 @@ def run(
     name: str | None = None,
     sweeps: Sequence[Path] = (),
 ) -> list[Path]:
-    """Run and publish experiments, publish finished runs and sweeps, renew the README's tables.
+    """Run and publish experiments, publish finished runs and sweeps, renew the pages' tables.
 
     Parameters
     ----------
@@ -38,7 +36,7 @@ def run(
 
     Returns
     -------
-    the files written, the README the last
+    the files written, the pages the last
     """
     names = list(names)
     for experiment in names:  # before hours of work
@@ -47,9 +45,7 @@ def run(
     written = from_sweeps.publish(sweeps[0], name, sweeps[1:]) if sweeps else []
     for folder in [*folders, *(headless.execute(experiment, "full") for experiment in names)]:
         written += publish(folder, name)
-    readme = repository_root() / "README.md"
-    write_atomically(readme, readme_tables.refreshed(readme.read_text(encoding="utf-8")))
-    return [*written, readme]
+    return [*written, *pages.refresh()]
 
 
 def publish(folder: Path, name: str | None = None) -> list[Path]:

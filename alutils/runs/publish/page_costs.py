@@ -1,0 +1,141 @@
+"""What the sweeps of label costs came to, as tables and sentences for pages."""
+
+import itertools
+
+import pandas as pd
+
+from alutils.experiments.label_costs import results as costs
+from alutils.runs.publish.markdown import markdown_table, results
+
+
+def label_costs() -> str:
+    """Return what the sweeps of label costs came to, as a Markdown table."""
+    by = _by_metric(results("label_costs_summary"))
+    headings = [
+        "pool, right", "asking and learning", "labels trained on", "accuracy on test images",
+        "labelled above a certified threshold", "human labels for the whole pool, certified",
+        "audits that certified, and untrue",
+    ]  # fmt: skip
+    rows = []
+    for protocol, arm in itertools.product(costs.TITLES, costs.ARMS):
+        if (protocol, arm, "accuracy") not in by.index:
+            continue
+        row = by.loc[(protocol, arm)]
+        pool, how = _what(protocol, arm)
+        of = row.loc["certified", "of"]
+        certified, broken = (of * row.loc[name, "mean"] for name in ("certified", "broken"))
+        expected = "labels_expected" in row.index
+        whole = _cell(row, "labels_expected" if expected else "labels_to_certify", ",.0f")
+        rows.append(
+            (
+                f"{pool}, {costs.TARGETS[protocol]:.0%}",
+                how,
+                f"{row.loc['n_human', 'mean']:,.0f}",
+                _cell(row, "accuracy", ".2%"),
+                _cell(row, "auto_coverage", ".1%"),
+                whole if expected else f"{whole} (of the audits drawn)",
+                f"{certified:.0f} of {of:.0f}, {broken:.0f}",
+            )
+        )
+    return markdown_table(headings, rows)
+
+
+def _cell(metrics: pd.DataFrame, metric: str, form: str) -> str:
+    """Return mean and interval of a metric of an arm."""
+    if metric not in metrics.index:
+        return "–"
+    row = metrics.loc[metric]
+    if not row["seeds"]:
+        return "none"
+    mean, low, high = (f"{row[name]:{form}}" for name in ("mean", "low", "high"))
+    return mean if row["seeds"] < 2 else f"{mean} ({low} to {high})"
+
+
+def labels_in_all(protocol: str) -> pd.Series:
+    """Return the human labels, the audit's included, that each arm needs for a certified pool.
+
+    The mean over many draws of the audit where it was computed, else over the audits that happened;
+    the fewest first.
+    """
+    by = _by_metric(results("label_costs_summary")).loc[protocol]
+    needed = {}
+    for arm in by.index.unique("arm"):
+        metrics = by.loc[arm]
+        wanted = ("labels_expected", "labels_to_certify")
+        there = [name for name in wanted if name in metrics.index and metrics.loc[name, "seeds"]]
+        if there:
+            needed[arm] = metrics.loc[there[0], "mean"]
+    return pd.Series(needed).sort_values()
+
+
+def reached() -> str:
+    """Return with how many labels a published accuracy was reached, as a Markdown table."""
+    table = results("label_costs_summary")
+    rounds = results("label_costs_rounds")
+    first = rounds.groupby(["protocol", "arm"])["n_human"].min()
+    rows = []
+    for row in table[table["metric"] == "labels_to_reach"].to_dict("records"):
+        protocol, arm = row["protocol"], row["arm"]
+        if not row["seeds"]:
+            how = "not reached"
+        elif row["most"] <= first[(protocol, arm)]:
+            how = f"fewer than the first {row['most']:,.0f}"
+        else:
+            how = f"{row['mean']:,.0f} ({row['least']:,.0f} to {row['most']:,.0f})"
+        seeds = f"{row['seeds']:.0f} of {row['of']:.0f}"
+        rows.append((*_what(protocol, arm), f"{costs.published(protocol):.2%}", how, seeds))
+    headings = ["pool", "asking and learning", "published", "labels (from seed to seed)", "seeds"]
+    return markdown_table(headings, rows)
+
+
+def audits() -> str:
+    """Return how weighted audits did beside uniform ones of the same models, as a table."""
+    table = results("label_costs_summary")
+    by = _by_metric(table)
+    rows = []
+    for protocol, arm in table[["protocol", "arm"]].drop_duplicates().itertuples(index=False):
+        mine = by.loc[(protocol, arm)]
+        if "labels_to_certify_uniform" not in mine.index:
+            continue
+        cells = list(_what(protocol, arm))
+        for end in ("", "_uniform"):
+            row = mine.loc[f"labels_to_certify{end}"]
+            chance = (
+                f"{mine.loc[f'accept_chance{end}', 'mean']:.1%}"
+                if f"accept_chance{end}" in mine.index
+                else f"{row['seeds']:.0f} of {row['of']:.0f} seeds"
+            )
+            expected = f"labels_expected{end}"
+            mean = mine.loc[expected if expected in mine.index else row.name, "mean"]
+            cells += [f"{mean:,.0f}", chance]
+        rows.append(cells)
+    headings = [
+        "pool", "asking and learning", "weighted audit: labels in all", "accepts",
+        "uniform audit: labels in all", "accepts",
+    ]  # fmt: skip
+    return markdown_table(headings, rows)
+
+
+def coverage() -> str:
+    """Return the largest shares labelled above a certified threshold, as a Markdown table."""
+    rounds = results("label_costs_rounds")
+    covered = rounds[(rounds["metric"] == "auto_coverage") & (rounds["mean"] > 0)]
+    rows = []
+    for (protocol, arm), of in covered.groupby(["protocol", "arm"], sort=False):
+        best = of.loc[of["mean"].idxmax()]
+        share = f"{best['mean']:.1%} ({best['least']:.1%} to {best['most']:.1%})"
+        promised = f"{costs.TARGETS[protocol]:.0%}"
+        rows.append((*_what(protocol, arm), promised, share, f"{best['n_human']:,.0f}"))
+    headings = [
+        "pool", "asking and learning", "promised", "largest share (from seed to seed)",
+        "labels trained on",
+    ]  # fmt: skip
+    return markdown_table(headings, rows)
+
+
+def _by_metric(table: pd.DataFrame) -> pd.DataFrame:
+    return table.set_index(["protocol", "arm", "metric"]).sort_index()
+
+
+def _what(protocol: str, arm: str) -> tuple[str, str]:
+    return costs.TITLES[protocol], costs.ARMS[arm].replace("\n", " ")

@@ -1,0 +1,123 @@
+"""What the README says first follows the results: its three sentences and its table of claims."""
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from alutils.runs.publish import overview, page_costs, page_tables
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def change(tmp_path, monkeypatch):
+    """Return a function that sets values in a table of a copy of results/."""
+    monkeypatch.setenv("ALUTILS_ROOT", str(tmp_path))
+    (tmp_path / "results").mkdir()
+    for path in [*(ROOT / "results").glob("*.csv"), *(ROOT / "results").glob("*.json")]:
+        shutil.copy(path, tmp_path / "results")
+
+    def set_values(name, where, **values):
+        path = tmp_path / "results" / f"{name}.csv"
+        table = pd.read_csv(path)
+        rows = table.query(where).index
+        assert len(rows)
+        for column, value in values.items():
+            table.loc[rows, column] = value
+        table.to_csv(path, index=False)
+
+    return set_values
+
+
+def cells(of: int) -> list[str]:
+    """Return a row of the table of claims."""
+    return [cell.strip() for cell in overview.overview().splitlines()[2 + of].split("|")[1:-1]]
+
+
+def test_the_claim_is_three_sentences_with_the_numbers_of_the_results(change):
+    change("mnist_percentiles", "arm == 'active'", mean=301.2, sd=7.6, published=377)
+    change("mnist_sound_differences", "claim.str.contains('random')", mean=0.021, low=0.01)
+    change("published", "arm == 'active' and metric == 'accuracy'", value=0.8475)
+    change("label_costs_summary", "metric == 'labels_expected'", mean=1111.4)
+    first, second, third = overview.claim().splitlines()
+    assert "377 of 400 test digits right" in first and "gives 301 ± 8." in first
+    assert "+2.1 points (+1.0 to " in second and "not the 1.0 points" in second
+    assert "1,111 human labels" in third
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "says"),
+    [
+        (-0.01, 0.02, "statistically tied with a random choice"),
+        (0.001, 0.02, "better than a random choice"),
+        (-0.02, -0.001, "worse than a random choice"),
+    ],
+)
+def test_the_reports_loop_is_called_what_its_interval_says(change, low, high, says):
+    change("az_differences", "claim.str.contains('loop beats')", low=low, high=high)
+    assert says in overview.claim()
+
+
+def test_learning_from_unlabelled_images_is_told_apart_from_asking_once_it_is_measured(
+    change, tmp_path
+):
+    path = tmp_path / "results" / "label_costs_summary.csv"
+    table = pd.read_csv(path).query("arm != 'random_unlabelled'")
+    table.to_csv(path, index=False)
+    assert "learns in this way" not in overview.claim()
+    more = table.query("protocol == 'mnist' and arm == 'random' and metric == 'labels_to_certify'")
+    more = more.assign(arm="random_unlabelled", mean=1800.0)
+    pd.concat([table, more]).to_csv(path, index=False)
+    assert "and 1,800 where the network learns in this way." in overview.claim()
+
+
+def test_that_auto_labelling_adds_nothing_is_contradicted_only_by_a_whole_interval(change):
+    change("mnist_sound_differences", "claim.str.contains('at once')", mean=0.002, low=-0.001)
+    assert cells(1)[3].endswith(": inconclusive")
+    change("mnist_sound_differences", "claim.str.contains('at once')", low=0.001)
+    assert cells(1)[3].endswith(": contradicted")
+
+
+def test_a_missed_count_is_not_called_exact(change):
+    exact = "protocol == 'published' and metric == 'n_right' and arm == 'first'"
+    change("mnist", exact, value=153.0)
+    assert cells(0)[2].startswith("5 of 6 counts exact")
+
+
+def test_a_setting_in_which_the_loop_moved_nothing_is_left_out(change):
+    change("az_rounds", "setting == 'as_stated' and round == 0", moved_unsure=0.25)
+    assert cells(4)[2].startswith("25.0% of the letters it moves are unsure")
+    change("az_rounds", "setting == 'as_logged' and round == 0", moved_unsure=float("nan"))
+    assert "logged" not in page_tables.moved()
+    assert "In the stated setting, 25.0% of what" in page_tables.moved()
+
+
+def test_trust_in_the_reports_threshold_is_measured_at_that_threshold(change):
+    change("az_procedure", "threshold == 0.6", auto_precision=0.5)
+    assert cells(5)[3] == "50.0% of such labels are right"
+
+
+def test_the_mean_over_all_draws_of_an_audit_goes_before_that_of_those_that_happened(change):
+    arm = "protocol == 'mnist' and arm == 'active_unlabelled'"
+    change("label_costs_summary", f"{arm} and metric == 'labels_to_certify'", mean=900.0)
+    change("label_costs_summary", f"{arm} and metric == 'labels_expected'", mean=1000.0)
+    assert page_costs.labels_in_all("mnist")["active_unlabelled"] == 1000
+    change("label_costs_summary", f"{arm} and metric == 'labels_expected'", seeds=0)
+    assert page_costs.labels_in_all("mnist")["active_unlabelled"] == 900
+
+
+def test_margin_is_best_or_tied_in_all_settings_as_the_readme_says():
+    assert "Margin: it is best or statistically tied" in (ROOT / "README.md").read_text("utf-8")
+    best = pd.read_csv(ROOT / "results" / "strategies_best.csv")
+    tied = best[best["arm"] == "margin"]
+    assert set(tied["protocol"]) == set(best["protocol"])
+
+
+def test_no_code_names_stand_in_what_pages_show():
+    texts = [overview.claim(), overview.overview(), page_tables.claims("az_differences")]
+    texts += [page_tables.strategies(), page_tables.no_better(), page_tables.moved()]
+    texts += [page_tables.published_against_ours(name) for name in ("mnist", "az")]
+    texts += [page_costs.label_costs(), page_costs.reached(), page_costs.audits()]
+    assert [text for text in texts if "_" in text] == []
