@@ -21,7 +21,7 @@ from typing import IO, Any
 from tqdm import tqdm
 
 from alutils.base import files, manifest
-from alutils.runs.notebook import names, runs
+from alutils.runs.notebook import runs
 
 NOTE = "reproduce.json"
 LONGEST_FIRST = ("autolabel", "az", "strategies", "mnist", "scenarios", "start", "az_explore")
