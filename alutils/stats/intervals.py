@@ -77,23 +77,27 @@ class Paired:
 
     @property
     def verdict(self) -> str:
-        """``holds`` where the whole interval is above zero, ``is reversed`` below, ``is open``."""
+        """What the interval says of the claim that the difference is above zero.
+
+        ``supported`` where all of it is above zero, ``contradicted`` where all of it is below,
+        ``inconclusive`` where zero lies in it.
+        """
         if self.low > 0:
-            return "holds"
-        return "is reversed" if self.high < 0 else "is open"
+            return "supported"
+        return "contradicted" if self.high < 0 else "inconclusive"
 
     def sentence(self, claim: str, n_test: int) -> str:
-        """Return the finding, and what its interval is for; accuracies are told in points."""
+        """Return the finding, and what its interval is for; accuracies are given in points."""
         mean, low, high = (100 * value for value in (self.mean, self.low, self.high))
         seeds = f"{self.n} seeds on the same {n_test:,} test images, paired t-test"
         if self.test_to_train:
             seeds = (
-                f"for other images of the kind: {self.n} re-splits of one data set, {n_test:,} "
-                "test images each, t-test corrected for that,"
+                f"for other images of this kind: {self.n} re-splits of one data set, {n_test:,} "
+                "test images each, t-test corrected for the re-splits"
             )
         return (
-            f"{claim}: {mean:+.1f} points (95% interval {low:+.1f} to {high:+.1f}, {seeds} "
-            f"p = {self.p:.1g}): the claim {self.verdict}."
+            f"{claim}: {mean:+.1f} points (95% interval {low:+.1f} to {high:+.1f}; {seeds}, "
+            f"p = {self.p:.1g}). The claim is {self.verdict}."
         )
 
 
@@ -174,7 +178,7 @@ def lower_bound(
 
 
 def holm(p: np.ndarray, level: float = 1 - LEVEL) -> np.ndarray:
-    """Tell which of several claims hold when all of them are looked at.
+    """Tell which of several claims are supported when all of them are tested.
 
     Parameters
     ----------

@@ -128,13 +128,13 @@ def test_paired_differences_are_the_textbooks():
 
 
 @pytest.mark.parametrize(
-    ("shift", "verdict"), [(1.0, "holds"), (-1.0, "is reversed"), (0.0, "is open")]
+    ("shift", "verdict"), [(1.0, "supported"), (-1.0, "contradicted"), (0.0, "inconclusive")]
 )
-def test_a_claim_holds_only_where_the_whole_interval_is_on_its_side(shift, verdict):
+def test_a_claim_is_supported_only_where_the_whole_interval_is_on_its_side(shift, verdict):
     noise = np.tile([0.1, -0.1], 10)
     result = intervals.paired(noise + shift, np.zeros(20))
     assert result.verdict == verdict
-    assert verdict in result.sentence("a beats b", 10_000)
+    assert result.sentence("a beats b", 10_000).endswith(f"The claim is {verdict}.")
 
 
 def test_re_splits_of_one_sample_do_not_make_a_claim_of_nothing():
@@ -146,7 +146,7 @@ def test_re_splits_of_one_sample_do_not_make_a_claim_of_nothing():
         who_is_right = rng.choice([-1.0, 0.0, 1.0], n, p=[0.05, 0.9, 0.05])
         splits = rng.permuted(np.tile(who_is_right, (30, 1)), axis=1)[:, :n_test].mean(axis=1)
         for ratio in held:
-            held[ratio] += intervals.paired(splits, np.zeros(30), ratio).verdict != "is open"
+            held[ratio] += intervals.paired(splits, np.zeros(30), ratio).verdict != "inconclusive"
     uncorrected, corrected = held.values()
     assert uncorrected > 0.4 * 400
     assert corrected <= 0.08 * 400
@@ -170,7 +170,7 @@ def test_a_sentence_says_what_its_interval_is_for():
     ours = np.array([0.1, 0.2, 0.15])
     assert "on the same 1,000 test images" in intervals.paired(ours, 0 * ours).sentence("a", 1000)
     again = intervals.paired(ours, 0 * ours, 0.4).sentence("a", 1000)
-    assert "for other images of the kind: 3 re-splits of one data set, 1,000 test images" in again
+    assert "for other images of this kind: 3 re-splits of one data set, 1,000 test images" in again
 
 
 @pytest.mark.parametrize("ratio", [-0.1, np.nan, np.inf])
@@ -183,7 +183,7 @@ def test_equal_arms_differ_by_nothing():
     same = np.array([0.5, 0.7, 0.6])
     result = intervals.paired(same, same)
     assert (result.mean, result.low, result.high, result.p) == (0, 0, 0, 1)
-    assert result.verdict == "is open"
+    assert result.verdict == "inconclusive"
 
 
 @pytest.mark.parametrize("n", [0, 1])
