@@ -32,19 +32,18 @@ def compared_methods(run: OneRun, sound: Replicates, better: methods.Better) -> 
         f"{digits.budget} active labels, {called}": 100 * counts["active"] / digits.n_test,
         f"all {digits.n_train:,} labels, {called}": 100 * counts["all"] / digits.n_test,
     }
-    drawn = f"{better.seeds} draw{'s' if better.seeds > 1 else ''}"
     name = methods.CLASSIFIERS[best["classifier"]]
     return Finding(
-        f"With the same {digits.budget} labels the best is the {name}, on "
-        f"{_asked(best['asked'])} labels: {best['mean']:.1f}% of {n_test:,} test digits ({drawn}); "
-        f"the article's procedure, soundly measured, gets {article['mean'].iloc[0]:.1f}%.",
+        f"With the same {digits.budget} labels the {name}, on labels chosen "
+        f"{'at random' if best['asked'] == 'random' else 'by ' + arm_name(best['asked'])}, is the "
+        f"best: {best['mean']:.1f}% of {n_test:,} test digits (draws: {better.seeds}). The "
+        f"article's active learning, soundly measured, gets {article['mean'].iloc[0]:.1f}%.",
         figure=curves.methods(
             means,
             {_ARTICLE: "the article's procedure, sound", **methods.CLASSIFIERS},
             lines,
             xlabel=f"share of {n_test:,} test digits right (%)",
-            title=f"{digits.budget} labels, {drawn}: mean"
-            + (" and its 95% interval" if better.seeds > 1 else ""),
+            title=f"{digits.budget} labels: mean over draws with its 95% interval",
         ),
         name="better",
         alt="Share of all test digits right for the article's procedure, softmax regression, a "
@@ -71,10 +70,6 @@ def _means(sound: Replicates, better: methods.Better) -> pd.DataFrame:
     columns = ["asked", "classifier", "seed", "value"]
     table = pd.concat([pd.DataFrame(rows), ours[columns]], ignore_index=True)
     return intervals.over_seeds(table, ["asked", "classifier"])
-
-
-def _asked(name: str) -> str:
-    return "random" if name == "random" else f"{arm_name(name)}-chosen"
 
 
 def certified() -> Finding:

@@ -181,7 +181,7 @@ def confidence(run: OneRun) -> Finding:
         return Finding(parts[-1])
     return Finding(
         " ".join(parts),
-        figure=curves.confidence({f"after {n} active labels": v for n, v in by_count.items()}),
+        figure=curves.confidence({f"after {n} labels": v for n, v in by_count.items()}),
         name="confidence",
         alt="Rising curves of the highest class probability over the unlabelled digits: after the "
         "first batch and after all active labels.",
@@ -199,7 +199,8 @@ def one_curve(run: OneRun) -> Finding:
     first, last = (n_right[arm] / digits.n_test for arm in ("first", "active"))
     return Finding(
         f"{digits.budget} active labels raise the share of {digits.n_test} test digits right from "
-        f"{first:.1%} to {last:.2%}; {n_auto:,} automatic labels change {gain:+d} digits.",
+        f"{first:.1%} to {last:.2%}; {n_auto:,} automatic labels then change it by "
+        f"{100 * gain / digits.n_test:+.2f} points.",
         figure=curves.learning_curves(
             {arm: rising[rising["arm"] == arm] for arm in ("active", "auto_confident_first")},
             scale=digits.n_test / 100,

@@ -100,9 +100,9 @@ def sound_curve(draws: Replicates) -> Finding:
     budget = draws.digits.budget
     ends = " and ".join(f"{values[budget]:.1f}% {arm}" for arm, values in at.items())
     if not behind:
-        told = "Active labels are ahead of random ones at every label count"
+        told = "Active labels are never behind random ones"
     elif max(behind) == budget:
-        told = "Active labels are still behind random ones at the end"
+        told = "Active labels are behind random ones at the end"
     else:
         told = f"Active labels are ahead of random ones for good only after {max(behind)} labels"
     return Finding(

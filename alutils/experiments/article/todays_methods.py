@@ -21,10 +21,10 @@ from alutils.models.estimator import Estimator
 ASKED = ("random", "least_confident", "margin")
 """Which digits are labelled. The last two are what softmax regression asks for, round by round."""
 CLASSIFIERS = {
-    "softmax": "softmax regression, L2 penalty",
-    "rbf_svm": "support vector machine, RBF kernel",
-    "network": "small network, distorted images",
-    "network_unlabelled": "small network, unlabelled images, too",
+    "softmax": "softmax regression with a penalty",
+    "rbf_svm": "support vector machine",
+    "network": "small network",
+    "network_unlabelled": "small network with unlabelled images",
 }
 """What is trained on them, and what figures and sentences call it."""
 SVM_C = 10.0
