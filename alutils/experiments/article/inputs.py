@@ -67,7 +67,10 @@ class Digits:
         ):
             value = getattr(self, parameter)
             if not 1 <= value <= most:
-                raise ParameterError(parameter, value, why, f"ask for 1 to {most}{more}")
+                remedy = f"ask for 1 to {most}{more}"
+                if most < 1:
+                    remedy = f"ask for fewer test digits than {size}, or for all with data=mnist"
+                raise ParameterError(parameter, value, why, remedy)
 
     @property
     def is_the_articles(self) -> bool:
