@@ -233,6 +233,40 @@ def test_todays_methods_get_as_many_labels_from_the_pools_of_the_sound_protocol(
     assert {row["arm"] for row in rows} == {f"{asked}_{name}" for asked, name in pairs}
 
 
+def test_the_best_method_is_the_one_with_the_highest_mean_and_stands_beside_the_published(
+    one, sound
+):
+    rows = [
+        (asked, classifier, seed, 20 + seed + (10 if asked == "margin" else 0) + 2 * number)
+        for number, classifier in enumerate(todays_methods.CLASSIFIERS)
+        for asked in ("random", "margin")
+        for seed in (0, 1)
+    ]
+    table = pd.DataFrame(rows, columns=["asked", "classifier", "seed", "n_right"])
+    done = todays_methods.Better(of_40(), table.assign(n_human=30, n_test=40))
+    found = article.compared_methods(one, sound, done)
+    best = 100 * (20 + 0.5 + 10 + 6) / 40
+    assert "small network with unlabelled images, on labels chosen by margin" in found.text
+    assert f"is the best: {best:.1f}% of 40 test digits (draws: 2)" in found.text
+    active = 100 * sound_runs.accuracies(sound)["active"].mean()
+    assert f"soundly measured, gets {active:.1f}%" in found.text
+    lines = {line.get_label(): line for line in found.figure.axes[0].lines}
+    drawn = {name: line.get_xdata()[0] for name, line in lines.items() if "labels, this" in name}
+    assert drawn == {
+        "30 active labels, this run": pytest.approx(100 * COUNTS["active"] / 40),
+        "all 60 labels, this run": pytest.approx(100 * COUNTS["all"] / 40),
+    }
+
+
+def test_the_certified_result_is_that_of_the_label_costs():
+    table = pd.read_csv(repository_root() / "results" / "label_costs_summary.csv")
+    ours = table[(table["protocol"] == "article") & (table["arm"] == "active_unlabelled")]
+    mean = ours.set_index("metric")["mean"]
+    text = article.certified().text
+    assert f"gets {mean['accuracy']:.1%} of MNIST's test digits right" in text
+    assert f"trained on {mean['n_human']:.0f} labels" in text and "4,000 digits" in text
+
+
 def test_one_class_among_the_labels_is_enough_for_every_method():
     train, test = mnist.mnist_article()
     same = train.take(np.flatnonzero(train.labels == 7)[:40])

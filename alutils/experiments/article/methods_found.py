@@ -11,8 +11,10 @@ from alutils.experiments.article.replication import Replicates
 from alutils.experiments.article.sound_runs import accuracies
 from alutils.experiments.base import Finding
 from alutils.plots import curves
-from alutils.plots.style import arm_name
 from alutils.stats import intervals
+
+_ARTICLE = "article"
+"""The article's own procedure among the classifiers; it has no row in `todays_methods`."""
 
 
 def compared_methods(run: OneRun, sound: Replicates, better: methods.Better) -> Finding:
@@ -35,9 +37,9 @@ def compared_methods(run: OneRun, sound: Replicates, better: methods.Better) -> 
     name = methods.CLASSIFIERS[best["classifier"]]
     return Finding(
         f"With the same {digits.budget} labels the {name}, on labels chosen "
-        f"{'at random' if best['asked'] == 'random' else 'by ' + arm_name(best['asked'])}, is the "
-        f"best: {best['mean']:.1f}% of {n_test:,} test digits (draws: {better.seeds}). The "
-        f"article's active learning, soundly measured, gets {article['mean'].iloc[0]:.1f}%.",
+        f"{methods.CHOSEN[best['asked']]}, is the best: {best['mean']:.1f}% of {n_test:,} test "
+        f"digits (draws: {better.seeds}). The article's active learning, soundly measured, gets "
+        f"{article['mean'].iloc[0]:.1f}%.",
         figure=curves.methods(
             means,
             {_ARTICLE: "the article's procedure, sound", **methods.CLASSIFIERS},
@@ -52,9 +54,6 @@ def compared_methods(run: OneRun, sound: Replicates, better: methods.Better) -> 
         rows=list(methods.metrics(better.table)),
         tables={"mnist_better": means.round(4)},
     )
-
-
-_ARTICLE = "article"
 
 
 def _means(sound: Replicates, better: methods.Better) -> pd.DataFrame:

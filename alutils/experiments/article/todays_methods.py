@@ -20,6 +20,8 @@ from alutils.models.estimator import Estimator
 
 ASKED = ("random", "least_confident", "margin")
 """Which digits are labelled. The last two are what softmax regression asks for, round by round."""
+CHOSEN = {"random": "at random", "least_confident": "by least confidence", "margin": "by margin"}
+"""How sentences name the same."""
 CLASSIFIERS = {
     "softmax": "softmax regression with a penalty",
     "rbf_svm": "support vector machine",
