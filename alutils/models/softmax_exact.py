@@ -118,6 +118,11 @@ class SoftmaxRegression:
         return self
 
     @property
+    def n_stop(self) -> int:
+        """Images in the stop set: what the count that ``fit`` returns is out of."""
+        return len(self._y_stop)
+
+    @property
     def weights(self) -> Weights:
         return Weights(self._w.numpy(), self._b.numpy())
 

@@ -320,6 +320,11 @@ class SparseSoftmax:
         self._z, self._z_stop = _aligned(0), _aligned(len(x_stop))
 
     @property
+    def n_stop(self) -> int:
+        """Images in the stop set: what the count that ``fit`` returns is out of."""
+        return len(self._y_stop)
+
+    @property
     def weights(self) -> Weights:
         w, b = self._state[:2]
         return Weights(w[:, : self.n_classes].copy(), b[0, : self.n_classes].copy())

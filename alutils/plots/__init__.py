@@ -6,7 +6,8 @@ Each arm has one colour, one marker and one name in all of them, those of `style
 from alutils.base import lazy
 
 _HOMES = {
-    "curves": "centroids confidence differences digit distributions learning_curves",
+    "curves": "centroids confidence differences digit distributions learning_curves methods"
+    " wrong_by_part",
     "guarantee": "accuracy_curves cost_curves forecasts promises suspects",
     "letters": "METRIC_NAMES auto_labelling by_class class_sizes classifiers maps metric_dots"
     " samples",

@@ -5,8 +5,8 @@ import pytest
 
 from alutils.base.errors import ParameterError
 from alutils.base.files import repository_root
-from alutils.data import dataset, mnist
-from alutils.experiments.article import procedure
+from alutils.data import dataset
+from alutils.experiments.article import inputs, procedure
 from alutils.models.softmax_exact import Rows, SoftmaxRegression
 from alutils.models.softmax_fast import SparseImages, SparseSoftmax
 from alutils.stats import compare
@@ -70,8 +70,12 @@ def test_the_table_and_the_metrics_say_what_the_rounds_did(outcome, digits):
     table = procedure.table(outcome, x_test, y_test)
     counted = table.dropna(subset="n_right_test")
     assert (counted["n_right_test"] == counted["n_right"]).all()  # the same images here
+    assert (counted["n_test"] == 400).all() and (table["n_stop"] == 400).all()
+    assert (table.loc[table["n_right_test"].isna(), "n_test"] == 0).all()
     assert table.groupby("arm")["round"].count()["auto_confident_first"] == 360
-    long = procedure.metrics(table, protocol="published", seed=0, stop_split="test", n_stop=400)
+    long = procedure.metrics(
+        procedure.table(outcome), protocol="published", seed=0, stop_split="test"
+    )
     right = {row["arm"]: row["value"] for row in long if row["metric"] == "n_right"}
     assert right == outcome.n_right()
     wrong = outcome.last("auto_at_once").n_auto_wrong
@@ -149,21 +153,19 @@ def test_one_image_and_one_class_are_enough(digits):
         ({"n_train": 4001}, "n_train=4001: from train_start=0 on, mnist_article_train holds 4000"),
         ({"train_start": 5000}, "holds 0 train images"),
         ({"test_start": 100, "n_test": 301}, "n_test=301"),
-        ({"budget": 5000}, "budget=5000: the pool holds 4000 images (n_train); ask for at most"),
+        ({"budget": 5000}, "budget=5000: the pool holds 4000 images (n_train); ask for 1 to 4000"),
         (
             {"budget": 3700},
-            "the sound protocol keeps 400 (n_test) for validation; ask for at most 3600",
+            "the sound protocol keeps 400 (n_test) for validation; ask for 1 to 3600",
         ),
-        ({"batch": 500}, "batch=500: the budget is 400 labels; ask for at most 400 a round"),
+        ({"batch": 500}, "batch=500: the budget is 400 labels; ask for 1 to 400 a round"),
+        ({"batch": 0}, "batch=0: the budget is 400 labels; ask for 1 to 400 a round"),
+        ({"n_test": 0}, "n_test=0: from test_start=0 on"),
     ],
 )
 def test_a_slice_that_does_not_fit_is_refused_with_what_there_is(change, message):
-    good = {
-        "train_start": 0, "test_start": 0, "n_train": 4000, "n_test": 400,
-        "batch": 10, "budget": 400,
-    }  # fmt: skip
     with pytest.raises(ParameterError) as error:
-        procedure.slices(*mnist.mnist_article(), **{**good, **change})
+        inputs.digits("embedded", **{**inputs.SETTING, **change})
     assert message in str(error.value)
 
 
@@ -185,19 +187,25 @@ def test_a_loop_that_cannot_run_is_refused_before_any_work(digits, batch, budget
 
 
 def test_the_experiments_own_test_digits_come_first_and_all_are_there():
-    train, test = mnist.mnist_article()
-    cut = procedure.slices(
-        train, test, train_start=0, test_start=200, n_train=300, n_test=150, batch=10, budget=20
-    )
-    x, y = cut.test_own_first()
+    cut = inputs.digits(test_start=200, n_train=300, n_test=150, batch=10, budget=20)
+    x, y = cut.all_test()
     np.testing.assert_array_equal(x[:150], cut.x_test)
     np.testing.assert_array_equal(y[:150], cut.y_test)
-    np.testing.assert_array_equal(y[:150], test.labels[200:350])
-    as_float = dataset.as_float(test.images)
-    assert len(x) == len(test)
+    np.testing.assert_array_equal(y[:150], cut.test.labels[200:350])
+    as_float = dataset.as_float(cut.test.images)
+    assert len(x) == len(cut.test)
     np.testing.assert_array_equal(np.sort(x.sum(axis=1)), np.sort(as_float.sum(axis=1)))
     # What the article's own setting gives stays as it is.
-    own = procedure.slices(
-        train, test, train_start=0, test_start=0, n_train=300, n_test=400, batch=10, budget=20
-    )
-    np.testing.assert_array_equal(own.test_own_first()[0], as_float)
+    own = inputs.digits(n_train=300, budget=20)
+    np.testing.assert_array_equal(own.all_test()[0], as_float)
+
+
+def test_only_the_articles_own_setting_is_held_against_the_published_counts():
+    assert inputs.digits().is_the_articles
+    for change in ({"train_start": 1, "n_train": 3999}, {"batch": 20}, {"n_test": 399}):
+        assert not inputs.digits(**change).is_the_articles
+
+
+def test_an_unknown_data_set_is_refused():
+    with pytest.raises(ParameterError, match="data=fashion: expected embedded or mnist"):
+        inputs.digits("fashion")

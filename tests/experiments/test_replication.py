@@ -1,35 +1,42 @@
 """Replicates: the same whatever else happens, and resumable."""
 
+import dataclasses
+
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
-from alutils.experiments.article import procedure, replication
+from alutils.base.errors import ParameterError
+from alutils.data import mnist
+from alutils.data.dataset import as_float
+from alutils.experiments.article import inputs, procedure, replication
+from alutils.models.softmax_fast import SparseImages, SparseSoftmax
 from alutils.stats import intervals
+
+replicates = replication.replicates
 
 
 @pytest.fixture(scope="module")
-def few(digits):
-    x, y, x_test, y_test = digits
-    return replication.Digits(x[:300], y[:300], x_test, y_test, n_train=150, n_stop=60)
-
-
-OPTIONS = {"batch": 10, "budget": 30}
+def few():
+    train, test = mnist.mnist_article()
+    train = train.take(np.arange(300))
+    return inputs.Digits(train, test, n_train=150, n_test=60, batch=10, budget=30)
 
 
 @pytest.mark.parametrize("kind", replication.KINDS)
 def test_the_first_replicates_do_not_depend_on_how_many_follow(few, kind):
-    three = replication.run(kind, few, n=3, seed=5, **OPTIONS)
-    two = replication.run(kind, few, n=2, seed=5, **OPTIONS)
+    three = replicates(kind, few, n=3, seed=5, noise=1e-6).table
+    two = replicates(kind, few, n=2, seed=5, noise=1e-6).table
     assert three[three["replicate"] < 2].equals(two)
-    other = replication.run(kind, few, n=2, seed=6, **OPTIONS)
+    other = replicates(kind, few, n=2, seed=6, noise=1e-6).table
     assert not other.equals(two)
 
 
 def test_each_replicate_has_all_arms_and_all_rounds(few):
-    table = replication.run("draws", few, n=2, seed=0, **OPTIONS)
-    one = table[table["replicate"] == 1]
-    assert set(one["arm"]) == set(procedure.ARMS)
+    done = replicates("draws", few, n=2, seed=0)
+    one = done.table[done.table["replicate"] == 1]
+    assert done.n == 2 and set(one["arm"]) == set(procedure.ARMS)
     last = one.groupby("arm").last()
     assert last.loc["auto_at_once", "n_auto"] == 120
     assert last.loc["all", "n_human"] == 150
@@ -37,19 +44,55 @@ def test_each_replicate_has_all_arms_and_all_rounds(few):
 
 
 def test_noise_leaves_the_data_alone_and_moves_only_what_is_chaotic(few):
-    quiet = replication.run("noise", few, n=2, seed=0, noise=0.0, **OPTIONS)
+    quiet = replicates("noise", few, n=2, seed=0, noise=0.0).table
     first, second = (quiet[quiet["replicate"] == i].drop(columns="replicate") for i in (0, 1))
     assert first.reset_index(drop=True).equals(second.reset_index(drop=True))
 
 
-def test_digits_that_lack_a_class_are_tested_on_all_classes(digits):
-    x, y, x_test, y_test = digits
-    small = y < 5
-    lacking = replication.Digits(
-        x[small][:60], y[small][:60], x_test, y_test, n_train=60, n_stop=60
+def test_digits_that_lack_a_class_are_tested_on_all_classes():
+    train, test = mnist.mnist_article()
+    train = train.take(np.flatnonzero(train.labels < 5)[:60])
+    lacking = inputs.Digits(train, test, n_train=60, n_test=20, batch=10, budget=30)
+    table = replicates("noise", lacking, n=1, seed=0, noise=1e-6).table
+    assert (table.dropna()["n_right_test"] <= (test.labels < 5).sum()).all()
+
+
+@pytest.mark.parametrize("n_test", [60, 123, 270])
+@pytest.mark.parametrize("test_start", [0, 130])
+def test_every_test_digit_is_counted_and_shares_are_of_what_was_counted(few, n_test, test_start):
+    digits = dataclasses.replace(few, n_test=n_test, test_start=test_start)
+    rows = pd.DataFrame(
+        replicates("noise", digits, n=1, seed=0, noise=0.0).rows("test", "test_all")
     )
-    table = replication.run("noise", lacking, n=1, seed=0, **OPTIONS)
-    assert (table.dropna()["n_right_test"] <= (y_test < 5).sum()).all()
+    # The same by hand: without noise the weights start at zero.
+    stop = SparseImages.from_dense(digits.x_test), digits.y_test
+    classifier = SparseSoftmax(*stop)
+    n_right, _ = classifier.fit(SparseImages.from_dense(digits.x), digits.y)
+    logits = classifier.weights.logits(as_float(digits.test.images))
+    n_right_all = int((logits.argmax(axis=1) == digits.test.labels).sum())
+    of_all = rows[rows["arm"] == "all"].set_index(["split", "metric"])
+    for split, right, n in (("test", n_right, n_test), ("test_all", n_right_all, 400)):
+        assert of_all.loc[(split, "n_right"), "value"] == right
+        assert of_all.loc[(split, "accuracy"), "value"] == right / n
+        assert (of_all.loc[split, "n_eval"] == n).all()
+    assert rows.loc[rows["metric"] == "accuracy", "value"].min() > 0.2  # of the digits, not fewer
+
+
+def test_random_labels_are_trained_on_at_every_label_count_of_the_sound_protocol(few):
+    done = replicates("sound", few, n=1, seed=3)
+    random = done.table[done.table["arm"] == "random"]
+    active = done.table[done.table["arm"] == "active"]
+    assert list(random["n_human"]) == list(active["n_human"]) == [10, 20, 30]
+    # The same by hand, from zero each time.
+    rng = np.random.default_rng([3, replication.KINDS.index("sound"), 0])
+    drawn, validation = replication.draw("sound", few, rng)
+    x, y = replication.sparse(few.train), few.train.labels
+    x_test = as_float(few.test.images)
+    for n, counted in zip(random["n_human"], random["n_right_test"], strict=True):
+        classifier = SparseSoftmax(x[validation], y[validation])
+        classifier.fit(x[drawn[:n]], y[drawn[:n]])
+        predicted = classifier.weights.logits(x_test).argmax(axis=1)
+        assert counted == (predicted == few.test.labels).sum()
 
 
 def test_validation_digits_are_never_trained_on(few, monkeypatch):
@@ -65,53 +108,49 @@ def test_validation_digits_are_never_trained_on(few, monkeypatch):
             return super().fit(x, y)
 
     monkeypatch.setattr(replication, "SparseSoftmax", Recorder)
-    replication.run("sound", few, n=1, seed=0, **OPTIONS)
+    replicates("sound", few, n=1, seed=0)
     assert all(len(stop) == 60 for stop in stops)
     assert max(len(rows) for rows in seen) == 150
     assert not set.union(*stops) & set.union(*seen)
 
 
-def test_validation_takes_its_digits_from_training_where_there_are_no_others(digits):
-    x, y, x_test, y_test = digits
-    tight = replication.Digits(x[:150], y[:150], x_test[:50], y_test[:50], n_train=150, n_stop=50)
-    table = replication.run("sound", tight, n=1, seed=0, **OPTIONS)
-    assert table.groupby("arm").last().loc["all", "n_human"] == 100
+def test_validation_takes_its_digits_from_training_where_there_are_no_others():
+    train, test = mnist.mnist_article()
+    train = train.take(np.arange(150))
+    tight = inputs.Digits(train, test, n_train=150, n_test=50, batch=10, budget=30)
+    done = replicates("sound", tight, n=1, seed=0)
+    assert done.table.groupby("arm").last().loc["all", "n_human"] == 100
+    assert done.digits is tight
 
 
 def test_a_killed_replicate_run_ends_with_the_undisturbed_table(few, monkeypatch):
     monkeypatch.setattr(replication, "BATCH", 2)
-    undisturbed = replication.run("draws", few, n=5, seed=0, **OPTIONS)
+    undisturbed = replicates("draws", few, n=5, seed=0).table
     kept, computed = {}, []
 
-    def checkpoint(key, compute):
-        if key not in kept:
+    def keep(function, kind, digits, first, *more):
+        if first not in kept:
             if len(computed) == 2:
                 raise KeyboardInterrupt
-            computed.append(key)
-            kept[key] = compute()
-        return kept[key]
+            computed.append(first)
+            kept[first] = function(kind, digits, first, *more)
+        return kept[first]
 
     with pytest.raises(KeyboardInterrupt):
-        replication.run("draws", few, n=5, seed=0, checkpoint=checkpoint, **OPTIONS)
+        replicates("draws", few, n=5, seed=0, keep=keep)
     computed.clear()
-    resumed = replication.run("draws", few, n=5, seed=0, checkpoint=checkpoint, **OPTIONS)
+    resumed = replicates("draws", few, n=5, seed=0, keep=keep).table
     assert len(computed) == 1  # the first two batches were not done again
     assert resumed.equals(undisturbed)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"n_train": 301}, "n_train=301: there are 300"), ({"n_stop": 0}, "n_test=0")],
+    [({"kind": "nois"}, "kind=nois"), ({"n": 0}, "n=0")],
 )
-def test_more_digits_than_there_are_cannot_be_drawn(few, change, message):
-    values = {**vars(few), **change}
-    with pytest.raises(ValueError, match=message):
-        replication.Digits(**values)
-
-
-def test_an_unknown_kind_is_refused(few):
-    with pytest.raises(ValueError, match="kind='nois': one of noise, draws, sound"):
-        replication.run("nois", few, n=1, seed=0)
+def test_what_cannot_be_replicated_is_refused(few, change, message):
+    with pytest.raises(ParameterError, match=message):
+        replicates(**{"kind": "noise", "digits": few, "n": 1, "seed": 0, **change})
 
 
 def test_paired_differences_are_the_textbooks():

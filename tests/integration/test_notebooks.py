@@ -77,34 +77,35 @@ def test_what_notebook_01_says_of_clusters_is_so(digits):
 
     text = texts(NOTEBOOKS[0])
     said = re.findall(
-        r"digit (\d): (\d+)% of its images share centroid (\d), whose most frequent digit is (\d) "
-        r"\((\d+)%\)",
-        text,
+        r"(\d+)% of the (\d)s are in a cluster whose most frequent digit is (\d)", text
     )
     assert said
     x, y, *_ = digits
     clusters = KMeans(10, n_init=4, random_state=0).fit(x).labels_
     counts = np.array([np.bincount(y[clusters == k], minlength=10) for k in range(10)])
     homeless = sorted(set(range(10)) - set(counts.argmax(axis=1)))
-    assert f"no cluster has {' or '.join(map(str, homeless))} as its most frequent digit" in text
-    for digit, share, centroid, most, inside in (map(int, found) for found in said):
-        assert digit in homeless and counts[centroid].argmax() == most
-        assert share == round(100 * counts[centroid, digit] / counts[:, digit].sum())
-        assert inside == round(100 * counts[centroid, most] / counts[centroid].sum())
+    assert f"No cluster has {' or '.join(map(str, homeless))} as its most frequent digit" in text
+    assert [digit for _, digit, _ in said] == [str(digit) for digit in homeless]
+    for share, digit, most in (map(int, found) for found in said):
+        largest = counts[:, digit].argmax()
+        assert counts[largest].argmax() == most
+        assert share == round(100 * counts[largest, digit] / counts[:, digit].sum())
+    right = counts.max(axis=1).sum() / counts.sum()
+    assert f"gets {right:.0%} right" in text
 
 
 def test_what_notebook_01_says_of_the_band_is_so():
     from alutils.stats import compare
 
     said = re.search(
-        r"The band is ([\d.]+)% wide at the end: wider than (\d+) of the (\d+) differences",
+        r"the band is ([\d.]+) points wide: wider than (\d+) of the (\d+) differences",
         texts(NOTEBOOKS[0]),
     )
     rows = compare.read_published(ROOT / "results" / "published.csv")
     counts = [row["value"] for row in rows if row["metric"] == "n_right"]
     gaps = [abs(a - b) / 400 for a, b in itertools.combinations(counts, 2)]
     width = float(said[1]) / 100
-    near = 0.0006  # the width is told in tenths of a per cent
+    near = 0.0006  # the width is given in tenths of a point
     assert sum(gap < width - near for gap in gaps) <= int(said[2])
     assert int(said[2]) <= sum(gap < width + near for gap in gaps)
     assert int(said[3]) == len(gaps) == 15

@@ -5,22 +5,28 @@ Three kinds of replicates, all with the article's procedure and the replicate en
 ``noise``  the article's own digits; the weights start at tiny random numbers instead of zero.
 ``draws``  other training digits, and so another first ten; the test digits stay.
 ``sound``  other training digits, and training is stopped by validation digits of their own, so
-           that the test digits play no part in it.
+           that the test digits play no part in it; random labels at every label count, too.
 """
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+from alutils.base.checks import check_count, check_known
+from alutils.data.dataset import Dataset, as_float
 from alutils.experiments.article import procedure
+from alutils.experiments.article.inputs import Digits
+from alutils.experiments.base import Keep, compute
 from alutils.models.softmax_exact import Weights
 from alutils.models.softmax_fast import SparseImages, SparseSoftmax
 from alutils.stats.tables import Vocabulary
@@ -28,134 +34,130 @@ from alutils.stats.tables import Vocabulary
 KINDS = ("noise", "draws", "sound")
 VOCABULARY = Vocabulary(protocols=KINDS)
 BATCH = 32
-"""Replicates between two checkpoints."""
-
-Checkpoint = Callable[[str, Callable[[], pd.DataFrame]], pd.DataFrame]
-"""Gives the table of a key: what was kept under it, or what the function computes."""
+"""Replicates in a part that is kept."""
 
 
 @dataclass(frozen=True)
-class Digits:
-    """All digits that replicates draw from, as (n, n_features) float32 and (n,) int64.
+class Replicates:
+    """What `replicates` gives.
 
     Attributes
     ----------
-    x, y : what training and validation digits come from
-    x_test, y_test : the digits that every result is counted on; the first ``n_stop`` are those
-        that stop a training as published
-    n_train, n_stop : digits an experiment trains on, and digits that stop a training
+    kind, digits, noise : what was asked for
+    table : ``replicate`` and the columns of `procedure.table`, a row a round; ``n_right_test``
+        counts all test digits that there are
     """
 
-    x: np.ndarray
-    y: np.ndarray
-    x_test: np.ndarray
-    y_test: np.ndarray
-    n_train: int
-    n_stop: int
+    kind: str
+    digits: Digits
+    noise: float
+    table: pd.DataFrame
 
-    def __post_init__(self) -> None:
-        train, test = (self.n_train, len(self.x)), (self.n_stop, len(self.x_test))
-        for what, (wanted, held) in {"n_train": train, "n_test": test}.items():
-            if not 1 <= wanted <= held:
-                raise ValueError(
-                    f"{what}={wanted}: there are {held} digits; ask for 1 to {held}, or name a "
-                    "data set with more."
-                )
+    @property
+    def name(self) -> str:
+        """What figures and tables call this kind."""
+        if self.kind == "noise":
+            return "numerical noise"
+        few = len(self.digits.train) == self.digits.n_train
+        return "other orders of the same digits" if few else "other draws of the digits"
 
+    @property
+    def n(self) -> int:
+        return int(self.table["replicate"].nunique())
 
-def _one(
-    kind: str,
-    digits: Digits,
-    x: SparseImages,
-    x_test: SparseImages,
-    rng: np.random.Generator,
-    noise: float,
-    batch: int,
-    budget: int,
-) -> pd.DataFrame:
-    """Return the `procedure.table` of one replicate."""
-    n_features = digits.x.shape[1]
-    n_classes = 1 + int(max(digits.y.max(), digits.y_test.max()))  # few digits may lack a class
-    first = np.arange(digits.n_stop)
-    x_stop, y_stop = x_test[first], digits.y_test[first]
-    drawn = np.arange(digits.n_train)
-    if kind == "draws":
-        drawn = rng.choice(len(digits.x), digits.n_train, replace=False)
-    elif kind == "sound":
-        # Where there are no digits to spare, training makes room for validation.
-        n_train = min(digits.n_train, len(digits.x) - digits.n_stop)
-        drawn = rng.choice(len(digits.x), n_train + digits.n_stop, replace=False)
-        x_stop, y_stop = x[drawn[n_train:]], digits.y[drawn[n_train:]]
-        drawn = drawn[:n_train]
+    @cached_property
+    def last(self) -> pd.DataFrame:
+        """The last round of every arm of every replicate."""
+        return self.table.groupby(["replicate", "arm"], sort=False).last().reset_index()
 
-    def make() -> SparseSoftmax:
-        weights = None
-        if kind == "noise":
-            w = noise * rng.standard_normal((n_features, n_classes))
-            b = noise * rng.standard_normal(n_classes)
-            weights = Weights(w.astype(np.float32), b.astype(np.float32))
-        return SparseSoftmax(x_stop, y_stop, n_classes=n_classes, weights=weights)
-
-    outcome = procedure.run(make, x[drawn], digits.y[drawn], batch=batch, budget=budget)
-    return procedure.table(outcome, digits.x_test, digits.y_test)
+    def rows(self, stop_split: str, test_split: str) -> list[dict[str, Any]]:
+        """Return the last rounds as rows of the results table; see `procedure.metrics`."""
+        splits = {"stop_split": stop_split, "test_split": test_split}
+        return [
+            row
+            for number, one in self.table.groupby("replicate")
+            for row in procedure.metrics(one, protocol=self.kind, seed=int(number), **splits)
+        ]
 
 
-def run(
-    kind: str,
-    digits: Digits,
-    *,
-    n: int,
-    seed: int,
-    noise: float = 1e-6,
-    batch: int = 10,
-    budget: int = 400,
-    checkpoint: Checkpoint = lambda key, compute: compute(),
-) -> pd.DataFrame:
-    """Run ``n`` replicates, `BATCH` at a time, on all cores.
+def replicates(
+    kind: str, digits: Digits, *, n: int, seed: int, noise: float = 0.0, keep: Keep = compute
+) -> Replicates:
+    """Run the article's six arms ``n`` times on all cores, `BATCH` at a time.
 
     Parameters
     ----------
     kind : one of `KINDS`
-    digits : what to draw from
+    digits : what to draw from, and the sizes of the loop
     n : replicates; the first n are the same whatever n is
     seed : with the replicate's number, all that its randomness depends on
     noise : standard deviation of the starting weights of kind ``noise``
-    batch, budget : labels a round, human labels in all
-    checkpoint : keeps each batch's table, so that a killed run goes on after the last whole one
-
-    Returns
-    -------
-    DataFrame: ``replicate`` and the columns of `procedure.table`
+    keep : keeps each batch's table, so that a killed run goes on after the last whole one
     """
-    if kind not in KINDS:
-        raise ValueError(f"kind={kind!r}: one of {', '.join(KINDS)}.")
-    x, x_test = SparseImages.from_dense(digits.x), SparseImages.from_dense(digits.x_test)
+    check_known("kind", kind, KINDS)
+    check_count("n", n, 1)
+    noise = noise if kind == "noise" else 0.0  # no part of another kind depends on it
+    tables = []
+    with tqdm(total=n, desc=f"replicates, {kind}", unit="", leave=False) as bar:
+        for first in range(0, n, BATCH):
+            members = min(BATCH, n - first)
+            tables.append(keep(run_batch, kind, digits, first, members, seed, noise))
+            bar.update(members)
+    return Replicates(kind, digits, noise, pd.concat(tables, ignore_index=True))
+
+
+def run_batch(
+    kind: str, digits: Digits, first: int, n: int, seed: int, noise: float
+) -> pd.DataFrame:
+    """Return the replicates from number ``first`` on, ``n`` of them; see `replicates`."""
+    x, all_test = sparse(digits.train), digits.all_test()
+    x_test = SparseImages.from_dense(all_test[0][: digits.n_test])
 
     def one(replicate: int) -> pd.DataFrame:
         rng = np.random.default_rng([seed, KINDS.index(kind), replicate])
-        done = _one(kind, digits, x, x_test, rng, noise, batch, budget)
-        done.insert(0, "replicate", replicate)
-        return done
+        drawn, validation = draw(kind, digits, rng)
+        y, stop = digits.train.labels, (x_test, all_test[1][: digits.n_test])
+        if len(validation):
+            stop = x[validation], y[validation]
 
-    tables = []
-    with (
-        # Each replicate has a core to itself: a product of matrices must not take all of them.
-        threadpool_limits(1),
-        ThreadPoolExecutor(os.cpu_count()) as threads,
-        tqdm(total=n, desc=f"replicates, {kind}", unit="", leave=False) as bar,
-    ):
-        for start in range(0, n, BATCH):
-            members = range(start, min(start + BATCH, n))
+        def make() -> SparseSoftmax:
+            weights = None
+            if kind == "noise":
+                w = noise * rng.standard_normal((x.n_features, digits.n_classes))
+                b = noise * rng.standard_normal(digits.n_classes)
+                weights = Weights(w.astype(np.float32), b.astype(np.float32))
+            return SparseSoftmax(*stop, n_classes=digits.n_classes, weights=weights)
 
-            def compute(members: range = members) -> pd.DataFrame:
-                parts = []
-                for part in threads.map(one, members):
-                    parts.append(part)
-                    bar.update()
-                return pd.concat(parts, ignore_index=True)
+        outcome = procedure.run(
+            make, x[drawn], y[drawn],
+            batch=digits.batch, budget=digits.budget, random_rounds=kind == "sound",
+        )  # fmt: skip
+        table = procedure.table(outcome, *all_test)
+        table.insert(0, "replicate", replicate)
+        return table
 
-            key = f"{kind}-{start:05d}-{len(members):02d}"
-            tables.append(checkpoint(key, compute))
-            bar.n = members.stop
-            bar.refresh()
-    return pd.concat(tables, ignore_index=True)
+    # Each replicate has a core to itself: a product of matrices must not take all of them.
+    with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as threads:
+        return pd.concat(threads.map(one, range(first, first + n)), ignore_index=True)
+
+
+def draw(kind: str, digits: Digits, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return which training digits a replicate is trained on, and which of them validate.
+
+    (n,) int64 each, places in ``digits.train``; no validation digits but for kind ``sound``.
+    """
+    n, n_all, none = digits.n_train, len(digits.train), np.empty(0, np.int64)
+    if kind == "noise":
+        return digits.train_start + np.arange(n), none
+    if kind == "draws":
+        return rng.choice(n_all, n, replace=False), none
+    # Where there are no digits to spare, training makes room for validation.
+    n = min(n, n_all - digits.n_test)
+    drawn = rng.choice(n_all, n + digits.n_test, replace=False)
+    return drawn[:n], drawn[n:]
+
+
+@functools.lru_cache(maxsize=1)  # the same data set in every batch
+def sparse(data: Dataset) -> SparseImages:
+    """Return a data set's images, divided by 255, for the replicate engine."""
+    return SparseImages.from_dense(as_float(data.images))
