@@ -168,41 +168,8 @@ def finding(figure: str) -> str:
 
 def label_costs() -> str:
     """Return what the sweeps of label costs came to, as a Markdown table."""
-    by = _by_metric(_results("label_costs_summary"))
-    headings = [
-        "pool", "asking and learning", "labels trained on", "accuracy on test images",
-        "labelled automatically, certified", "human labels for the whole pool, certified",
-        "certified, broken",
-    ]  # fmt: skip
-    rows = []
-
-    def cell(row: pd.Series, text: str) -> str:
-        if not row["seeds"]:
-            return "none"
-        interval = "" if row["seeds"] < 2 else " ({low" + text + "} to {high" + text + "})"
-        return ("{mean" + text + "}" + interval).format(**row)
-
-    for protocol in costs.TITLES:
-        for arm in costs.ARMS:
-            if (protocol, arm, "accuracy") not in by.index:
-                continue
-            row = by.loc[(protocol, arm)]
-            certifies = "auto_coverage" in row.index
-            of, missing = row.loc["certified", "of"], row.loc["labels_to_certify"]
-            some = "" if missing["seeds"] == of else f", {missing['seeds']:.0f} of {of:.0f} seeds"
-            certified, broken = (of * row.loc[name, "mean"] for name in ("certified", "broken"))
-            rows.append(
-                (
-                    f"{costs.TITLES[protocol]}, {costs.TARGETS[protocol]:.0%}",
-                    costs.ARMS[arm].replace("\n", " "),
-                    f"{row.loc['n_human', 'mean']:,.0f}",
-                    cell(row.loc["accuracy"], ":.2%"),
-                    cell(row.loc["auto_coverage"], ":.1%") if certifies else "",
-                    cell(missing, ":,.0f") + some,
-                    f"{certified:.0f} of {of:.0f}, {broken:.0f}",
-                )
-            )
-    return _markdown(headings, rows)
+    table = costs.as_table(_results("label_costs_summary"))
+    return _markdown(list(table), table.itertuples(index=False))
 
 
 def guarantee() -> str:
@@ -232,7 +199,8 @@ def _by_metric(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _what(protocol: str, arm: str) -> str:
-    return f"{costs.TITLES[protocol]}, {costs.ARMS[arm]}"
+    pools = _by_metric(_results("label_costs_summary")).xs("n_pool", level="metric")["mean"]
+    return f"{costs.title(protocol, pools[protocol, arm])}, {costs.ARMS[arm]}"
 
 
 def _labels_to_reach(table: pd.DataFrame, rounds: pd.DataFrame) -> Iterator[str]:
