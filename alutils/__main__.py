@@ -214,6 +214,9 @@ def add_reference(commands: Any) -> None:
     parser.add_argument(
         "--as", dest="stem", help="what the files are called, if not the experiment or the sweep"
     )
+    parser.add_argument("--onto", action="store_true",
+                        help="the sweeps mend what is published under the name (--as); "
+                        "without any, its tables and figures are made again")  # fmt: skip
     parser.set_defaults(call=reference)
 
 
@@ -221,7 +224,9 @@ def reference(options: argparse.Namespace) -> int:
     """Publish reference results; with no names and no runs, only renew the README's tables."""
     from alutils.runs.publish import reference as references
 
-    for path in references.run(options.names, options.run, options.stem, options.sweep):
+    sweeps = options.sweep
+    made = references.run(options.names, options.run, options.stem, sweeps, onto=options.onto)
+    for path in made:
         print(display_path(path))
     return 0
 

@@ -104,10 +104,10 @@ def cost_curves(
         )  # fmt: skip
     if any(len(found) for found in whole.values()):
         panel.plot([], [], "*", color="white", mec="black", ms=12, ls="none",
-                  label="everything labelled, certified")  # fmt: skip
+                  label="everything labelled, certified (the audit drawn)")  # fmt: skip
     panel.set(
         xlabel="human labels in all: training, audit, by hand at the end",
-        ylabel="share of the pool labelled automatically (%)", ylim=(-3, 104), title=title,
+        ylabel="labelled automatically (% of the pool)", ylim=(-3, 104), title=title,
     )  # fmt: skip
     legend_below(figure, panel)
     return figure
@@ -177,7 +177,7 @@ def suspects(
     ):
         panel.imshow(image, cmap="gray_r")
         panel.set_title(
-            f"said {label}\n{other}?  {'wrong' if label != truth else 'right'}", fontsize=9,
+            f"said {label}: {'wrong' if label != truth else 'right'}\nmaybe {other}", fontsize=9,
             color=RED if label != truth else "black",
         )  # fmt: skip
     return figure

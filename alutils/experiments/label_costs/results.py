@@ -28,7 +28,9 @@ TITLES = {
 ARMS = {arm: arm_name(arm) for arm in fewest_labels.ARMS}
 EXPECTED = "labels_expected"
 """The mean over all draws of the audit comes first; older sweeps have those drawn alone."""
-DRAWN = "of the audits drawn"
+SURE = 0.9
+"""Share of the audits that accept, from which a finding need not say how many do."""
+DRAWN = "mean of the audits drawn"
 _PROMISED = f"at least {TARGETS['mnist']:.0%}"
 _THOUSANDS = FuncFormatter(lambda x, _: f"{x:,.0f}")
 POINTS_TABLE = {"article": ("mnist", "active"), "letters": ("az", "as_published")}
@@ -190,10 +192,11 @@ def cost(table: pd.DataFrame) -> tuple[Figure, str, str]:
     panel.grid(axis="y", visible=False)
     known = {arm: found for arm, found in needed.items() if np.isfinite(found.mean)}
     told = "; ".join(f"{ARMS[arm]} {found.sentence(n)}" for arm, found in known.items())
+    said = "" if all(found.over_draws for found in known.values()) else ", if not said otherwise"
     refused = [ARMS[arm] for arm in needed if arm not in known]
     finding = (
         f"Human labels in all to have {n:,} digits labelled, {_PROMISED} of them right with a "
-        f"certificate (95% confidence), mean over all draws of the audit: {told}."
+        f"certificate (95% confidence), mean over all draws of the audit{said}: {told}."
         + (f" Never certified: {', '.join(refused)}." if refused else "")
     )
     alt = (
@@ -208,7 +211,8 @@ class Needed:
     """Human labels in all for a pool labelled with a certificate: mean over seeds, its interval.
 
     ``over_draws``: of each seed's model over all draws of its audit, refused ones included; else of
-    the one audit of each seed that was drawn, where it accepted (``seeds`` of ``of``).
+    the one audit of each seed that was drawn, where it accepted (``seeds`` of ``of``). ``accept``:
+    the share of all those audits that accept.
     """
 
     mean: float
@@ -217,6 +221,7 @@ class Needed:
     seeds: int
     of: int
     over_draws: bool
+    accept: float
 
     @property
     def around(self) -> np.ndarray:
@@ -229,7 +234,8 @@ class Needed:
             return f"refused by all {self.of} audits"
         text = f"{self.mean:,.0f} ({self.mean / n:.1%})"
         if self.over_draws:
-            return text
+            sure = self.accept >= SURE
+            return text if sure else f"{text}, {self.accept:.0%} of the audits accept"
         some = f"the {self.seeds}" if self.seeds == self.of else f"{self.seeds} of {self.of}"
         return f"{text}, mean of {some} audits drawn"
 
@@ -242,7 +248,9 @@ def labels_needed(table: pd.DataFrame, arm: str) -> Needed:
     known = values.dropna().to_numpy()
     low, high = t_interval(known)
     mean = float(known.mean()) if len(known) else np.nan
-    return Needed(mean, low, high, len(known), len(values), metric == EXPECTED)
+    chances = last.loc[last["metric"] == "accept_chance", "value"]
+    accept = float(chances.mean() if len(chances) else values.notna().mean())
+    return Needed(mean, low, high, len(known), len(values), metric == EXPECTED, accept)
 
 
 def curves(table: pd.DataFrame) -> tuple[Figure, str, str]:
