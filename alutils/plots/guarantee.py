@@ -98,10 +98,11 @@ def cost_curves(
     for arm, table in curves.items():
         _curve(panel, arm, table)
         found = np.asarray(whole.get(arm, ()), float)
-        panel.plot(
-            found, np.full(len(found), 100), "*", color=look(arm)["color"], markersize=12,
-            clip_on=False, mec="black", mew=0.6, zorder=5, alpha=0.7,
-        )  # fmt: skip
+        if len(found):  # an empty line that is not clipped would blow the layout up
+            panel.plot(
+                found, np.full(len(found), 100), "*", color=look(arm)["color"], markersize=12,
+                clip_on=False, mec="black", mew=0.6, zorder=5, alpha=0.7,
+            )  # fmt: skip
     if any(len(found) for found in whole.values()):
         panel.plot([], [], "*", color="white", mec="black", ms=12, ls="none",
                   label="everything labelled, certified (the audit drawn)")  # fmt: skip

@@ -166,7 +166,7 @@ def test_notebook_05_broke_no_more_tested_promises_than_it_may_and_says_what_is_
     assert broken and max(map(float, broken)) <= allowed
     shown = "".join("".join(o.get("data", {}).get("text/html", "")) for cell in cells(NOTEBOOKS[4])
                     for o in cell["outputs"])  # fmt: skip
-    assert "500 audits of 400 letters each (rendered, not real handwriting)" in shown
+    assert "400 audits of 400 letters each (rendered, not real handwriting)" in shown
 
 
 SMALLER = {
