@@ -33,7 +33,10 @@ def test_the_answer_gives_the_mean_over_all_draws_and_tells_the_two_effects_apar
     lines = label_costs.answer().lines
     assert len(lines) == 3
     assert "**1,500 human labels**" in lines[0] and "2.5% of all" in lines[0]
-    assert "random 13,200; random + unlabelled images 11,000; active 2,700" in lines[1]
+    assert lines[1] == (
+        "For the same pool it takes, with labels chosen at random 13,200; with active choice alone "
+        "2,700 (-80%); with the unlabelled images alone 11,000 (-17%)."
+    )
     assert "at most 4.0%" in lines[2] and "up to 100%" in lines[2]
     assert "_" not in "".join(lines)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from alutils.base import manifest
@@ -30,19 +32,30 @@ def answer() -> Answer:
         if (arm, "labels_to_certify") in by.index
     }
     best = min(needed, key=lambda arm: (pd.isna(needed[arm]), needed[arm]))
-    others = "; ".join(
-        f"{results.ARMS[arm]} {labels:,.0f}"
-        for arm, labels in needed.items()
-        if arm != best and pd.notna(labels)
-    )
     lines = (
         f"**{needed[best]:,.0f} human labels** are enough to have {n_pool:,.0f} digits labelled, "
         f"at least {results.TARGETS[HEADLINE]:.0%} of them right with a certificate: "
         f"{needed[best] / n_pool:.1%} of all, by {results.ARMS[best]}.",
-        f"Choice and unlabelled images told apart, on the same pool: {others}.",
+        _each_effect(needed),
         _promise(),
     )
-    return Answer(lines, "label_costs_cost")
+    return Answer(tuple(filter(None, lines)), "label_costs_cost")
+
+
+def _each_effect(needed: Mapping[str, float]) -> str:
+    """Return what random labels take, active choice alone and the unlabelled images alone."""
+    ways = {
+        "random": "labels chosen at random", "active": "active choice alone",
+        "random_unlabelled": "the unlabelled images alone",
+    }  # fmt: skip
+    parts = [
+        f"{way} {needed[arm]:,.0f} ({needed[arm] / needed['random'] - 1:+.0%})"
+        if arm != "random"
+        else f"{way} {needed[arm]:,.0f}"
+        for arm, way in ways.items()
+        if pd.notna(needed.get(arm)) and pd.notna(needed.get("random"))
+    ]
+    return f"For the same pool it takes, with {'; with '.join(parts)}." if parts else ""
 
 
 def _promise() -> str:
