@@ -91,7 +91,7 @@ def cost_curves(
     ----------
     curves : arm to a table with columns n (human labels, the audit's included), middle, low, high
         (shares of the pool)
-    whole : arm to the human labels in all with which everything was labelled and certified, drawn
+    whole : arm to the human labels in all with which everything is labelled and certified, drawn
         as stars at 100%; may be empty
     """
     figure, panel = axes(size=(7.4, 4.2))
@@ -105,7 +105,7 @@ def cost_curves(
             )  # fmt: skip
     if any(len(found) for found in whole.values()):
         panel.plot([], [], "*", color="white", mec="black", ms=12, ls="none",
-                  label="everything labelled, certified (the audit drawn)")  # fmt: skip
+                  label="everything labelled, certified (mean of the audits)")  # fmt: skip
     panel.set(
         xlabel="human labels in all: training, audit, by hand at the end",
         ylabel="labelled automatically (% of the pool)", ylim=(-3, 104), title=title,

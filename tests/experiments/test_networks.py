@@ -123,7 +123,8 @@ def test_the_rows_are_of_the_results_table_and_the_layers_stand_side_by_side(mad
 
 def test_a_curve_is_the_mean_over_draws_with_its_interval(made_up):
     networks_ = made_up(seeds=3)
-    curve = networks_.curve("labels_expected", 400)["active"]
+    rows = networks_.measured("labels_expected")
+    curve = networks_.over_seeds(rows.astype({"arm": str}), 400)["active"]
     assert list(curve["n"]) == [500, 600, 700]
     assert curve["middle"].iloc[-1] == pytest.approx(911)
     assert curve["high"].iloc[-1] - 911 == pytest.approx(4.3027 / 3**0.5, rel=1e-3)

@@ -7,25 +7,46 @@ import pytest
 from alutils.data import mnist
 from alutils.experiments import label_costs
 from alutils.experiments.label_costs import spending
+from alutils.guarantee import certify, draw_audit
 from tests.experiments.test_networks import made_up  # noqa: F401 (a fixture)
 
 
 def test_the_cost_is_the_mean_over_all_draws_of_an_audit_that_is_likely_to_accept(made_up):  # noqa: F811
-    found = label_costs.cost(made_up(seeds=3))
+    found = label_costs.cost(made_up(seeds=3), draws=20)
     # Refused audits of random labels take 500 labels: they are no certificate, however few.
     assert "takes 911 of 4,000 labels at best (active), mean over all draws" in found.text
     table = found.table.data
     assert table.loc["random", "human labels, mean of all draws"] == 500
     assert table.loc["random", "audits that accept"] == 0
     stars = [line for line in found.figure.axes[0].lines if line.get_marker() == "*"]
-    assert [list(line.get_xdata()) for line in stars if len(line.get_xdata())] == [[900] * 3]
+    assert [list(line.get_xdata()) for line in stars if len(line.get_xdata())] == [[911]]
+
+
+def test_coverage_is_what_certificates_of_many_audits_leave_to_the_network(made_up):  # noqa: F811
+    networks = made_up(target=0.97)
+    settings, each = networks.settings, networks.at_last("random")
+    table = spending.coverage(networks.scores, settings, draws=150)
+    assert len(table) == 6
+    mine = table[(table["arm"] == "random") & (table["n_human"] == 300)]["value"].item()
+    rng, shares = np.random.default_rng(0), []
+    confidence, right = each["confidence"].to_numpy(), each["right"].to_numpy()
+    for _ in range(150):
+        drawn = draw_audit(len(each), settings.audit, rng)
+        certificate = certify(
+            confidence[drawn], right[drawn], target=0.97, level=settings.level, pool=confidence
+        )
+        above = certificate.covers(confidence)
+        above[drawn] = False
+        shares.append(above.sum() / 4000)
+    assert 0.1 < mine < 0.9
+    assert mine == pytest.approx(np.mean(shares), abs=4 * np.std(shares) / 150**0.5)
 
 
 def test_where_no_audit_is_likely_to_accept_nothing_is_said_to_be_certified(made_up):  # noqa: F811
     networks = made_up()
     rows = networks.rows
     rows.loc[rows["metric"] == "accept_chance", "value"] = 0.2
-    found = label_costs.cost(networks)
+    found = label_costs.cost(networks, draws=20)
     assert "no audit of the whole pool is likely to accept any of them" in found.text
 
 

@@ -119,12 +119,16 @@ class Networks:
             ["arm", "n_human"]
         )
 
-    def curve(self, metric: str, more: int = 0) -> dict[str, pd.DataFrame]:
-        """Return arm to a metric by labels: n (``more`` than those trained on), middle, low, high.
+    def curve(self, metric: str) -> dict[str, pd.DataFrame]:
+        """Return arm to a metric by labels, as `over_seeds`."""
+        return self.over_seeds(self.measured(metric).astype({"arm": str}))
 
-        The middle is the mean over draws, low and high its 95% interval; NaN for a single draw.
+    def over_seeds(self, rows: pd.DataFrame, more: int = 0) -> dict[str, pd.DataFrame]:
+        """Return arm to values by labels: n (``more`` than those trained on), middle, low, high.
+
+        ``rows``: arm, seed, n_human, value. The middle is the mean over seeds, low and high its 95%
+        interval; NaN for a single one.
         """
-        rows = self.measured(metric).astype({"arm": str})
         means = intervals.over_seeds(rows, ["arm", "n_human"]).rename(columns={"mean": "middle"})
         means["n"] = means["n_human"] + more
         return {arm: means[means["arm"] == arm].sort_values("n") for arm in self.arms}

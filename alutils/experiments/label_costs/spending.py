@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -13,15 +13,17 @@ from alutils.base.checks import check_count
 from alutils.data import mnist
 from alutils.data.dataset import Dataset
 from alutils.experiments.base import Finding, Keep, compute
-from alutils.experiments.label_costs import noisy_humans
+from alutils.experiments.label_costs import noisy_humans, trust
+from alutils.experiments.label_costs.fewest_labels import Settings
 from alutils.experiments.label_costs.networks import Networks
 from alutils.guarantee import find_label_errors, forecast
 from alutils.guarantee.pool import allowed_errors
+from alutils.guarantee.simulation import Audits, Truth, simulate
 from alutils.models.convnet import ConvNet
 from alutils.models.out_of_fold import dealt, out_of_fold
 from alutils.plots.style import arm_name
 
-LEARNING, AUDITING, ASKED, ERRING, FOLDS = 104, 105, 106, 107, 108
+AUDITED, LEARNING, AUDITING, ASKED, ERRING, FOLDS = 103, 104, 105, 106, 107, 108
 """Streams of chance; the networks draw from streams with low numbers."""
 SHARES = (0.5, 0.8)
 """Of the pool, to be certified, in `audit_forecasts`."""
@@ -33,27 +35,26 @@ MOST_SHOWN = 16
 """Suspicious digits in a figure."""
 
 
-def cost(networks: Networks) -> Finding:
+def cost(networks: Networks, *, draws: int, keep: Keep = compute) -> Finding:
     """Return the share of the pool labelled automatically against all human labels.
 
-    And with how many labels everything was labelled with a certificate: tried after the last round,
-    its mean over all draws of the audit where it accepts at all.
+    And with how many labels everything is labelled with a certificate, tried after the last round.
+    Both are means over draws of the audit, the first one over ``draws`` for each network.
     """
     settings, n_pool = networks.settings, networks.n_pool
-    coverage = networks.curve("auto_coverage", settings.audit)
+    shares = keep(coverage, dict(networks.scores), settings, draws=draws)
+    curves = networks.over_seeds(shares, settings.audit)
     chances = _mean_by_arm(networks, "accept_chance")
     expected = _mean_by_arm(networks, "labels_expected")
     uniform = _mean_by_arm(networks, "labels_expected_uniform") if settings.weighted else {}
-    whole = {arm: networks.measured("labels_to_certify", last=True) for arm in networks.arms}
-    stars = {arm: rows.loc[rows["arm"] == arm, "value"].to_numpy() for arm, rows in whole.items()}
+    likely = {arm: labels for arm, labels in expected.items() if chances[arm] >= LIKELY}
     figure = plots.cost_curves(
-        coverage, stars,
+        curves, {arm: np.array([labels]) for arm, labels in likely.items()},
         title=f"Certified: at least {100 * settings.target:g}% right; pool of {n_pool:,} digits, "
         f"{networks.drawn}",
     )  # fmt: skip
-    covered = {arm: float(rows["middle"].iloc[-1]) for arm, rows in coverage.items()}
+    covered = {arm: float(rows["middle"].iloc[-1]) for arm, rows in curves.items()}
     best = max(covered, key=covered.__getitem__)
-    likely = {arm: labels for arm, labels in expected.items() if chances[arm] >= LIKELY}
     cheapest = min(likely, key=likely.__getitem__, default=None)
     whole_pool = (
         f"the whole pool with a certificate takes {likely[cheapest]:,.0f} of {n_pool:,} labels at "
@@ -63,12 +64,12 @@ def cost(networks: Networks) -> Finding:
     )
     text = (
         f"With {settings.budget + settings.audit:,} human labels, {settings.audit} of them the "
-        f"audit's, a network labels {covered['random']:.0%} of the pool by itself from random "
-        f"labels and {covered[best]:.0%} at best ({arm_name(best)}); {whole_pool}."
+        f"audit's, a network labels on average {covered['random']:.0%} of the pool by itself "
+        f"from random labels and {covered[best]:.0%} at best ({arm_name(best)}); {whole_pool}."
     )
     alt = (
         "Share of the pool labelled automatically with a certificate against all human labels, for "
-        "each way of asking and learning; stars where the whole pool was certified."
+        "each way of asking and learning; stars where the whole pool is certified."
     )
     table = pd.DataFrame(
         {
@@ -85,6 +86,28 @@ def cost(networks: Networks) -> Finding:
     styled = table.dropna(axis="columns", how="all").style
     styled = styled.format({name: how[name] for name in styled.data}).set_caption(caption)
     return Finding(text, figure=figure, name="cost", alt=alt, table=styled)
+
+
+def coverage(
+    scores: Mapping[tuple[str, int], pd.DataFrame], settings: Settings, *, draws: int
+) -> pd.DataFrame:
+    """Return the certified share of the pool of every network, mean over ``draws`` audits.
+
+    A row a network: arm, seed, n_human, value. The audited items, which people label, count as not
+    covered.
+    """
+    rows = []
+    for (arm, seed), seen in scores.items():
+        for n, each in seen.groupby("n_human"):
+            confidence, right = each["confidence"].to_numpy(), each["right"].to_numpy() == 1
+            rng = np.random.default_rng([seed, AUDITED, int(n)])
+            audits = Audits.drawn(confidence, right, settings.audit, draws, rng)
+            terms = settings.terms(0)
+            rule = trust.threshold_rules(confidence, terms, settings.audit)["certified"]
+            found = simulate(rule, audits, Truth.of(confidence, right), settings.target)
+            left = len(each) - settings.audit
+            rows.append((arm, seed, int(n), found.coverage.mean() * left / (len(each) + n)))
+    return pd.DataFrame(rows, columns=["arm", "seed", "n_human", "value"])
 
 
 def _mean_by_arm(networks: Networks, metric: str) -> dict[str, float]:
