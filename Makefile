@@ -32,8 +32,8 @@ bench: $(READY)              ## speed beside the published procedures, as ratios
 	$(BIN)/python -m benchmarks
 
 # The sweeps of label costs that need no letters of one's own.
-COSTS = autolabel_mnist autolabel_active autolabel_random autolabel_article autolabel_letters \
-    autolabel_letters_many
+COSTS = autolabel_mnist autolabel_active autolabel_random autolabel_random_unlabelled \
+    autolabel_article autolabel_letters
 
 sweep: $(READY)              ## the full profile: makes the reference tables in results/ (hours)
 	$(BIN)/python -m alutils reference mnist az_explore

@@ -91,23 +91,24 @@ def cost_curves(
     ----------
     curves : arm to a table with columns n (human labels, the audit's included), middle, low, high
         (shares of the pool)
-    whole : arm to the human labels in all with which everything was labelled and certified, drawn
+    whole : arm to the human labels in all with which everything is labelled and certified, drawn
         as stars at 100%; may be empty
     """
     figure, panel = axes(size=(7.4, 4.2))
     for arm, table in curves.items():
         _curve(panel, arm, table)
         found = np.asarray(whole.get(arm, ()), float)
-        panel.plot(
-            found, np.full(len(found), 100), "*", color=look(arm)["color"], markersize=12,
-            clip_on=False, mec="black", mew=0.6, zorder=5, alpha=0.7,
-        )  # fmt: skip
+        if len(found):  # an empty line that is not clipped would blow the layout up
+            panel.plot(
+                found, np.full(len(found), 100), "*", color=look(arm)["color"], markersize=12,
+                clip_on=False, mec="black", mew=0.6, zorder=5, alpha=0.7,
+            )  # fmt: skip
     if any(len(found) for found in whole.values()):
         panel.plot([], [], "*", color="white", mec="black", ms=12, ls="none",
-                  label="everything labelled, certified")  # fmt: skip
+                  label="everything labelled, certified (mean of the audits)")  # fmt: skip
     panel.set(
         xlabel="human labels in all: training, audit, by hand at the end",
-        ylabel="share of the pool labelled automatically (%)", ylim=(-3, 104), title=title,
+        ylabel="labelled automatically (% of the pool)", ylim=(-3, 104), title=title,
     )  # fmt: skip
     legend_below(figure, panel)
     return figure
@@ -177,7 +178,7 @@ def suspects(
     ):
         panel.imshow(image, cmap="gray_r")
         panel.set_title(
-            f"said {label}\n{other}?  {'wrong' if label != truth else 'right'}", fontsize=9,
+            f"said {label}: {'wrong' if label != truth else 'right'}\nmaybe {other}", fontsize=9,
             color=RED if label != truth else "black",
         )  # fmt: skip
     return figure

@@ -71,8 +71,9 @@ ARMS: dict[str, Look] = {
     "active": Look(BLUE, "o"),
     "auto_at_once": Look(GREEN, "P", name="active, then auto-labelled at once"),
     "auto_confident_first": Look(ORANGE, "^", name="active, then confident first"),
-    "active_unlabelled": Look(RED, "D", name="active, learning from the unlabelled, too"),
-    "active_rendered": Look(INDIGO, "X", name="and from rendered letters first"),
+    "random_unlabelled": Look(ORANGE, "h", name="random + unlabelled images"),
+    "active_unlabelled": Look(RED, "D", name="active + unlabelled images"),
+    "active_rendered": Look(INDIGO, "X", name="active + unlabelled and rendered images"),
     # the report's loops
     "as_intended": Look(BLUE, "p"),
     "as_published": Look(ORANGE, "X"),

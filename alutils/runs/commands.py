@@ -134,6 +134,9 @@ def add_reference(commands: Any) -> None:
     parser.add_argument(
         "--as", dest="stem", help="what the files are called, if not the experiment or the sweep"
     )
+    parser.add_argument("--onto", action="store_true",
+                        help="the sweeps mend what is published under the name (--as); "
+                        "without any, its tables and figures are made again")  # fmt: skip
     parser.set_defaults(call=reference)
 
 
@@ -142,7 +145,11 @@ def reference(options: argparse.Namespace) -> int:
     from alutils.runs.publish import reference as references
 
     for path in references.run(
-        map(experiment_of, options.names), options.run, options.stem, options.sweep
+        map(experiment_of, options.names),
+        options.run,
+        options.stem,
+        options.sweep,
+        onto=options.onto,
     ):
         print(display_path(path))
     return 0

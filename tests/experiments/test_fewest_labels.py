@@ -152,7 +152,8 @@ def test_test_letters_are_a_fifth_and_none_of_the_pool():
         ({"budget": 800}, "budget=800"),
         ({"budget": 700, "n_pool": 700}, "budget=700.*700 items"),
         ({"most": 1}, "most=1"),
-        ({"expected_wrong": 0.5, "target": 0.9}, "rate=0.5"),
+        ({"expected_wrong": 0.5, "target": 0.9}, "expected_wrong=0.5.*target=0.9.*less than 0.1"),
+        ({"expected_wrong": 0.02, "target": 0.98}, "expected_wrong=0.02.*target=0.98"),
         ({"setting": "article", "n_pool": 4001}, "article has 4000"),
         ({"setting": "article", "n_pool": 0, "budget": 5000}, "budget=5000"),
     ],
@@ -215,14 +216,53 @@ def test_labels_to_reach_stand_beside_what_was_published():
     assert results.published("mnist") is None
 
 
-def test_the_figures_show_every_seed_and_their_findings_come_from_the_table():
+def test_the_bars_are_the_means_and_the_finding_comes_from_the_table():
     figures = results.figures(pd.concat([made_up(), made_up("letters", 4000)]))
     assert set(figures) == {"cost", "curves"}
     cost, _, finding = figures["cost"]
-    marks = [len(line.get_xdata()) for line in cost.axes[0].lines if line.get_linestyle() == "None"]
-    assert marks == [1, 2, 3]  # by hand, random without the refused seed, active
-    assert "learning from the unlabelled, too: 1,600; random: 6,900 (2 of 3 audits" in finding
+    panel = cost.axes[0]
+    assert panel.get_xscale() == "linear"
+    assert [bar.get_width() for bar in panel.patches] == [60_000, 6900, 1600]
+    assert "random 6,900 (11.5%), mean of 2 of 3 audits drawn" in finding
+    assert "active + unlabelled images 1,600 (2.7%), mean of the 3 audits drawn" in finding
     assert len(figures["curves"][0].axes) == 2
+    assert not [name for name in ARMS if "_" in name and name in finding]
+
+
+def test_the_mean_over_all_draws_of_the_audit_comes_before_the_audit_that_was_drawn():
+    table = made_up()
+    drawn = table[table["metric"] == "labels_to_certify"]
+    expected = drawn.assign(metric="labels_expected", value=2000.0 + 100 * drawn["seed"])
+    needed = results.labels_needed(pd.concat([table, expected]), "active_unlabelled")
+    assert (needed.mean, needed.seeds, needed.over_draws) == (2100, 3, True)
+    assert needed.low == pytest.approx(2100 - 4.3027 * 100 / 3**0.5, abs=0.1)
+    assert needed.sentence(60_000) == "2,100 (3.5%)"
+    finding = results.cost(pd.concat([table, expected]))[2]
+    assert "active + unlabelled images 2,100 (3.5%)." in finding
+
+
+def test_an_arm_that_no_audit_accepted_has_no_bar_and_is_said_to_be_refused():
+    table = made_up()
+    refused = (table["arm"] == "random") & table["metric"].isin(["labels_to_certify", "wrong_left"])
+    cost, _, finding = results.cost(table.assign(value=table["value"].mask(refused)))
+    assert [bar.get_width() for bar in cost.axes[0].patches] == [60_000, 1600]
+    assert "Never certified: random." in finding
+
+
+def test_the_table_gives_the_size_of_the_pool_in_every_row_and_is_no_wider_than_eight_columns():
+    table = pd.concat([made_up(), made_up("letters", 4227)])
+    wrong = table[table["metric"] == "wrong_left"].assign(metric="n_wrong", value=100.0)
+    shown = results.as_table(results.summary(pd.concat([table, wrong])))
+    assert list(shown["pool, right"].unique()) == [
+        "60,000 digits, 99%", "4,227 capital letters, 98%",
+    ]  # fmt: skip
+    assert len(shown) == 4 and len(shown.columns) <= 8
+    first = shown.iloc[1]
+    assert first["human labels for the whole pool, certified"].startswith(
+        "1,600 (1,600 to 1,600), "
+    )
+    assert "2.7% of the pool" in first["human labels for the whole pool, certified"]
+    assert first["audits that certified, and untrue"] == "3 of 3, 1"
 
 
 def test_audits_draw_from_no_stream_of_a_network():

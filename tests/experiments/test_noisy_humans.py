@@ -354,10 +354,10 @@ def test_the_finding_follows_the_table():
     figure, alt, finding = noisy_results.figures(swept(COVERAGE))["guarantee"]
     for text in (
         "92.0%",
-        "5.0% wrong",
+        "5.0% of the labels are wrong",
         "80.0%",
         "1,800 human answers instead of 1,700",
-        "at most 3.0%",
+        "do more than 3.0%",
     ):
         assert text in finding
     assert "1,900" in finding and len(alt) > 50
@@ -369,6 +369,25 @@ def test_the_finding_follows_the_table():
     assert "40.0%" in said and "80.0%" not in said
     dots = [[c.lines[0].get_xdata()[2] for c in f.axes[0].containers] for f in (figure, other)]
     assert dots[0][0] == pytest.approx(80) and dots[1][0] == pytest.approx(40)
+
+
+def test_no_share_and_no_interval_is_drawn_below_0_or_above_100():
+    table = swept(COVERAGE | {"asked_again": [0.0, 0.0, 0.3], "right": [1.0, 1.0, 0.7]})
+    broken = (table["metric"] == "broken_99") & (table["arm"] == "wrong")
+    table.loc[broken, "value"] = [0.0, 0.0, 0.04]
+    assert noisy_results.summary(table)["low"].min() < 0
+    figure = noisy_results.figures(table)["guarantee"][0]
+    for panel in figure.axes:
+        assert panel.get_xlim()[0] == 0
+        ends = [
+            x
+            for bars in panel.containers
+            for segment in bars.lines[2][0].get_segments()
+            for x in segment[:, 0]
+        ]
+        assert min(ends) == 0 and max(ends) <= 100
+    drawn = figure.axes[1].containers[0].lines[2][0].get_segments()[1][:, 0]
+    assert drawn[1] == pytest.approx(100 * (0.04 / 3 + 4.3027 * 0.04 / 3), rel=1e-3)
 
 
 def test_a_sweep_that_lacks_an_arm_has_no_figure():

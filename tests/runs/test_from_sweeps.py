@@ -222,6 +222,61 @@ def test_the_arms_of_a_later_sweep_stand_in_the_place_of_the_first_ones(made_up,
     assert [one["n_cells"] for one in about["mended_by"]] == [4] and about["n_cells"] == 6
 
 
+def test_a_sweep_onto_what_is_published_gives_what_both_sweeps_give_together(
+    made_up, sweep, tmp_path
+):
+    made_up(RUN)
+    results = tmp_path / "results"
+    first, later = sweep(), sweep("later", grid={"way": ["b", "c"]}, seeds=2)
+    from_sweeps.publish(first, "both", [later])
+    at_once = {name: (results / name).read_bytes() for name in ("both.csv", "both_summary.csv")}
+    from_sweeps.publish(first, "both")
+    assert (results / "both.csv").read_bytes() != at_once["both.csv"]
+    from_sweeps.publish(later, "both", onto=True)
+    assert {name: (results / name).read_bytes() for name in at_once} == at_once
+    about = manifest.read_json(results / "both.manifest.json")
+    assert [one["n_cells"] for one in about["mended_by"]] == [4] and about["n_cells"] == 6
+    from_sweeps.publish(later, "both", onto=True)
+    assert len(manifest.read_json(results / "both.manifest.json")["mended_by"]) == 2
+
+
+def test_times_of_arms_that_no_later_sweep_has_stay_when_it_is_published_onto_them(
+    made_up, sweep, tmp_path
+):
+    hooks = """
+        import pandas as pd
+
+        def publish(table, timings):
+            took = timings.merge(table[["run_id", "arm"]].drop_duplicates(), on="run_id")
+            means = took.groupby("arm", as_index=False)["wall_s"].mean()
+            return {"summary": means.rename(columns={"wall_s": "mean"}).assign(metric="wall_s")}
+    """
+    made_up(RUN, hooks)
+    path = tmp_path / "results" / "both_summary.csv"
+    from_sweeps.publish(sweep(), "both")
+    before = pd.read_csv(path).set_index("arm")["mean"]
+    from_sweeps.publish(sweep("later", grid={"way": ["b", "c"]}), "both", onto=True)
+    after = pd.read_csv(path).set_index("arm")["mean"]
+    assert sorted(after.index) == ["a1", "a2", "b1", "b2", "c1", "c2"]
+    assert after[["a1", "a2"]].equals(before[["a1", "a2"]])
+
+
+def test_what_is_published_is_made_again_from_its_long_table(made_up, sweep, tmp_path):
+    made_up(RUN)
+    from_sweeps.publish(sweep(), "both")
+    before, path = files(tmp_path), tmp_path / "results" / "both_summary.csv"
+    path.write_text("an older one")
+    from_sweeps.again("both")
+    assert files(tmp_path) == before
+
+
+def test_a_sweep_onto_a_name_that_nothing_bears_is_refused(made_up, sweep, tmp_path):
+    made_up(RUN)
+    with pytest.raises(runs.RunError, match=r"results/none\.csv is not there: publish without"):
+        from_sweeps.publish(sweep(), "none", onto=True)
+    assert not files(tmp_path)
+
+
 def test_times_are_of_the_cells_whose_rows_are_published(made_up, sweep, tmp_path):
     made_up(RUN, '\ndef publish(table, timings):\n    return {"cells": timings[["run_id"]]}\n')
     later = sweep("later", grid={"way": ["b"]}, fixed={"size": 2})  # cells by other names

@@ -47,6 +47,7 @@ class Arm:
 
 ARMS = {
     "random": Arm(margin=False, unlabelled=False),
+    "random_unlabelled": Arm(margin=False, unlabelled=True),
     "active": Arm(margin=True, unlabelled=False),
     "active_unlabelled": Arm(margin=True, unlabelled=True),
     "active_rendered": Arm(margin=True, unlabelled=True, rendered=True),
@@ -127,6 +128,13 @@ class Settings:
             check_count(name, getattr(self, name))
         check_fraction("growth", self.growth)
         check_open_fraction("expected_wrong", self.expected_wrong)
+        allowed = round(1 - self.target, 12)  # without what floats lose
+        if self.expected_wrong >= allowed:
+            raise ParameterError(
+                "expected_wrong", self.expected_wrong,
+                f"with so many wrong a promise of target={self.target} is false",
+                f"expected less than {allowed:g}",
+            )  # fmt: skip
         for name in ("members", "steps", "most", "last_width"):
             check_count(name, getattr(self, name), 1)
         self.terms(self.by_hand, weighted=self.weighted)  # checks the rest

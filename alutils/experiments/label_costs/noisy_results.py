@@ -59,32 +59,45 @@ def _finding(told: pd.DataFrame, table: pd.DataFrame) -> str:
     broken = table.loc[table["metric"].str.startswith("broken_"), "value"].max()
     could = table.loc[table["metric"].str.startswith("untrue_"), "value"] > 0
     return (
-        f"Certified at 99%, a model of right labels labels {cover['right']:.1%} of the "
-        f"digits by itself (mean over audits); with {share:.1%} wrong labels {cover['wrong']:.1%}; "
-        f"with the doubtful asked again {cover['asked_again']:.1%}, for "
-        f"{answers['asked_again']:,.0f} human answers instead of {answers['wrong']:,.0f}; with "
-        f"everyone asked twice {cover['asked_everyone_twice']:.1%}, for "
-        f"{answers['asked_everyone_twice']:,.0f}. Of one model's audits at most {broken:.1%} break "
-        f"a promise ({1 - LEVEL:.0%} allowed; {could.sum()} of {len(could)} promises could break)."
+        f"Certified at 99%, a network labels {cover['right']:.1%} of the digits by itself where "
+        f"nobody errs (mean over audits), {cover['wrong']:.1%} where {share:.1%} of the labels are "
+        f"wrong, {cover['asked_again']:.1%} where the doubtful are asked again "
+        f"({answers['asked_again']:,.0f} human answers instead of {answers['wrong']:,.0f}), and "
+        f"{cover['asked_everyone_twice']:.1%} where everyone is asked twice "
+        f"({answers['asked_everyone_twice']:,.0f}). In no case do more than {broken:.1%} of one "
+        f"network's audits break a promise ({1 - LEVEL:.0%} allowed; {could.sum()} of {len(could)} "
+        "promises could break)."
     )
 
 
 def _figure(told: pd.DataFrame) -> Figure:
     from alutils.plots.style import axes, name_rows, series
 
-    figure, panels = axes(1, 2, size=(8.5, 3.2), sharey=True)
+    figure, panels = axes(1, 2, size=(8.5, 3.4), sharey=True)
     places = np.arange(len(ARMS))
     for panel, metric in zip(panels, ("auto_coverage", "broken"), strict=True):
         for number, target in enumerate(TARGETS):
             rows = told.loc[f"{metric}_{100 * target:g}"].reindex(list(ARMS))
-            around = rows[["low", "high"]].sub(rows["mean"], axis=0).abs().fillna(0).T
             panel.errorbar(
-                100 * rows["mean"], places + 0.24 * (number - 0.5), xerr=100 * around.to_numpy(),
+                100 * rows["mean"], places + 0.24 * (number - 0.5), xerr=100 * _around(rows),
                 **series(number), capsize=4, linestyle="none", label=f"promised {target:.0%}",
             )  # fmt: skip
-    panels[0].set(xlabel="digits labelled automatically, certified (%)", xlim=(-3, 103))
+    panels[0].set(xlabel="digits labelled automatically,\ncertified (%)", xlim=(0, 102))
     name_rows(panels[0], list(ARMS.values()))
     panels[1].axvline(100 * (1 - LEVEL), color="black", linestyle="--", label="allowed")
-    panels[1].set(xlabel="audits with a broken promise (%)")
+    most = max(5, *(100 * told.loc[f"broken_{100 * target:g}", "high"].max() for target in TARGETS))
+    panels[1].set(
+        xlabel="audits with a broken promise (%),\n95% intervals over the networks",
+        xlim=(0, 1.15 * most),
+    )
+    for panel in panels:  # marks at 0 are drawn whole
+        for line in panel.lines:
+            line.set_clip_on(False)
     figure.legend(*panels[1].get_legend_handles_labels(), loc="outside upper center", ncols=3)
     return figure
+
+
+def _around(rows: pd.DataFrame) -> np.ndarray:
+    """Return (2, n) float, the intervals' lengths to both sides; shares are from 0 to 1."""
+    ends = rows[["low", "high"]].clip(0, 1)
+    return np.maximum(ends.sub(rows["mean"], axis=0).abs().fillna(0).to_numpy(float).T, 0)

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from textwrap import fill
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from alutils.base.files import repository_root
+from alutils.experiments.label_costs import fewest_labels
 from alutils.experiments.strategies.results import labels_to_reach
 from alutils.guarantee.pool import allowed_errors
 from alutils.plots.style import arm_name, axes, legend_below, look, name_rows
 from alutils.stats import compare, tables
-from alutils.stats.intervals import over_seeds
+from alutils.stats.intervals import over_seeds, t_interval
 
 TARGETS = {"mnist": 0.99, "article": 0.99, "letters": 0.98}
 """Shares of right labels that the grids in notebooks/sweeps certify, at a level of 95%."""
 TITLES = {
-    "article": "400 of the article's 4,000 digits",
-    "mnist": "60,000 digits",
+    "article": "digits of the article",
+    "mnist": "digits",
     "letters": "capital letters",
 }
-ARMS = {arm: arm_name(arm) for arm in ("random", "active", "active_unlabelled", "active_rendered")}
+ARMS = {arm: arm_name(arm) for arm in fewest_labels.ARMS}
+EXPECTED = "labels_expected"
+"""The mean over all draws of the audit comes first; older sweeps have those drawn alone."""
+SURE = 0.9
+"""Share of the audits that accept, from which a finding need not say how many do."""
+DRAWN = "mean of the audits drawn"
+_PROMISED = f"at least {TARGETS['mnist']:.0%}"
 _THOUSANDS = FuncFormatter(lambda x, _: f"{x:,.0f}")
 POINTS_TABLE = {"article": ("mnist", "active"), "letters": ("az", "as_published")}
 """Experiment and arm of the published accuracy beside which a setting stands."""
@@ -33,12 +42,18 @@ def publish(table: pd.DataFrame, timings: pd.DataFrame) -> dict[str, pd.DataFram
     return {"summary": summary(table, timings), "rounds": rounds(table)}
 
 
+def title(protocol: str, n_pool: float) -> str:
+    """Return what a pool is called, its size in front."""
+    return f"{n_pool:,.0f} {TITLES[protocol]}"
+
+
 def summary(table: pd.DataFrame, timings: pd.DataFrame | None = None) -> pd.DataFrame:
     """Return what came out after the last training of each seed.
 
     A row a protocol, arm and metric, with the columns of `over_seeds`. Beside the metrics of
-    `fewest_labels.run`: ``n_human`` trained on, ``certified`` and ``broken`` (shares of the seeds:
-    the whole pool certified; certified though more was wrong than promised), ``saved_by_weighting``
+    `fewest_labels.run`: ``n_human`` trained on, ``n_pool``, ``certified`` and ``broken`` (shares of
+    the seeds: the whole pool certified; certified though more was wrong than promised),
+    ``saved_by_weighting``
     (labels that a uniform audit of the same model takes more, where both accept),
     ``labels_to_reach`` of the published accuracy, where there is one, ``wall_s`` of a whole cell.
     """
@@ -46,6 +61,11 @@ def summary(table: pd.DataFrame, timings: pd.DataFrame | None = None) -> pd.Data
     parts = [last[["protocol", "arm", "seed", "metric", "value"]]]
     accuracy = last[last["metric"] == "accuracy"]
     parts.append(accuracy.assign(metric="n_human", value=accuracy["n_human"].astype(float)))
+    parts.append(
+        last[last["metric"] == "n_wrong"].assign(
+            metric="n_pool", value=lambda rows: rows["n_eval"].astype(float)
+        )
+    )
     left = last[last["metric"] == "wrong_left"]
     allowed = [
         allowed_errors(int(n), TARGETS[protocol])
@@ -77,6 +97,47 @@ def _last(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["round"] == seeds.transform("max")]
 
 
+def as_table(summary: pd.DataFrame) -> pd.DataFrame:
+    """Return a `summary` as a table to read: a row an arm of a setting, all of them texts."""
+    by = summary.set_index(["protocol", "arm", "metric"]).sort_index()
+    rows = []
+    for protocol in TITLES:
+        for arm, name in ARMS.items():
+            if (protocol, arm, "accuracy") not in by.index:
+                continue
+            row = by.loc[(protocol, arm)]
+            n_pool, of = row.loc["n_pool", "mean"], row.loc["certified", "of"]
+            certified, broken = (of * row.loc[what, "mean"] for what in ("certified", "broken"))
+            metric = EXPECTED if EXPECTED in row.index else "labels_to_certify"
+            whole = _cell(row.loc[metric], ":,.0f")
+            if row.loc[metric, "seeds"]:
+                whole += f", {row.loc[metric, 'mean'] / n_pool:.1%} of the pool"
+                whole += "" if metric == EXPECTED else f" ({DRAWN})"
+            above = "auto_coverage" in row.index
+            rows.append(
+                {
+                    "pool, right": f"{title(protocol, n_pool)}, {TARGETS[protocol]:.0%}",
+                    "asking and learning": name,
+                    "labels trained on": f"{row.loc['n_human', 'mean']:,.0f}",
+                    "accuracy on test images": _cell(row.loc["accuracy"], ":.2%"),
+                    "labelled above a certified threshold":
+                        _cell(row.loc["auto_coverage"], ":.1%") if above else "",
+                    "human labels for the whole pool, certified": whole,
+                    "audits that certified, and untrue":
+                        f"{certified:.0f} of {of:.0f}, {broken:.0f}",
+                }
+            )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _cell(row: pd.Series, form: str) -> str:
+    """Return mean and interval of a row of a summary."""
+    if not row["seeds"]:
+        return "none"
+    interval = "" if row["seeds"] < 2 else " ({low" + form + "} to {high" + form + "})"
+    return ("{mean" + form + "}" + interval).format(**row)
+
+
 def rounds(table: pd.DataFrame) -> pd.DataFrame:
     """Return the mean of every metric after every training, over the seeds that have a value."""
     by = ["protocol", "arm", "round", "n_human", "split", "metric"]
@@ -105,56 +166,98 @@ def cost(table: pd.DataFrame) -> tuple[Figure, str, str]:
     """Draw the human labels with which 60,000 digits are labelled and certified, arm by arm."""
     of = table[table["protocol"] == "mnist"]
     n = int(of.loc[of["split"] == "pool", "n_eval"].iloc[0])
-    target = TARGETS["mnist"]
-    last = _last(of)
-    total = last[last["metric"] == "labels_to_certify"]
-    names = [arm for arm in ARMS if (total["arm"] == arm).any()]
-    needed = {arm: total.loc[total["arm"] == arm, "value"] for arm in names}
-    by_hand = pd.Series([float(n)])
-    figure, panel = axes(size=(7.5, 0.75 * (len(names) + 1) + 1))
-    for place, (arm, values) in enumerate({"by hand": by_hand, **needed}.items()):
-        known = values.dropna()
-        drawn = {"color": "0.35", "marker": "o"} if arm == "by hand" else look(arm)
-        if len(known):
-            panel.plot(
-                [100, known.mean()], [place, place], linewidth=8, alpha=0.25, color=drawn["color"]
+    needed = {arm: labels_needed(of, arm) for arm in ARMS if (of["arm"] == arm).any()}
+    figure, panel = axes(size=(8.2, 0.62 * (len(needed) + 1) + 1.1))
+    panel.barh(0, n, height=0.62, color="0.6")
+    panel.annotate(f"{n:,}", (n, 0), (6, 0), textcoords="offset points", va="center")
+    for place, (arm, found) in enumerate(needed.items(), 1):
+        drawn = look(arm)
+        if np.isfinite(found.mean):
+            panel.barh(place, found.mean, height=0.62, color=drawn["color"], alpha=0.45)
+            panel.errorbar(
+                found.mean, place, xerr=found.around, capsize=4, **drawn | {"linestyle": ""}
             )
-        panel.plot(known, [place] * len(known), **drawn | {"linestyle": ""}, markersize=6)
+        edge = np.nanmax([found.high, found.mean, 0])
         panel.annotate(
-            _needed(values), (known.max() if len(known) else 100, place), xytext=(10, 0),
-            textcoords="offset points", va="center",
-        )  # fmt: skip
-    name_rows(panel, ["by hand", *(fill(ARMS[arm], 24) for arm in names)])
-    panel.set(xscale="log", xlim=(100, 400_000))
+            found.sentence(n), (edge, place), (8, 0), textcoords="offset points", va="center"
+        )
+    name_rows(panel, [f"all {n:,} labels", *(fill(ARMS[arm], 28) for arm in needed)])
+    panel.set(
+        xlim=(0, 1.12 * n), title=f"{n:,} digits labelled, {_PROMISED} right with a certificate"
+    )
     panel.xaxis.set_major_formatter(_THOUSANDS)
-    panel.set_xlabel("human labels in all, the audit's included (logarithmic); a mark a seed")
-    panel.set_title(f"{n:,} digits labelled, at least {target:.0%} right with certificate")
-    order = sorted(names, key=lambda arm: (needed[arm].isna().all(), needed[arm].mean()))
-    told = [f"{ARMS[arm]}: {_needed(needed[arm])}" for arm in order]
+    panel.set_xlabel(
+        "human labels in all: training, by hand, audit (mean, 95% interval over seeds)"
+    )
+    panel.grid(axis="y", visible=False)
+    known = {arm: found for arm, found in needed.items() if np.isfinite(found.mean)}
+    told = "; ".join(f"{ARMS[arm]} {found.sentence(n)}" for arm, found in known.items())
+    said = "" if all(found.over_draws for found in known.values()) else ", if not said otherwise"
+    refused = [ARMS[arm] for arm in needed if arm not in known]
     finding = (
-        f"Human labels, the audit's included, to have {n:,} digits labelled, at least {target:.0%} "
-        f"of the labels certified to be right (confidence 95%), mean over seeds: {'; '.join(told)}."
+        f"Human labels in all to have {n:,} digits labelled, {_PROMISED} of them right with a "
+        f"certificate (95% confidence), mean over all draws of the audit{said}: {told}."
+        + (f" Never certified: {', '.join(refused)}." if refused else "")
     )
     alt = (
-        f"Dots on a logarithmic axis: human labels needed to have {n:,} digits labelled with a "
-        "certificate, by hand, by random, active, and active learning from unlabelled images."
+        f"Bars on a linear axis: the human labels needed to have {n:,} digits labelled with a "
+        f"certificate, for {', '.join(ARMS[arm] for arm in needed)}, under a bar of all {n:,}."
     )
     return figure, alt, finding
 
 
-def _needed(values: pd.Series) -> str:
-    """Return the mean of the labels needed, and how many audits accepted if not all did."""
-    known = values.dropna()
-    if not len(known):
-        return f"refused by all {len(values)} audits"
-    some = f" ({len(known)} of {len(values)} audits accepted)" if len(known) < len(values) else ""
-    return f"{known.mean():,.0f}{some}"
+@dataclass(frozen=True)
+class Needed:
+    """Human labels in all for a pool labelled with a certificate: mean over seeds, its interval.
+
+    ``over_draws``: of each seed's model over all draws of its audit, refused ones included; else of
+    the one audit of each seed that was drawn, where it accepted (``seeds`` of ``of``). ``accept``:
+    the share of all those audits that accept.
+    """
+
+    mean: float
+    low: float
+    high: float
+    seeds: int
+    of: int
+    over_draws: bool
+    accept: float
+
+    @property
+    def around(self) -> np.ndarray:
+        """(2, 1) float, the interval's lengths to both sides; 0 where there is none."""
+        return np.nan_to_num([[self.mean - self.low], [self.high - self.mean]])
+
+    def sentence(self, n: int) -> str:
+        """Return the mean, and which share of ``n`` it is."""
+        if not self.seeds:
+            return f"refused by all {self.of} audits"
+        text = f"{self.mean:,.0f} ({self.mean / n:.1%})"
+        if self.over_draws:
+            sure = self.accept >= SURE
+            return text if sure else f"{text}, {self.accept:.0%} of the audits accept"
+        some = f"the {self.seeds}" if self.seeds == self.of else f"{self.seeds} of {self.of}"
+        return f"{text}, mean of {some} audits drawn"
+
+
+def labels_needed(table: pd.DataFrame, arm: str) -> Needed:
+    """Return the labels that an arm needs, of one protocol's rows: those of the last training."""
+    last = _last(table[table["arm"] == arm])
+    metric = EXPECTED if (last["metric"] == EXPECTED).any() else "labels_to_certify"
+    values = last[last["metric"] == metric].sort_values("seed")["value"]
+    known = values.dropna().to_numpy()
+    low, high = t_interval(known)
+    mean = float(known.mean()) if len(known) else np.nan
+    chances = last.loc[last["metric"] == "accept_chance", "value"]
+    accept = float(chances.mean() if len(chances) else values.notna().mean())
+    return Needed(mean, low, high, len(known), len(values), metric == EXPECTED, accept)
 
 
 def curves(table: pd.DataFrame) -> tuple[Figure, str, str]:
     """Draw the test accuracy against the labels trained on, a panel a setting."""
     of = table[table["metric"] == "accuracy"]
     protocols = [name for name in TITLES if (of["protocol"] == name).any()]
+    pools = table[table["split"] == "pool"].groupby("protocol")["n_eval"].max()
     findings = []
     figure, panels = axes(1, len(protocols), (0.5 + 3.4 * len(protocols), 4.2), squeeze=False)
     for panel, protocol in zip(panels[0], protocols, strict=True):
@@ -173,13 +276,16 @@ def curves(table: pd.DataFrame) -> tuple[Figure, str, str]:
             )  # fmt: skip
         if (goal := published(protocol)) is not None:
             panel.axhline(100 * goal, color="0.35", linestyle=":", label="published")
-        panel.set(xlabel="labels trained on", title=TITLES[protocol])
+        panel.set(xlabel="labels trained on", title=title(protocol, pools[protocol]))
         if mine["n_human"].max() > 10 * mine["n_human"].min():
             panel.set_xscale("log")
+            panel.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
             panel.xaxis.set_minor_formatter(NullFormatter())
         panel.xaxis.set_major_formatter(_THOUSANDS)
         best = _last(mine).groupby("arm")["value"].mean()
-        findings.append(f"{TITLES[protocol]}: {best.max():.1%} ({ARMS[best.idxmax()]})")
+        findings.append(
+            f"{title(protocol, pools[protocol])}: {best.max():.1%} ({ARMS[best.idxmax()]})"
+        )
     panels[0][0].set_ylabel("accuracy on test images, %")
     text = "the last, larger network, a mark a seed"
     panels[0][0].plot([], [], "o", mfc="none", color="0.35", label=text)

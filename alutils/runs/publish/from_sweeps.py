@@ -4,14 +4,18 @@ The sweep's rows become the long table ``<name>.csv``. What else is made of them
 says: see ``summarise`` and ``figures`` of `alutils.experiments.base.Experiment`.
 """
 
+from __future__ import annotations
+
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from alutils.base import manifest
+from alutils.base.files import repository_root
 from alutils.experiments.registry import EXPERIMENTS
 from alutils.runs.notebook import runs
 from alutils.runs.publish import files
@@ -20,7 +24,9 @@ from alutils.stats import tables
 from alutils.stats.intervals import over_seeds
 
 
-def publish(folder: Path, name: str | None = None, mended: Sequence[Path] = ()) -> list[Path]:
+def publish(
+    folder: Path, name: str | None = None, mended: Sequence[Path] = (), *, onto: bool = False
+) -> list[Path]:
     """Copy a finished sweep into results/, with the tables and figures that are made of it.
 
     ``<name>.csv`` is the sweep's table, with those of the varied parameters that an arm of a
@@ -32,13 +38,15 @@ def publish(folder: Path, name: str | None = None, mended: Sequence[Path] = ()) 
     name : what its files begin with; the sweep's name by default
     mended : folders of later sweeps, made after some arms were mended: their rows stand in the
         place of all earlier ones of the same protocol and arm; the manifest holds theirs, too
+    onto : whether what is published under the name is an earlier sweep itself, which these mend
 
     Raises
     ------
     RunError
         For a sweep with cells that failed or were not run, for one of notebooks, for later sweeps
         of another experiment or without a parameter that tells rows apart, and for a name that
-        another experiment's results bear. Nothing is written then.
+        another experiment's results bear; for ``onto`` where nothing bears it. Nothing is written
+        then.
     """
     folders = (folder, *mended)
     abouts = [_about(one) for one in folders]
@@ -55,12 +63,38 @@ def publish(folder: Path, name: str | None = None, mended: Sequence[Path] = ()) 
             f"publish them under another name (--as {name}_rendered), or sweep with "
             "-p letters LETTERS.npz"
         )
-    table, timings = _merged([_read(one, experiment) for one in folders])
+    read = [_read(one, experiment) for one in folders]
+    earlier = _published(name) if onto else None
+    if earlier is not None:
+        read.insert(0, (earlier.table, read[0][1].head(0)))
+        abouts.insert(0, earlier.about)
+    later = [*abouts[0].get("mended_by", []), *abouts[1:]]
+    whole = abouts[0] | ({"mended_by": later} if later else {})
+    return _write(name, *_merged(read), whole, earlier)
+
+
+def again(name: str) -> list[Path]:
+    """Make the tables and figures of a published sweep again from its long table."""
+    earlier = _published(name)
+    timings = pd.DataFrame(columns=["run_id", "wall_s"])
+    return _write(name, earlier.table, timings, earlier.about, earlier)
+
+
+def _write(
+    name: str,
+    table: pd.DataFrame,
+    timings: pd.DataFrame,
+    about: Mapping[str, Any],
+    earlier: Published | None,
+) -> list[Path]:
+    """Publish a sweep's rows with what is made of them; times that it lacks are the earlier's."""
     apart = _telling_apart(table)
-    swept = EXPERIMENTS[experiment]
+    swept = EXPERIMENTS[about["experiment"]]
     frames = (
         swept.summarise(table, timings) if swept.summarise else {"summary": summary(table, apart)}
     )
+    if earlier is not None:
+        frames = {suffix: earlier.timed(suffix, frame) for suffix, frame in frames.items()}
     figures = swept.figures(table) if swept.figures else {}
 
     contents: dict[str, str | bytes] = {
@@ -75,8 +109,41 @@ def publish(folder: Path, name: str | None = None, mended: Sequence[Path] = ()) 
         figure.savefig(buffer, format="png", bbox_inches="tight")
         contents[f"figures/{name}_{suffix}.png"] = buffer.getvalue()
         texts[suffix] = {"alt": alt, "finding": finding}
-    whole = abouts[0] | ({"mended_by": abouts[1:]} if mended else {})
-    return files.publish(name, contents, {name: whole}, texts)
+    return files.publish(name, contents, {name: about}, texts)
+
+
+@dataclass(frozen=True)
+class Published:
+    """What is published under a name: its long table, its manifest."""
+
+    name: str
+    table: pd.DataFrame
+    about: dict[str, Any]
+
+    def timed(self, suffix: str, frame: pd.DataFrame) -> pd.DataFrame:
+        """Add the times that an earlier table of means has of arms that no later sweep has."""
+        path = repository_root() / "results" / f"{self.name}_{suffix}.csv"
+        if "metric" not in frame or not path.is_file():
+            return frame
+        before = pd.read_csv(path)
+        if "metric" not in before:
+            return frame
+        key = [column for column in ("protocol", "arm") if column in frame]
+        times = before[before["metric"] == "wall_s"]
+        mine = pd.MultiIndex.from_frame(frame.loc[frame["metric"] == "wall_s", key])
+        places = pd.MultiIndex.from_frame(times[key])
+        return pd.concat([frame, times[~places.isin(mine)]])
+
+
+def _published(name: str) -> Published:
+    """Return what is published under a name, or raise RunError."""
+    results = repository_root() / "results"
+    path = results / f"{name}.csv"
+    if not path.is_file():
+        raise runs.RunError(f"results/{path.name} is not there: publish without --onto")
+    exact = {"converters": {"value": float}, "keep_default_na": False}
+    table = pd.read_csv(path, dtype={"arm": str}, **exact)
+    return Published(name, table, manifest.read_json(results / f"{name}.manifest.json"))
 
 
 def summary(table: pd.DataFrame, apart: Sequence[str] = ()) -> pd.DataFrame:

@@ -1,7 +1,5 @@
 """What the sweeps of label costs came to, as tables and sentences for pages."""
 
-import itertools
-
 import pandas as pd
 
 from alutils.experiments.label_costs import results as costs
@@ -10,45 +8,8 @@ from alutils.runs.publish.markdown import markdown_table, results
 
 def label_costs() -> str:
     """Return what the sweeps of label costs came to, as a Markdown table."""
-    by = _by_metric(results("label_costs_summary"))
-    headings = [
-        "pool, right", "asking and learning", "labels trained on", "accuracy on test images",
-        "labelled above a certified threshold", "human labels for the whole pool, certified",
-        "audits that certified, and untrue",
-    ]  # fmt: skip
-    rows = []
-    for protocol, arm in itertools.product(costs.TITLES, costs.ARMS):
-        if (protocol, arm, "accuracy") not in by.index:
-            continue
-        row = by.loc[(protocol, arm)]
-        pool, how = _what(protocol, arm)
-        of = row.loc["certified", "of"]
-        certified, broken = (of * row.loc[name, "mean"] for name in ("certified", "broken"))
-        expected = "labels_expected" in row.index
-        whole = _cell(row, "labels_expected" if expected else "labels_to_certify", ",.0f")
-        rows.append(
-            (
-                f"{pool}, {costs.TARGETS[protocol]:.0%}",
-                how,
-                f"{row.loc['n_human', 'mean']:,.0f}",
-                _cell(row, "accuracy", ".2%"),
-                _cell(row, "auto_coverage", ".1%"),
-                whole if expected else f"{whole} (of the audits drawn)",
-                f"{certified:.0f} of {of:.0f}, {broken:.0f}",
-            )
-        )
-    return markdown_table(headings, rows)
-
-
-def _cell(metrics: pd.DataFrame, metric: str, form: str) -> str:
-    """Return mean and interval of a metric of an arm."""
-    if metric not in metrics.index:
-        return "–"
-    row = metrics.loc[metric]
-    if not row["seeds"]:
-        return "none"
-    mean, low, high = (f"{row[name]:{form}}" for name in ("mean", "low", "high"))
-    return mean if row["seeds"] < 2 else f"{mean} ({low} to {high})"
+    table = costs.as_table(results("label_costs_summary"))
+    return markdown_table(list(table), table.itertuples(index=False))
 
 
 def labels_in_all(protocol: str) -> pd.Series:
@@ -138,4 +99,5 @@ def _by_metric(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _what(protocol: str, arm: str) -> tuple[str, str]:
-    return costs.TITLES[protocol], costs.ARMS[arm].replace("\n", " ")
+    pools = _by_metric(results("label_costs_summary")).xs("n_pool", level="metric")["mean"]
+    return costs.title(protocol, pools[protocol, arm]), costs.ARMS[arm].replace("\n", " ")

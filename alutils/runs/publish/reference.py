@@ -24,6 +24,8 @@ def run(
     folders: Iterable[Path],
     name: str | None = None,
     sweeps: Sequence[Path] = (),
+    *,
+    onto: bool = False,
 ) -> list[Path]:
     """Run and publish experiments, publish finished runs and sweeps, renew the pages' tables.
 
@@ -33,6 +35,8 @@ def run(
     folders : finished runs
     name : what the published files begin with; the experiment's or the sweep's name by default
     sweeps : folder of a finished sweep, and of later ones that mend it
+    onto : whether they mend what is published under the name; without sweeps, its tables and
+        figures are made again
 
     Returns
     -------
@@ -42,7 +46,11 @@ def run(
     for experiment in names:  # before hours of work
         values = headless.parameters_of(experiment, "full")
         _check_name(name or experiment, experiment, values.get("data") == "rendered")
-    written = from_sweeps.publish(sweeps[0], name, sweeps[1:]) if sweeps else []
+    written: list[Path] = []
+    if sweeps:
+        written = from_sweeps.publish(sweeps[0], name, sweeps[1:], onto=onto)
+    elif onto and name:
+        written = from_sweeps.again(name)
     for folder in [*folders, *(headless.execute(experiment, "full") for experiment in names)]:
         written += publish(folder, name)
     return [*written, *pages.refresh()]
