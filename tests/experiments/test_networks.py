@@ -115,9 +115,7 @@ def test_the_rows_are_of_the_results_table_and_the_layers_stand_side_by_side(mad
     assert layers["better", "random"] == pytest.approx(0.96)
     assert layers["better", "active"] == pytest.approx(0.99)
     assert layers["published", "active"] == 0.8975
-    assert "96.0% of the test digits right from random labels and 99.0% at best (active)" in (
-        found.text
-    )
+    assert "get 96.0% (random), 99.0% (active) of the test digits right" in found.text
     assert "where 89.8% was published" in found.text and "_" not in found.text
 
 

@@ -16,6 +16,8 @@ def test_the_cost_is_the_mean_over_all_draws_of_an_audit_that_is_likely_to_accep
     # Refused audits of random labels take 500 labels: they are no certificate, however few.
     assert "takes 911 of 4,000 labels at best (active), mean over all draws" in found.text
     table = found.table.data
+    shares = table["labelled automatically above a threshold"]
+    assert f"{shares['random']:.0%} (random), {shares['active']:.0%} (active)" in found.text
     assert table.loc["random", "human labels, mean of all draws"] == 500
     assert table.loc["random", "audits that accept"] == 0
     stars = [line for line in found.figure.axes[0].lines if line.get_marker() == "*"]

@@ -54,7 +54,7 @@ def cost(networks: Networks, *, draws: int, keep: Keep = compute) -> Finding:
         f"{networks.drawn}",
     )  # fmt: skip
     covered = {arm: float(rows["middle"].iloc[-1]) for arm, rows in curves.items()}
-    best = max(covered, key=covered.__getitem__)
+    shares_of_arms = ", ".join(f"{share:.0%} ({arm_name(arm)})" for arm, share in covered.items())
     cheapest = min(likely, key=likely.__getitem__, default=None)
     whole_pool = (
         f"the whole pool with a certificate takes {likely[cheapest]:,.0f} of {n_pool:,} labels at "
@@ -64,8 +64,8 @@ def cost(networks: Networks, *, draws: int, keep: Keep = compute) -> Finding:
     )
     text = (
         f"With {settings.budget + settings.audit:,} human labels, {settings.audit} of them the "
-        f"audit's, a network labels on average {covered['random']:.0%} of the pool by itself "
-        f"from random labels and {covered[best]:.0%} at best ({arm_name(best)}); {whole_pool}."
+        f"audit's, a network labels on average {shares_of_arms} of the pool by itself; "
+        f"{whole_pool}."
     )
     alt = (
         "Share of the pool labelled automatically with a certificate against all human labels, for "
