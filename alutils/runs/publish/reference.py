@@ -13,6 +13,7 @@ from pathlib import Path
 from alutils.base import manifest
 from alutils.base.files import repository_root, write_atomically
 from alutils.runs.notebook import headless, runs
+from alutils.runs.notebook.shown import PUBLISHED_AS
 from alutils.runs.publish import files, from_sweeps
 from alutils.runs.publish import readme as readme_tables
 from alutils.stats import compare, tables
@@ -33,7 +34,8 @@ def run(
     ----------
     names : experiments to run in full
     folders : finished runs
-    name : what the published files begin with; the experiment's or the sweep's name by default
+    name : what the published files begin with; the experiment's (see `PUBLISHED_AS`) or the sweep's
+        name by default
     sweeps : folder of a finished sweep, and of later ones that mend it
 
     Returns
@@ -43,7 +45,11 @@ def run(
     names = list(names)
     for experiment in names:  # before hours of work
         values = headless.parameters_of(experiment, "full")
-        _check_name(name or experiment, experiment, values.get("data") == "rendered")
+        _check_name(
+            name or PUBLISHED_AS.get(experiment, experiment),
+            experiment,
+            values.get("data") == "rendered",
+        )
     written = from_sweeps.publish(sweeps[0], name, sweeps[1:]) if sweeps else []
     for folder in [*folders, *(headless.execute(experiment, "full") for experiment in names)]:
         written += publish(folder, name)
@@ -75,7 +81,7 @@ def publish(folder: Path, name: str | None = None) -> list[Path]:
             f"full one: python -m alutils run {about['experiment']} --profile full"
         )
     experiment = about["experiment"]
-    name = name or experiment
+    name = name or PUBLISHED_AS.get(experiment, experiment)
     _check_name(name, experiment, compare.is_rendered(about))
     table = tables.read(folder / "metrics.csv")
     replicate = table["protocol"].isin(REPLICATES)
