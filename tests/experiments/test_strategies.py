@@ -129,6 +129,12 @@ def test_what_a_pool_cannot_give_is_refused_before_any_work(digits, changes, nam
         Pools(digits, **given)
 
 
+def test_images_of_one_class_are_refused_by_its_name(digits):
+    ones = digits.take(digits.labels == 1)
+    with pytest.raises(ParameterError, match="are of the class 1; give images of two classes"):
+        Pools(ones, n_pool=20, batch=5, budget=10, seeds=2)
+
+
 def test_a_draw_keeps_its_test_images_out_of_its_pool(few):
     one = few.draw(1)
     assert len(one.y) == few.room == 150 and len(one.y_test) == few.n_test == 150

@@ -15,7 +15,7 @@ from alutils.active.loops import synthesis
 from alutils.active.strategies import registry
 from alutils.experiments.strategies import results
 from alutils.plots import strategies as strategy_plots
-from alutils.plots.style import look
+from alutils.plots.style import arm_name, look
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_a_toy_figure_numbers_what_is_asked_for_where_it_lies(toy):
     figure = strategy_plots.two_dimensions(panels, "three", columns=2)
     check_readable(figure)
     drawn = figure.axes[: len(panels)]
-    assert [axes.get_title() for axes in drawn] == ["margin", "bald", "badge"]
+    assert [axes.get_title() for axes in drawn] == ["margin", "BALD", "BADGE"]
     for axes, panel in zip(drawn, panels, strict=True):
         numbers = {text.get_text(): text.xy for text in axes.texts}
         assert sorted(numbers) == ["1", "2", "3"]
@@ -138,8 +138,27 @@ def test_curves_have_a_line_and_a_band_for_each_arm_and_share_a_legend():
     margin = means[means["arm"] == "margin"]
     assert any(np.allclose(line.get_ydata(), margin["mean"]) for line in two.lines)
     ends = means.groupby("arm")["mean"].last().sort_values(ascending=False)
-    assert [t.get_text() for t in figure.legends[0].get_texts()] == list(ends.index)
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == list(map(arm_name, ends.index))
     assert "here" in texts(figure)
+
+
+def test_bands_and_axes_end_where_shares_and_classes_do():
+    wide = results.mean_curves(table()).assign(low=-0.5, high=1.5)
+    share, counts = (
+        strategy_plots.curve_panels({"one": t}, "t", limits=limits)
+        for t, limits in ((wide, (0, 1)), (wide.assign(mean=20, low=-9, high=99), (0, 26)))
+    )
+    for figure, top in ((share, 1), (counts, 26)):
+        (axes,) = figure.axes
+        assert axes.get_ylim() == (0, top)
+        ends = [band.get_paths()[0].vertices[:, 1] for band in axes.collections]
+        assert np.min(ends) == 0 and np.max(ends) == top
+
+
+def test_dots_can_stand_on_a_logarithmic_axis():
+    measures = pd.DataFrame({"a": [0.001, 10.0]}, ["random", "margin"])
+    (axes,) = strategy_plots.arm_dots(measures, {"a": "seconds"}, "dots", log=True).axes
+    assert axes.get_xscale() == "log"
 
 
 def test_curves_can_go_over_another_column_in_each_panel():

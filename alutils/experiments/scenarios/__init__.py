@@ -10,7 +10,7 @@ _HOMES = {
     "data": "Pools digits",
     "questions": "Reader blends bought reader toy_boundary what_questions_buy",
     "reference": "answer what_to_do",
-    "stopping": "endings stopping_points watch",
+    "stopping": "catalogue endings stopping_points watch",
     "streams": "Streams drifts flow forgetting streams_table toy_streams without_drift",
 }
 __getattr__, __dir__, _public = lazy.attach(__name__, _HOMES)

@@ -33,6 +33,23 @@ NAMES = {
 """What the rules are called in figures and tables."""
 
 
+NEEDS = dict.fromkeys(("target", "bound", "plateau"), f"{N_VALIDATION} validation labels") | {
+    "stable": f"{N_VALIDATION} images without labels"
+}
+"""What a rule needs besides the pool."""
+
+
+def catalogue() -> Finding:
+    """Return the rules that are compared, with what each needs and where it is in code."""
+    kinds = {"target": "TargetAccuracy", "bound": "TargetAccuracy", "plateau": "Plateau",
+             "stable": "StablePredictions"}  # fmt: skip
+    lines = [
+        f"{name:38} {kinds.get(rule, 'FewUnsure'):18} needs {NEEDS.get(rule, 'nothing more')}"
+        for rule, name in NAMES.items()
+    ]
+    return Finding("\n".join(lines), exact=True)
+
+
 def rules(one: comparison.Draw) -> dict[str, stopping.Rule]:
     """Return new rules for one loop, by the keys of `NAMES`; they look at test images first."""
     x, y = one.x_test[:N_VALIDATION], one.y_test[:N_VALIDATION]

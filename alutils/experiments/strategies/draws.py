@@ -59,6 +59,15 @@ class Pools:
         check_count("seed", self.seed)
         check_count("seeds", self.seeds, 2)
         check_count("n_pool", self.n_pool, 1)
+        present = np.unique(self.images.labels)
+        if len(present) < 2:
+            named = [self.images.classes[c] for c in present]
+            raise ParameterError(
+                "images",
+                self.images.name,
+                f"all {len(self.images)} are of the class {', '.join(named)}",
+                "give images of two classes or more",
+            )
         if self.budget > self.room:
             raise ParameterError(
                 "budget",
