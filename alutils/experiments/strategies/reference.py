@@ -36,8 +36,8 @@ def answer() -> Answer:
         f"**Ask by {arm_name(top)}.** Over {len(settings)} settings and {draws} draws of each it "
         f"adds {100 * gain[top]:.1f} points to the mean accuracy, more than any other strategy. It "
         f"is the best, or statistically tied with the best, in {tied} of {len(settings)} settings.",
-        f"**Not every strategy helps.** In every setting {_listed(_never(summary))} did no better "
-        f"than random sampling; {_listed(_at_times(summary))} did no better in some.",
+        f"**Not every strategy helps.** Better than random sampling in no setting: "
+        f"{_listed(_never(summary))}. Only in some settings: {_listed(_at_times(summary))}.",
         f"**Cost does not buy accuracy.** A learning curve takes {seconds[top]:.1f} s with "
         f"{arm_name(top)} and {seconds[slow]:.0f} s with {arm_name(slow)}, which adds "
         f"{100 * gain[slow]:.1f} points.",
