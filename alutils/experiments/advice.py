@@ -53,8 +53,11 @@ def what_to_do(findings: Sequence[Advised], table: str) -> Finding:
     if not advice:
         return Finding("No comparison was made, so nothing is advised.")
     frame = pd.DataFrame([vars(one) for one in advice])
-    tied = sum(TIED in one.use for one in advice)
-    text = f"Comparisons: {len(advice)}. In {tied} of them the ways to go are {TIED}."
+    tied = [one.situation for one in advice if TIED in one.use]
+    text = (
+        f"Of {len(advice)} comparisons {len(tied)} end in ways that are {TIED}"
+        f"{': ' + '; '.join(tied) if tied else ''}."
+    )
     return Finding(text, name="what_to_do", table=as_wide_text(frame), tables={table: frame})
 
 

@@ -209,8 +209,9 @@ def test_the_answer_is_that_of_the_published_advice_and_else_names_the_command(
     (line,) = scenarios.answer().lines
     assert reference.COMMAND in line
     (tmp_path / "results").mkdir()
-    rows = [(f"{name}, 10%", "margin", "margin wins") for name in reference.SITUATIONS]
+    rows = [(f"{name}, 10%", "margin", "margin wins") for name in reference.OPENINGS]
     table = pd.DataFrame(rows, columns=["situation", "use", "because"])
     table.to_csv(tmp_path / "results" / "scenarios_advice.csv", index=False)
     lines = scenarios.answer().lines
-    assert len(lines) == 3 and lines[0] == "**A stream, 10%: margin.** Margin wins."
+    assert len(lines) == 3
+    assert lines[0] == "**Who should decide on a stream? Margin.** Margin wins."

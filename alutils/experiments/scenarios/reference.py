@@ -12,8 +12,13 @@ from alutils.experiments.advice import Advised
 from alutils.experiments.base import Answer, Finding
 
 COMMAND = "python -m alutils reference scenarios"
-SITUATIONS = ("a stream", "a made-up question, shown as it is", "answers: at times wrong")
-"""The answer is made of the advice for these: what a situation begins with, in the table."""
+OPENINGS = {
+    "a stream": "Who should decide on a stream?",
+    "a made-up question, shown as it is": "Made-up images, or random ones?",
+    "answers: at times wrong": "Choose images, or draw them, where people are at times wrong?",
+}
+"""The answer is made of the advice for these: what a situation begins with, in the table, and the
+question that it answers."""
 
 
 def answer() -> Answer:
@@ -24,9 +29,9 @@ def answer() -> Answer:
         return Answer((missing,), figure)
     table = pd.read_csv(path)
     lines = []
-    for situation in SITUATIONS:
+    for situation, question in OPENINGS.items():
         for row in table[table["situation"].str.startswith(situation)].head(1).itertuples():
-            lines.append(f"**{_capital(row.situation)}: {row.use}.** {_capital(row.because)}.")
+            lines.append(f"**{question} {_capital(row.use)}.** {_capital(row.because)}.")
     return Answer(tuple(lines), figure)
 
 
