@@ -270,28 +270,30 @@ def gains(summary: pd.DataFrame, titles: Mapping[str, str], title: str) -> Figur
     return figure
 
 
-def endings(curve: pd.DataFrame, ended: pd.DataFrame, title: str) -> Figure:
+def endings(curve: pd.DataFrame, ended: pd.DataFrame, rules: Sequence[str], title: str) -> Figure:
     """Show where stopping rules would have ended learning curves.
 
     ``curve``: columns seed, n_human, value, a learning curve for each seed; ``ended``: these and
-    rule, where a rule ended which curve (no rows for a rule that never did).
+    rule, where a rule ended which curve (no rows for a rule that never did); ``rules``: all, in the
+    order of their rows.
     """
-    figure, panel = axes(size=(7.5, 4.6))
-    for number, (_, rows) in enumerate(curve.groupby("seed")):
-        panel.plot(
-            rows["n_human"], rows["value"], color="0.75", linewidth=1, zorder=1,
-            label="a learning curve" if number == 0 else None,
-        )  # fmt: skip
-    for place, (rule, rows) in enumerate(ended.groupby("rule", sort=False)):
-        drawn = style.series(place) | {"linestyle": "none"}
-        # Hollow, each larger than the last: several rules may end a loop in the same round.
-        panel.plot(
-            rows["n_human"], rows["value"], **drawn, ms=7 + 1.5 * place, mfc="none", mew=1.8,
-            label=rule, zorder=3,
-        )  # fmt: skip
-    panel.set(xlabel="human labels when the rule ended the loop", ylabel="test accuracy then")
-    panel.set_title(title, fontsize=11)
-    legend_below(figure, panel)
+    size = (8, 3.4 + 0.42 * len(rules))
+    figure, (above, below) = axes(
+        2, 1, size, title=title, sharex=True, height_ratios=(2.6, 0.42 * len(rules))
+    )
+    for _, rows in curve.groupby("seed"):
+        above.plot(rows["n_human"], rows["value"], color="0.6", linewidth=1)
+    above.set(ylabel="test accuracy")
+    for place, rule in enumerate(rules):
+        labels = np.sort(ended.loc[ended["rule"] == rule, "n_human"].to_numpy(float))
+        if len(labels):
+            # Loops that end in the same round stand above each other.
+            heights = place + np.linspace(-0.22, 0.22, len(labels))
+            drawn = style.series(place) | {"linestyle": "none"}
+            below.plot(labels, heights, **drawn, ms=6, mfc="none", mew=1.3)
+            below.plot(labels.mean(), place, "|", color="black", ms=20, mew=2)
+    name_rows(below, list(rules))
+    below.set(xlabel="human labels when the rule ends a loop (black bar: mean)")
     return figure
 
 

@@ -135,18 +135,19 @@ def endings(found: Watched) -> Finding:
     labels = ended.groupby("rule")["n_human"].mean()
     silent = [NAMES[rule] for rule in NAMES if rule not in labels.index]
     first = f"{NAMES[str(labels.idxmin())]}, {labels.min():.0f} labels" if len(labels) else "none"
-    order = ended.assign(rule=pd.Categorical(ended["rule"], list(NAMES)))
-    named = order.sort_values("rule").assign(rule=lambda t: t["rule"].map(NAMES).astype(str))
     figure = plots.endings(
-        found.curves, named, f"Where each rule ends the same {found.pools.seeds} loops"
+        found.curves,
+        ended.assign(rule=ended["rule"].map(NAMES)),
+        list(NAMES.values()),
+        f"Learning curves of {found.pools.seeds} loops, and where each rule ends them",
     )
     text = (
         f"The earliest rule on average: {first}. Never within {longest} labels: "
         f"{', '.join(silent) or 'none'}."
     )
     alt = (
-        "Learning curves in grey, and a marker for each stopping rule where it would have ended "
-        "each of them."
+        "Learning curves in grey. Below, a row for each stopping rule: a marker at the labels at "
+        "which it would have ended each loop, and a bar at their mean."
     )
     rows = long_rows(found.curves, "stopping")
     return Finding(text, figure=figure, name="stopping", alt=alt, rows=rows)

@@ -137,7 +137,7 @@ def stream_curve(streams: Streams, name: str, kind: str, memory: str, number: in
         x, Perfect(y), Estimator(n_classes), decider(name, streams.share, n_classes, rng),
         n_classes=n_classes, budget=streams.budget, first=FIRST, train_every=TRAIN_EVERY, truth=y,
         window=streams.remembered if memory == "window" else None,
-        report_every=max(1, streams.n_stream // STEPS),
+        report_every=-(-streams.n_stream // STEPS),  # rounded up: no last step of a few arrivals
     )  # fmt: skip
     rows = [(s.n_seen, s.n_asked, s.accuracy, s.n_tested) for s in steps]
     return pd.DataFrame(rows, columns=["n_seen", "n_human", "value", "n_eval"])
@@ -165,10 +165,12 @@ def flow(streams: Streams, keep: Keep = compute) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def _wide(table: pd.DataFrame, kind: str, memory: str, column: str = "value") -> pd.DataFrame:
-    """Return a column's means of one variant: a row a stream, a column a decider."""
+def _wide(table: pd.DataFrame, kind: str, memory: str) -> pd.DataFrame:
+    """Return the accuracy on all arrivals of one variant: a row a stream, a column a decider."""
     own = table[(table["drift"] == kind) & (table["memory"] == memory)]
-    return own.groupby(["seed", "decider"])[column].mean().unstack("decider")
+    counted = own.assign(right=own["value"] * own["n_eval"])
+    sums = counted.groupby(["seed", "decider"])[["right", "n_eval"]].sum()
+    return (sums["right"] / sums["n_eval"]).unstack("decider")
 
 
 def _spent(table: pd.DataFrame, kind: str, memory: str) -> pd.DataFrame:
