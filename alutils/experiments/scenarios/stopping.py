@@ -158,15 +158,15 @@ def stopping_points(found: Watched) -> Advised:
     table, pools = found.table, found.pools
     near = table[(table["left"] <= LEFT) & (table["draws"] == pools.seeds)].sort_values("labels")
     later = _later(found, list(near.index))
-    shown = table.rename(index=NAMES).rename(
+    shown = table.assign(left=100 * table["left"]).rename(index=NAMES).rename(
         columns={
             "draws": "loops ended", "labels": "labels, mean", "fewest": "labels, fewest",
-            "most": "labels, most", "left": "left to gain",
+            "most": "labels, most", "left": "left to gain, points",
         }
     )  # fmt: skip
-    styled = shown.style.format("{:.0f}", na_rep="").format(
-        "{:.1%}", subset=["accuracy", "left to gain"], na_rep=""
-    )
+    styled = shown.style.format("{:.0f}", na_rep="")
+    styled = styled.format("{:.1%}", subset=["accuracy"], na_rep="")
+    styled = styled.format("{:.1f}", subset=["left to gain, points"], na_rep="")
     use, because = _advised(found, near, later)
     text = (
         f"Rules that ended all {pools.seeds} loops with at most {100 * LEFT:g} points left to "
