@@ -55,7 +55,7 @@ def what_to_do(findings: Sequence[Advised], table: str) -> Finding:
     frame = pd.DataFrame([vars(one) for one in advice])
     tied = [one.situation for one in advice if TIED in one.use]
     text = (
-        f"Of {len(advice)} comparisons {len(tied)} end in ways that are {TIED}"
+        f"The ways to go are {TIED} in {len(tied)} of {len(advice)} comparisons"
         f"{': ' + '; '.join(tied) if tied else ''}."
     )
     return Finding(text, name="what_to_do", table=as_wide_text(frame), tables={table: frame})
