@@ -36,7 +36,7 @@ COSTS = autolabel_mnist autolabel_active autolabel_random autolabel_random_unlab
     autolabel_article autolabel_letters
 
 sweep: $(READY)              ## the full profile: makes the reference tables in results/ (hours)
-	$(BIN)/python -m alutils reference mnist az_explore
+	$(BIN)/python -m alutils reference mnist az_explore strategies scenarios
 	$(BIN)/python -m alutils reference az --as az_rendered
 	$(BIN)/python -m alutils sweep notebooks/sweeps/strategies.yaml --out results/sweeps/strategies
 	$(BIN)/python -m alutils reference --sweep results/sweeps/strategies --as strategies_rendered

@@ -10,7 +10,7 @@ two roofs that do not know each other::
     active       the loops, query strategies, oracles, stopping rules, book of labels
     guarantee    audits, certificates, plans, a whole pool labelled with a promise, forecasts
     plots        the figures: one colour and marker for each arm, everywhere
-    experiments  what the notebooks tell: article, report, strategies, label costs
+    experiments  what the notebooks tell: article, report, strategies, scenarios, label costs
     runs         notebooks run headlessly, sweeps, reference tables and README tables
     labelling    the labelling tool: project on disk, models in the loop, web pages, widget
 

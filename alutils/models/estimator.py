@@ -108,6 +108,8 @@ def _fit(model: Any, x: np.ndarray, y: np.ndarray) -> Any:
     # Few rows: several threads would wait for each other longer than they work.
     with warnings.catch_warnings(), _threads().limit(limits=1, user_api="blas"):
         warnings.simplefilter("ignore", ConvergenceWarning)  # a few steps are all that was asked
+        # The first labels of many classes are few of each.
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
         model.fit(x, y)  # what it returns is its own affair
     return model
 

@@ -149,10 +149,12 @@ def shared_batches(matrix: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
-def arm_dots(table: pd.DataFrame, columns: Mapping[str, str], title: str) -> Figure:
+def arm_dots(
+    table: pd.DataFrame, columns: Mapping[str, str], title: str, *, log: bool = False
+) -> Figure:
     """Show several measures of arms as dots: a row for each arm, a panel for each column.
 
-    ``columns``: column of the table to the axis label of its panel.
+    ``columns``: column of the table to the axis label of its panel; ``log``: on logarithmic axes.
     """
     size = (2.2 + 3.2 * len(columns), 0.29 * len(table) + 1.3)
     figure, panels = axes(1, len(columns), size, title=title, squeeze=False, sharey=True)
@@ -160,6 +162,8 @@ def arm_dots(table: pd.DataFrame, columns: Mapping[str, str], title: str) -> Fig
         for height, (arm, value) in enumerate(table[column].items()):
             panel.plot(value, height, **look(arm, height) | {"linestyle": "none"}, ms=7)
         panel.set_xlabel(text)
+        if log:
+            panel.set_xscale("log")
         if "random" in table.index:
             panel.axvline(table.loc["random", column], color="black", linestyle=":", linewidth=1)
     name_rows(panels[0, 0], [arm_name(arm) for arm in table.index])
@@ -174,6 +178,7 @@ def curve_panels(
     xlabel: str | Sequence[str] = "human labels",
     ylabel: str = "test accuracy",
     vertical: Mapping[str, Mapping[str, float]] | None = None,
+    limits: tuple[float, float] = (0, 1),
 ) -> Figure:
     """Show curves with bands, a panel for each table.
 
@@ -183,6 +188,7 @@ def curve_panels(
         ``mean_curves`` of `alutils.experiments.strategies.results` makes it
     x, xlabel : column of the horizontal axis and its label, one for all panels or one for each
     vertical : panel to name and place of vertical lines
+    limits : what the values can be; bands end there, and so does the axis
     """
     size = (max(6.5, 4.1 * len(panels)), 4.2)
     figure, grid = axes(1, len(panels), size, title=title, squeeze=False, sharey=True)
@@ -201,13 +207,12 @@ def curve_panels(
                 continue
             drawn_as = look(arm, place)
             (drawn[arm],) = panel.plot(
-                rows[column], rows["mean"], **drawn_as, ms=6, mec="white", mew=0.4,
+                rows[column], rows["mean"], **drawn_as, ms=6, mec="white", mew=0.4, clip_on=False,
                 # Markers of different arms at different places.
                 markevery=(place % max(1, len(rows) // 6), max(1, len(rows) // 6)),
             )  # fmt: skip
-            panel.fill_between(
-                rows[column], rows["low"], rows["high"], color=drawn_as["color"], alpha=0.15, lw=0
-            )
+            low, high = (rows[end].clip(*limits) for end in ("low", "high"))
+            panel.fill_between(rows[column], low, high, color=drawn_as["color"], alpha=0.15, lw=0)
         for mark, at in ((vertical or {}).get(name) or {}).items():
             panel.axvline(at, color="0.3", linestyle=":", linewidth=1)
             panel.annotate(
@@ -216,10 +221,8 @@ def curve_panels(
             )  # fmt: skip
         panel.set(xlabel=text)
         panel.set_title(name, fontsize=10)
-    shares = all(table["mean"].between(0, 1).all() for table in panels.values())
-    if shares:  # intervals of few seeds go beyond what a share can be
-        low, high = grid[0, 0].get_ylim()
-        grid[0, 0].set_ylim(max(low, -0.02), min(high, 1.02))
+    low, high = grid[0, 0].get_ylim()
+    grid[0, 0].set_ylim(max(low, limits[0]), min(high, limits[1]))
     grid[0, 0].set_ylabel(ylabel)
     figure.legend(
         drawn.values(), map(arm_name, drawn), loc="outside lower center", ncols=min(len(drawn), 4),
@@ -267,28 +270,30 @@ def gains(summary: pd.DataFrame, titles: Mapping[str, str], title: str) -> Figur
     return figure
 
 
-def endings(curve: pd.DataFrame, ended: pd.DataFrame, title: str) -> Figure:
+def endings(curve: pd.DataFrame, ended: pd.DataFrame, rules: Sequence[str], title: str) -> Figure:
     """Show where stopping rules would have ended learning curves.
 
     ``curve``: columns seed, n_human, value, a learning curve for each seed; ``ended``: these and
-    rule, where a rule ended which curve (no rows for a rule that never did).
+    rule, where a rule ended which curve (no rows for a rule that never did); ``rules``: all, in the
+    order of their rows.
     """
-    figure, panel = axes(size=(7.5, 4.6))
-    for number, (_, rows) in enumerate(curve.groupby("seed")):
-        panel.plot(
-            rows["n_human"], rows["value"], color="0.75", linewidth=1, zorder=1,
-            label="a learning curve" if number == 0 else None,
-        )  # fmt: skip
-    for place, (rule, rows) in enumerate(ended.groupby("rule", sort=False)):
-        drawn = style.series(place) | {"linestyle": "none"}
-        # Hollow, each larger than the last: several rules may end a loop in the same round.
-        panel.plot(
-            rows["n_human"], rows["value"], **drawn, ms=7 + 1.5 * place, mfc="none", mew=1.8,
-            label=rule, zorder=3,
-        )  # fmt: skip
-    panel.set(xlabel="human labels when the rule ended the loop", ylabel="test accuracy then")
-    panel.set_title(title, fontsize=11)
-    legend_below(figure, panel)
+    size = (8, 3.4 + 0.42 * len(rules))
+    figure, (above, below) = axes(
+        2, 1, size, title=title, sharex=True, height_ratios=(2.6, 0.42 * len(rules))
+    )
+    for _, rows in curve.groupby("seed"):
+        above.plot(rows["n_human"], rows["value"], color="0.6", linewidth=1)
+    above.set(ylabel="test accuracy")
+    for place, rule in enumerate(rules):
+        labels = np.sort(ended.loc[ended["rule"] == rule, "n_human"].to_numpy(float))
+        if len(labels):
+            # Loops that end in the same round stand above each other.
+            heights = place + np.linspace(-0.22, 0.22, len(labels))
+            drawn = style.series(place) | {"linestyle": "none"}
+            below.plot(labels, heights, **drawn, ms=6, mfc="none", mew=1.3)
+            below.plot(labels.mean(), place, "|", color="black", ms=20, mew=2)
+    name_rows(below, list(rules))
+    below.set(xlabel="human labels when the rule ends a loop (black bar: mean)")
     return figure
 
 

@@ -54,12 +54,25 @@ _STRATEGIES = dict.fromkeys((*_FIRST, *STRATEGIES))
 _STRATEGIES.pop("random")
 
 
-def _look(number: int) -> Look:
+_NAMES = {
+    "badge": "BADGE",
+    "bald": "BALD",
+    "consensus_kl": "consensus KL",
+    "k_center_greedy": "k-center greedy",
+    "margin_and_k_center": "margin and k-center",
+    "one_step_error_reduction": "one-step error reduction",
+    "typiclust": "TypiClust",
+}
+"""What strategies are called where that is not their name in code, with spaces."""
+
+
+def _look(number: int, name: str = "") -> Look:
     """Return the look of what has none of its own, by its number in a figure."""
     return Look(
         COLOURS[number % len(COLOURS)],
         MARKERS[number % len(MARKERS)],
         "-" if number < len(COLOURS) else "-.",
+        name,
     )
 
 
@@ -84,12 +97,17 @@ ARMS: dict[str, Look] = {
     "as_found_few": Look(ORANGE, "<"),
     "undersampled": Look(GREEN, ">"),
     # who decides on a stream, and how synthesised queries are asked
-    "fixed": Look(ORANGE, "v"),
-    "variable": Look(BLUE, "8"),
-    "randomised": Look(GREEN, "H"),
-    "as_it_is": Look(WINE, "P"),
-    "nearest_real": Look(SKY, "D"),
-    **{arm: _look(number) for number, arm in enumerate(_STRATEGIES)},
+    "fixed": Look(ORANGE, "v", name="fixed threshold"),
+    "variable": Look(BLUE, "D", name="variable threshold"),
+    "randomised": Look(GREEN, "X", name="randomised threshold"),
+    "as_it_is": Look(WINE, "P", name="the synthesised image"),
+    "nearest_real": Look(SKY, "D", name="the nearest real image"),
+    # what people who label are like
+    "perfect": Look(BLUE, "o", name="always right"),
+    "wrong": Look(RED, "X", name="at times wrong"),
+    "lookalikes": Look(ORANGE, "^", name="takes look-alikes for each other"),
+    "silent": Look(GREY, "D", name="at times no answer"),
+    **{arm: _look(number, _NAMES.get(arm, "")) for number, arm in enumerate(_STRATEGIES)},
 }
 """Every arm that figures tell apart by colour and marker."""
 

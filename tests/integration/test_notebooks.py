@@ -174,13 +174,11 @@ SMALLER = {
     "01": {},
     "02": {},
     "03": {"letters": 3000, "rounds": 1, "seeds": 2, "procedure_seeds": 1, "n_spoilt": 60},
-    "04": {
-        "n_letters": 1500, "n_pool": 500, "budget": 150, "seeds": 2, "toy_draws": 3,
-        "n_stream": 800,
-    },
+    "04": {"n_letters": 1500, "n_pool": 500, "budget": 150, "seeds": 2, "toy_draws": 3},
     "05": {
         "n_letters": 3000, "steps": 100, "draws": 200, "folds": 2, "fold_steps": 40,
     },
+    "06": {"n_pool": 500, "budget": 150, "seeds": 2, "n_stream": 800},
 }  # fmt: skip
 """Sizes on which no exact output depends, where the quick profile takes minutes: fewer draws and
 letters than ``make reproduce`` takes. 03 and 05 share their letters, so that VGG16 looks at them

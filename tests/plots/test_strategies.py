@@ -15,7 +15,7 @@ from alutils.active.loops import synthesis
 from alutils.active.strategies import registry
 from alutils.experiments.strategies import results
 from alutils.plots import strategies as strategy_plots
-from alutils.plots.style import look
+from alutils.plots.style import arm_name, look
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_a_toy_figure_numbers_what_is_asked_for_where_it_lies(toy):
     figure = strategy_plots.two_dimensions(panels, "three", columns=2)
     check_readable(figure)
     drawn = figure.axes[: len(panels)]
-    assert [axes.get_title() for axes in drawn] == ["margin", "bald", "badge"]
+    assert [axes.get_title() for axes in drawn] == ["margin", "BALD", "BADGE"]
     for axes, panel in zip(drawn, panels, strict=True):
         numbers = {text.get_text(): text.xy for text in axes.texts}
         assert sorted(numbers) == ["1", "2", "3"]
@@ -138,8 +138,27 @@ def test_curves_have_a_line_and_a_band_for_each_arm_and_share_a_legend():
     margin = means[means["arm"] == "margin"]
     assert any(np.allclose(line.get_ydata(), margin["mean"]) for line in two.lines)
     ends = means.groupby("arm")["mean"].last().sort_values(ascending=False)
-    assert [t.get_text() for t in figure.legends[0].get_texts()] == list(ends.index)
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == list(map(arm_name, ends.index))
     assert "here" in texts(figure)
+
+
+def test_bands_and_axes_end_where_shares_and_classes_do():
+    wide = results.mean_curves(table()).assign(low=-0.5, high=1.5)
+    share, counts = (
+        strategy_plots.curve_panels({"one": t}, "t", limits=limits)
+        for t, limits in ((wide, (0, 1)), (wide.assign(mean=20, low=-9, high=99), (0, 26)))
+    )
+    for figure, top in ((share, 1), (counts, 26)):
+        (axes,) = figure.axes
+        assert axes.get_ylim() == (0, top)
+        ends = [band.get_paths()[0].vertices[:, 1] for band in axes.collections]
+        assert np.min(ends) == 0 and np.max(ends) == top
+
+
+def test_dots_can_stand_on_a_logarithmic_axis():
+    measures = pd.DataFrame({"a": [0.001, 10.0]}, ["random", "margin"])
+    (axes,) = strategy_plots.arm_dots(measures, {"a": "seconds"}, "dots", log=True).axes
+    assert axes.get_xscale() == "log"
 
 
 def test_curves_can_go_over_another_column_in_each_panel():
@@ -186,11 +205,14 @@ def test_arms_are_ranked_only_among_those_that_ran_in_every_setting():
 def test_endings_put_a_marker_where_a_rule_ended_a_curve_and_none_for_one_that_never_did():
     curve = table(arms=("margin",))[["seed", "n_human", "value"]]
     ended = curve[curve["n_human"] == 20].assign(rule="plateau")
-    figure = strategy_plots.endings(curve, ended, "endings")
+    figure = strategy_plots.endings(curve, ended, ["never", "plateau"], "endings")
     check_readable(figure)
-    lines = {line.get_label(): line for line in figure.axes[0].lines}
-    assert np.array_equal(lines["plateau"].get_xydata(), ended[["n_human", "value"]])
-    assert set(texts(figure)) >= {"plateau", "a learning curve"}
+    above, below = figure.axes
+    assert len(above.lines) == curve["seed"].nunique()
+    markers, mean = below.lines
+    assert np.array_equal(markers.get_xdata(), ended["n_human"])
+    assert mean.get_xdata() == [20] and np.array_equal(np.round(markers.get_ydata()), [1, 1, 1])
+    assert [label.get_text() for label in below.get_yticklabels()] == ["never", "plateau"]
 
 
 def test_pictures_between_parents_stand_in_their_rows():

@@ -23,7 +23,7 @@ from alutils.__main__ import main
 from alutils.base import files, manifest, surfaces
 from alutils.base.errors import ParameterError
 from alutils.experiments.base import Finding
-from alutils.runs.notebook import folders, headless, runs
+from alutils.runs.notebook import folders, headless, runs, shown
 from alutils.runs.notebook.parameters import read_parameters
 from alutils.stats import tables
 
@@ -679,3 +679,25 @@ def test_a_finding_stands_beside_the_reference_runs(session, project):
     assert len(session.table) == 1
     session.profile = "full"
     assert session.show(Finding("It gains 2.", name="gain")).reference is None
+
+
+def test_a_notebook_published_under_another_name_finds_its_own_reference(session, project):
+    results, settings = project / "results", {**session.parameters, "n_train": 9}
+    texts = {
+        "strategies_gains": {"finding": "The sweep's.", "of": "strategies"},
+        "strategies_notebook_gains": {"finding": "The notebook's.", "of": "strategies_notebook"},
+    }
+    (results / "findings.json").write_text(json.dumps(texts))
+    about = {"parameters": settings}
+    (results / "strategies_notebook.manifest.json").write_text(json.dumps(about))
+    found = shown.reference("strategies", Finding("Ours.", name="gains"), session.parameters)
+    assert found == "**Reference run** (n_train=9): The notebook's."
+    sweeps = Finding("Ours.", name="gains", reference="strategies_gains")
+    assert shown.reference("strategies", sweeps, {}) == "**Reference run**: The sweep's."
+
+
+def test_what_the_reference_says_word_for_word_is_not_said_twice(session, project):
+    texts = {"mnist_gain": {"finding": "It gains 3.", "of": "mnist"}}
+    (project / "results" / "findings.json").write_text(json.dumps(texts))
+    assert shown.reference("mnist", Finding("It gains 3.", name="gain"), {}) is None
+    assert shown.reference("mnist", Finding("It gains 2.", name="gain"), {})

@@ -327,13 +327,18 @@ def unreadable(points: np.ndarray, between: np.ndarray, reader: Reader) -> Unrea
 
 def _opposite_pairs(x: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """Return each item with its nearest in every other class, (n_pairs, 2), none twice."""
-    from sklearn.metrics import pairwise_distances_argmin
+    from sklearn.metrics.pairwise import euclidean_distances
 
     pairs = []
-    for c in np.unique(predicted):
-        inside, outside = np.flatnonzero(predicted == c), np.flatnonzero(predicted != c)
-        nearest = inside[pairwise_distances_argmin(x[outside], x[inside])]
-        pairs.append(np.column_stack([outside, nearest]))
+    members = {c: np.flatnonzero(predicted == c) for c in np.unique(predicted)}
+    for start in range(0, len(x), _POINTS):
+        rows = np.arange(start, min(start + _POINTS, len(x)))
+        # One product for all classes: a search for each is slow where cores are shared.
+        distances = euclidean_distances(x[rows], x, squared=True)
+        for c, inside in members.items():
+            outside = predicted[rows] != c
+            nearest = inside[distances[np.ix_(outside, inside)].argmin(axis=1)]
+            pairs.append(np.column_stack([rows[outside], nearest]))
     return np.unique(np.sort(np.concatenate(pairs), axis=1), axis=0)
 
 

@@ -55,13 +55,14 @@ def figures(table: pd.DataFrame) -> dict[str, tuple[Figure, str, str]]:
         "95% interval)",
     )
     gain = gains.groupby("arm")["gain"].mean()
+    most, least = plots.arm_name(str(gain.idxmax())), plots.arm_name(str(gain.idxmin()))
     alt = (
         "For each strategy and setting the mean gain over random in area under the learning curve, "
         "as a dot with its interval."
     )
     finding = (
-        f"Over all settings {gain.idxmax()} adds most, {100 * gain.max():.1f} points; "
-        f"{gain.idxmin()} least, {100 * gain.min():+.1f}."
+        f"Over all settings {most} adds most, {100 * gain.max():.1f} points; {least} least, "
+        f"{100 * gain.min():+.1f}."
     )
     return {"gains": (figure, alt, finding)}
 

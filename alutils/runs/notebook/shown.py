@@ -13,6 +13,9 @@ from alutils.experiments.base import Finding, png_of
 
 TEXTS = "findings.json"
 """In a run's folder and in results/: by name what was found and, of a figure, what it shows."""
+PUBLISHED_AS = {"strategies": "strategies_notebook"}
+"""What a notebook's reference results are called where that is not its experiment's name: of the
+query strategies a sweep is published, too, and it has the shorter name."""
 
 
 @dataclass(frozen=True)
@@ -46,18 +49,20 @@ def reference(experiment: str, finding: Finding, parameters: Mapping[str, Any]) 
     """Return what the reference run found under the same name, and in which settings.
 
     The settings named are those that differ from this run's. None where results/ has no such
-    finding: it was not published yet.
+    finding: it was not published yet; also where it is this very finding, as of what is shown from
+    results/ itself.
     """
     results = files.repository_root() / "results"
-    name = finding.reference or f"{experiment}_{finding.name}"
-    text = manifest.read_json(results / TEXTS).get(name, {}).get("finding")
-    if not text:
+    published = PUBLISHED_AS.get(experiment, experiment)
+    name = finding.reference or f"{published}_{finding.name}"
+    theirs = manifest.read_json(results / TEXTS).get(name, {})
+    text = theirs.get("finding")
+    if not text or text == finding.text.strip():
         return None
-    about = manifest.read_json(results / f"{experiment}.manifest.json")
-    theirs = about.get("parameters", {})
+    about = manifest.read_json(results / f"{theirs.get('of', published)}.manifest.json")
     differs = [
         f"{key}={Path(str(value)).name}"
-        for key, value in theirs.items()
+        for key, value in about.get("parameters", {}).items()
         if key in parameters and parameters[key] != value
     ]
     settings = f" ({', '.join(differs)})" if differs else ""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from alutils.base import manifest
 from alutils.runs.notebook import headless, runs
+from alutils.runs.notebook.shown import PUBLISHED_AS
 from alutils.runs.publish import files, from_sweeps, pages
 from alutils.stats import compare, tables
 
@@ -33,7 +34,8 @@ def run(
     ----------
     names : experiments to run in full
     folders : finished runs
-    name : what the published files begin with; the experiment's or the sweep's name by default
+    name : what the published files begin with; the experiment's (see `PUBLISHED_AS`) or the sweep's
+        name by default
     sweeps : folder of a finished sweep, and of later ones that mend it
     onto : whether they mend what is published under the name; without sweeps, its tables and
         figures are made again
@@ -45,7 +47,11 @@ def run(
     names = list(names)
     for experiment in names:  # before hours of work
         values = headless.parameters_of(experiment, "full")
-        _check_name(name or experiment, experiment, values.get("data") == "rendered")
+        _check_name(
+            name or PUBLISHED_AS.get(experiment, experiment),
+            experiment,
+            values.get("data") == "rendered",
+        )
     written: list[Path] = []
     if sweeps:
         written = from_sweeps.publish(sweeps[0], name, sweeps[1:], onto=onto)
@@ -79,7 +85,7 @@ def publish(folder: Path, name: str | None = None) -> list[Path]:
             f"full one: python -m alutils run {about['experiment']} --profile full"
         )
     experiment = about["experiment"]
-    name = name or experiment
+    name = name or PUBLISHED_AS.get(experiment, experiment)
     _check_name(name, experiment, compare.is_rendered(about))
     table = tables.read(folder / "metrics.csv")
     replicate = table["protocol"].isin(REPLICATES)
