@@ -37,7 +37,7 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str], title: str) -> 
     # What is right would drown the rest: the colours are for the mistakes, the diagonal is blank.
     sns.heatmap(
         np.where(np.eye(len(classes), dtype=bool), np.nan, shares), ax=panel, cmap="rocket_r",
-        xticklabels=classes, yticklabels=classes, square=True, linewidths=0.3,
+        xticklabels=classes, yticklabels=classes, square=True, linewidths=0,
         cbar_kws={"label": "per cent of the true class", "shrink": 0.8},
     )  # fmt: skip
     for place, share in enumerate(np.diag(shares)):
@@ -72,8 +72,7 @@ def confused_pairs(
 def by_threshold(outcomes: pd.DataFrame, title: str) -> Figure:
     """Show what the seven steps give at each threshold: three shares of all letters, stacked.
 
-    ``outcomes``: of `alutils.experiments.report.seven_steps.steps_draw`, a row for each threshold and
-    seed.
+    ``outcomes``: of `alutils.experiments.report.seven_steps.steps_draw`, of some draws.
     """
     mean = 100 * outcomes.groupby("threshold")[["share_human", "auto_wrong"]].mean()
     right = 100 - mean["share_human"] - mean["auto_wrong"]
@@ -188,8 +187,8 @@ def per_class(table: pd.DataFrame, title: str) -> Figure:
     low, high = (100 * ordered[["precision", "recall"]].agg(how, axis=1) for how in ("min", "max"))
     panel.vlines(places, low, high, color="grey", linewidth=1)
     texts = {
-        "recall": "recall: of this letter, found",
-        "precision": "precision: called this, right",
+        "recall": "recall (share of this letter found)",
+        "precision": "precision (share right of what is called so)",
     }
     for number, (column, text) in enumerate(texts.items()):
         panel.plot(places, 100 * ordered[column], **series(number), linestyle="none", label=text)

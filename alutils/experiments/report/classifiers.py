@@ -62,7 +62,7 @@ def usual_classifiers(seed: int) -> dict[str, Callable[[], Any]]:
         STANDARDISED: lambda: make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)),
         "linear SVM": lambda: make_pipeline(StandardScaler(), SVC(kernel="linear")),
         "RBF SVM": lambda: SVC(C=10),
-        "random forest": lambda: RandomForestClassifier(200, random_state=seed),
+        "random forest": lambda: RandomForestClassifier(100, random_state=seed),
         "5 nearest neighbours": lambda: KNeighborsClassifier(5),
     }
 
@@ -136,7 +136,7 @@ def network_draw(letters: Letters, setting: str, seed: int, *, steps: int) -> pd
     images = letters.images
     if images.ndim == 4:  # it reads grey pictures
         images = np.rint(images.mean(axis=3)).astype(np.uint8)
-    network = ConvNet(n_classes, seed=seed, steps=steps, progress=True)
+    network = ConvNet(n_classes, seed=seed, steps=steps)
     network.fit(images[parts.start], letters.labels[parts.start])
     predicted = network.predict(images[tested])
     found = classification_metrics(letters.labels[tested], predicted, n_classes)

@@ -61,8 +61,8 @@ def layout(letters: Letters, name: str, seed: int, perplexity: float) -> pd.Data
 def maps(
     letters: Letters, n: int, perplexity: float, n_neighbours: int, seed: int, keep: Keep = compute
 ) -> Maps:
-    """Map the first ``n`` letters, and measure how far neighbours share a label."""
-    items = np.arange(min(n, len(letters)))
+    """Map ``n`` random letters, and measure how far neighbours share a label."""
+    items = np.random.default_rng(seed).permutation(len(letters))[:n]
     some = Letters(letters.data.take(items), letters.features[items], letters.plan)
     n_classes, half = len(some.classes), len(some) // 2
     layouts, agreements, of_half = {}, {}, {}

@@ -141,8 +141,10 @@ def see(letters: Dataset, preprocessing: str = "raw") -> Letters:
 
     ``preprocessing``: pixels from 0 to 255 as they are (``raw``), or VGG's own (``vgg``).
     """
-    features = embeddings.features(letters.images, preprocessing=preprocessing)
-    return Letters(letters, features, embeddings.plan(preprocessing=preprocessing))
+    # In float32 also where bfloat16 is faster: the same numbers on every machine.
+    plan = embeddings.plan(preprocessing=preprocessing, precision="float32")
+    features = embeddings.features(letters.images, preprocessing=preprocessing, precision="float32")
+    return Letters(letters, features, plan)
 
 
 def without_empty_classes(data: Dataset) -> tuple[Dataset, tuple[str, ...]]:

@@ -29,6 +29,7 @@ CLAIMS = {
     "the loop as intended beats a random choice of as many": ("as_intended", "random"),
     "the loop as intended beats the one published": ("as_intended", "as_published"),
 }
+UNTESTED = "Every test letter is labelled first or waits in the pool: no loop can be tested."
 SHORT = ("published - random", "intended - random", "intended - published")
 
 
@@ -43,20 +44,22 @@ def loops_draw(letters: Letters, setting: str, seed: int, **options: Any) -> pd.
 def run_loops(study: Study, rounds: int, keep: Keep = compute) -> pd.DataFrame:
     """Run the four loops on every draw, for so many rounds after the first.
 
+    Of the setting that is held against the published numbers, if it is another one, only the first
+    round is run: that is all that was published.
+
     Returns
     -------
     DataFrame: the columns of `alutils.experiments.report.loops.run_loops`, and ``setting``
     """
     options = {
         "threshold": study.threshold, "stop_share": study.stop_share, "epochs": study.epochs,
-        "rounds": rounds,
     }  # fmt: skip
-    return together(
-        [
-            each(keep, loops_draw, study, study.draws, setting, **options)
-            for setting in study.settings
-        ]
-    )
+    first, last = study.settings[0], study.settings[-1]
+    tables = [each(keep, loops_draw, study, study.draws, last, rounds=rounds, **options)]
+    if first != last:
+        only = {"rounds": 0, "loops": ("as_published",)}
+        tables.insert(0, each(keep, loops_draw, study, study.draws, first, **only, **options))
+    return together(tables)
 
 
 def every_round(study: Study, table: pd.DataFrame) -> Finding:
@@ -102,14 +105,9 @@ def _rows(study: Study, table: pd.DataFrame) -> pd.DataFrame:
     return together(rows)
 
 
-def tested(study: Study, table: pd.DataFrame) -> tuple[str, ...]:
-    """Return the settings with test letters that no loop could touch."""
-    clean = table[table["n_test"] > 0]
-    return tuple(name for name in study.settings if (clean["setting"] == name).any())
-
-
-def _of(table: pd.DataFrame, setting: str) -> pd.DataFrame:
-    return table[(table["setting"] == setting) & (table["n_test"] > 0)]
+def tested(study: Study, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rounds of the compared loops that have test letters that no loop could touch."""
+    return table[(table["setting"] == study.settings[-1]) & (table["n_test"] > 0)]
 
 
 def _ratio(study: Study, n_test: float) -> float:
@@ -119,10 +117,9 @@ def _ratio(study: Study, n_test: float) -> float:
 
 def loop_curves(study: Study, table: pd.DataFrame) -> Finding:
     """Show the test accuracy of each loop beside its random twin, with intervals."""
-    if not (settings := tested(study, table)):
-        return Finding("Every test letter is labelled or waits in the pool: no loop can be tested.")
-    setting = settings[-1]
-    of = _of(table, setting)
+    of = tested(study, table)
+    if of.empty:
+        return Finding(UNTESTED)
     n_test = int(of["n_test"].median())
     drawn = {}
     for arm, rows in of.groupby("arm", sort=False):
@@ -139,7 +136,9 @@ def loop_curves(study: Study, table: pd.DataFrame) -> Finding:
             }
         )
     final = {arm: curve["middle"].iloc[-1] for arm, curve in drawn.items()}
-    title = f"{_begin(NAMES[setting])}: mean of {study.seeds} draws, {n_test:,} test letters"
+    title = (
+        f"{_begin(NAMES[study.settings[-1]])}: mean of {study.seeds} draws, {n_test:,} test letters"
+    )
     return Finding(
         f"After the last round: as published {final['as_published']:.1%}, at random "
         f"{final['random_as_published']:.1%}; as intended {final['as_intended']:.1%}, at random "
@@ -159,38 +158,37 @@ def _begin(text: str) -> str:
 
 def differences(study: Study, table: pd.DataFrame) -> Finding:
     """Compare the loops draw by draw, with intervals for other letters of the kind."""
-    results, rows, notes = {}, [], []
-    for setting in tested(study, table):
-        of = _of(table, setting)
-        n_test = int(of["n_test"].median())
-        last = of.groupby(["seed", "arm"])["test_accuracy"].last().unstack("arm")
-        for short, (claim, (ours, base)) in zip(SHORT, CLAIMS.items(), strict=True):
-            if not loops.comparable(of, ours, base):
-                notes.append(f"{NAMES[setting]}, {short}: too different numbers of labels.")
-                continue
-            found = intervals.paired(last[ours], last[base], _ratio(study, n_test))
-            results[f"{NAMES[setting]}: {short}"] = found
-            said = {"claim": f"{_begin(NAMES[setting])}: {claim}"}
-            rows.append(said | vars(found) | {"verdict": verdict(found), "n_test": n_test})
-    if not results:
-        reason = " ".join(notes) or "No test letters are left over."
-        return Finding(f"The loops cannot be compared. {reason}")
+    of, results, rows, notes = tested(study, table), {}, [], []
+    if of.empty:
+        return Finding(UNTESTED)
+    n_test, name = int(of["n_test"].median()), _begin(NAMES[study.settings[-1]])
+    last = of.groupby(["seed", "arm"])["test_accuracy"].last().unstack("arm")
+    for short, (claim, (ours, base)) in zip(SHORT, CLAIMS.items(), strict=True):
+        if not loops.comparable(of, ours, base):
+            notes.append(f" Not compared: {short}, which end with different numbers of labels.")
+            continue
+        found = results[short] = intervals.paired(last[ours], last[base], _ratio(study, n_test))
+        said = {"claim": f"{name}: {claim}"} | vars(found)
+        rows.append(said | {"verdict": verdict(found), "n_test": n_test})
+    if SHORT[0] not in results:
+        return Finding("The loops cannot be compared." + "".join(notes))
     sure = intervals.holm(np.array([found.p for found in results.values()]))
     saved = pd.DataFrame(rows).assign(holm=sure)
-    first = rows[-len(SHORT)] if len(rows) >= len(SHORT) else rows[0]
+    first = rows[0]
     figure = curves.differences(results)
-    figure.axes[0].set_title(study.title(f"After the last round, {study.seeds} draws"))
+    title = f"{name}: after the last round, {study.seeds} draws"
+    figure.axes[0].set_title(study.title(title))
     tie = "statistically tied with" if first["verdict"] == "inconclusive" else "different from"
     return Finding(
         f"The report's selection is {tie} a random one of as many letters: "
         f"{_points(first['mean'])} points ({_points(first['low'])} to {_points(first['high'])}). "
-        f"After Holm's correction {sure.sum()} of these {len(results)} differences is sure."
-        + "".join(f" {_begin(note)}" for note in notes),
+        f"Of these {len(results)} differences {sure.sum() or 'none'} cannot be chance, after "
+        "Holm's correction." + "".join(notes),
         figure=figure,
         name="differences",
         alt=(
             "Differences in test accuracy, in points, with 95% intervals: published less random, "
-            "intended less random, intended less published, for each setting."
+            "intended less random, intended less published."
         ),
         tables={"az_differences": saved},
     )

@@ -19,7 +19,7 @@ METRICS = ("share_human", "auto_coverage", "auto_precision", "accuracy")
 def follow_steps(
     study: Study, portion: float, rest: float, keep: Keep = compute
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Follow the seven steps on a few draws; see `alutils.experiments.report.seven_steps.steps_draw`.
+    """Follow the seven steps on a few draws.
 
     Parameters
     ----------

@@ -112,8 +112,8 @@ def epoch_log(study: Study, first: First) -> Finding:
     text = (
         f"After epoch {last['epoch']:.0f} the report logs {last['accuracy_published']:.1%} right "
         f"in training, we get {last['accuracy_ours']:.1%}; the loss is "
-        f"{last['loss_published']:.2f} there and {last['loss_ours']:.2f} here (first epoch: {end:.2f} and "
-        f"{ours['loss'].iloc[0]:.2f})."
+        f"{last['loss_published']:.2f} there and {last['loss_ours']:.2f} here (first epoch: "
+        f"{end:.2f} and {ours['loss'].iloc[0]:.2f})."
     )
     return Finding(
         text,

@@ -73,17 +73,19 @@ class Corruption:
     spoil : images, level, rng to images
     levels : rising, all above 0
     unit : what a level is, for an axis
+    factor : levels are shown times this
     """
 
     spoil: Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
     levels: tuple[float, ...]
     unit: str
+    factor: float = 1
 
 
 CORRUPTIONS = {
     "noise": Corruption(add_noise, (10.0, 25.0, 50.0, 100.0), "standard deviation, grey levels"),
     "blur": Corruption(blur, (0.5, 1.0, 1.5, 2.0), "standard deviation, pixels"),
-    "occlusion": Corruption(occlude, (0.02, 0.05, 0.1, 0.15), "share of the image covered"),
+    "occlusion": Corruption(occlude, (0.02, 0.05, 0.1, 0.15), "per cent of the image covered", 100),
 }
 
 

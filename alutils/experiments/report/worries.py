@@ -44,7 +44,7 @@ def spoilt(study: Study, first: First) -> Finding:
         images = {"clean": example[0]}
         for level in corruption.levels:
             rng = np.random.default_rng(study.seed)
-            images[f"{level:g}"] = corruption.spoil(example, level, rng)[0]
+            images[f"{corruption.factor * level:g}"] = corruption.spoil(example, level, rng)[0]
         rows[f"{kind}\n{corruption.unit}"] = images
     name = study.letters.classes[study.letters.labels[item[0]]]
     n = len(next(iter(rows.values()))) - 1
@@ -57,7 +57,11 @@ def spoilt(study: Study, first: First) -> Finding:
 
 
 def _look(images: np.ndarray, preprocessing: str) -> np.ndarray:
-    return np.asarray(embeddings.features(images, preprocessing=preprocessing, progress=False))
+    return np.asarray(
+        embeddings.features(
+            images, preprocessing=preprocessing, precision="float32", progress=False
+        )
+    )
 
 
 def under_corruption(
@@ -85,10 +89,10 @@ def corruption(study: Study, first: First, n_spoilt: int, keep: Keep = compute) 
     clean, worst = under.iloc[0], robustness.at_worst(under)
     right, given = (worst[f"auto_{what}@{study.threshold:g}"] for what in ("precision", "coverage"))
     hardest = right.idxmin() if right.notna().any() else given.idxmin()
-    shown = {
-        kind: (part, robustness.CORRUPTIONS[kind].unit)
-        for kind, part in under.groupby("kind", sort=False)
-    }
+    shown = {}
+    for kind, part in under.groupby("kind", sort=False):
+        how = robustness.CORRUPTIONS[str(kind)]
+        shown[str(kind)] = part.assign(level=how.factor * part["level"]), how.unit
     n = int(clean["n_eval"])
     title = f"{n:,} spoilt letters; the model has learned from {n_human:,} clean ones"
     return Finding(
@@ -200,7 +204,7 @@ def _network(table: pd.DataFrame) -> str:
 
 def _pays(study: Study, table: pd.DataFrame, best: dict[str, str]) -> str:
     """Say in words whether the best classifier on features beats the best on pixels."""
-    accuracy = table.set_index(["inputs", "classifier", "seed"])["accuracy"]
+    accuracy = table.set_index(["inputs", "classifier", "seed"])["accuracy"].sort_index()
     gain = (accuracy[FEATURES, best[FEATURES]] - accuracy[PIXELS, best[PIXELS]]).to_numpy()
     n_eval = table["n_eval"].median()
     mean = gain.mean()
