@@ -182,8 +182,8 @@ def differences(study: Study, table: pd.DataFrame) -> Finding:
     return Finding(
         f"The report's selection is {tie} a random one of as many letters: "
         f"{_points(first['mean'])} points ({_points(first['low'])} to {_points(first['high'])}). "
-        f"Of these {len(results)} differences {sure.sum() or 'none'} cannot be chance, after "
-        "Holm's correction." + "".join(notes),
+        f"{_some(int(sure.sum()))} of these {len(results)} differences is significant after Holm's "
+        "correction." + "".join(notes),
         figure=figure,
         name="differences",
         alt=(
@@ -192,6 +192,10 @@ def differences(study: Study, table: pd.DataFrame) -> Finding:
         ),
         tables={"az_differences": saved},
     )
+
+
+def _some(number: int) -> str:
+    return ("None", "One")[number] if number < 2 else f"Each of {number}"
 
 
 def _points(value: float) -> str:
