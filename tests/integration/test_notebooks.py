@@ -116,9 +116,7 @@ LONG = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("path", "long"), [(NOTEBOOKS[1], 2), (NOTEBOOKS[2], 4), (NOTEBOOKS[4], 2)]
-)
+@pytest.mark.parametrize(("path", "long"), [(NOTEBOOKS[4], 2)])
 def test_what_takes_long_is_kept_so_that_a_killed_run_goes_on(path, long):
     found = set()
     for cell in cells(path):
@@ -152,7 +150,7 @@ def test_a_table_of_rendered_letters_says_so_in_its_title(path):
         for output in cell["outputs"]
         if "text/html" in output.get("data", {})
     ]
-    measured = [html for html in shown if "val_" not in html and ">loss<" not in html]
+    measured = [html for html in shown if "<table" in html]
     assert measured
     assert [html for html in measured if "(rendered, not real handwriting)" not in html] == []
 
@@ -172,7 +170,10 @@ def test_notebook_05_broke_no_more_tested_promises_than_it_may_and_says_what_is_
 SMALLER = {
     "01": {},
     "02": {},
-    "03": {"letters": 3000, "rounds": 1, "seeds": 2, "procedure_seeds": 1, "n_spoilt": 60},
+    "03": {
+        "letters": 3000, "rounds": 1, "seeds": 2, "procedure_seeds": 1, "n_spoilt": 60,
+        "network_steps": 20,
+    },
     "04": {
         "n_letters": 1500, "n_pool": 500, "budget": 150, "seeds": 2, "toy_draws": 3,
         "n_stream": 800,

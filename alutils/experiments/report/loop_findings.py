@@ -182,8 +182,9 @@ def differences(study: Study, table: pd.DataFrame) -> Finding:
     return Finding(
         f"The report's selection is {tie} a random one of as many letters: "
         f"{_points(first['mean'])} points ({_points(first['low'])} to {_points(first['high'])}). "
-        f"{_some(int(sure.sum()))} of these {len(results)} differences is significant after Holm's "
-        "correction." + "".join(notes),
+        f"{_some(int(sure.sum()))} of these {len(results)} differences "
+        f"{'is' if sure.sum() < 2 else 'are'} significant after Holm's correction."
+        + "".join(notes),
         figure=figure,
         name="differences",
         alt=(
@@ -195,7 +196,7 @@ def differences(study: Study, table: pd.DataFrame) -> Finding:
 
 
 def _some(number: int) -> str:
-    return ("None", "One")[number] if number < 2 else f"Each of {number}"
+    return ("None", "One")[number] if number < 2 else f"{number:,}"
 
 
 def _points(value: float) -> str:
