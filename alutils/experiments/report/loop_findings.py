@@ -72,7 +72,7 @@ def every_round(study: Study, table: pd.DataFrame) -> Finding:
     saved = [*shown, "share_counted", "stops", "pool_precision_macro", "pool_recall_macro"]
     means = table.groupby(["setting", "arm", "round"], sort=False)[[*saved, "pool_f1_macro"]].mean()
     setting = study.settings[-1]
-    wide = means.loc[setting, list(shown)].reset_index()
+    wide = means.loc[setting, list(shown)].loc[list(LOOP_NAMES)].reset_index()
     shares = [name for name in shown if not name.startswith("n_")]
     wide[shares] *= 100
     wide["arm"] = wide["arm"].map(LOOP_NAMES)

@@ -89,7 +89,10 @@ def worries() -> str:
     kind = "rendered" if rendered else "real"
     wide = table.pivot(index="classifier", columns="inputs", values="accuracy")
     best = wide.loc[wide.max(axis=1).sort_values(ascending=False).index]
-    rows = ((name, *(f"{value:.1%}" for value in row)) for name, row in best.iterrows())
+    rows = (
+        (name, *("" if pd.isna(value) else f"{value:.1%}" for value in row))
+        for name, row in best.iterrows()
+    )
     return _markdown([f"{table['n_human'].iloc[0]:,} {kind} letters labelled", *best], rows)
 
 
