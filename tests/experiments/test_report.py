@@ -265,7 +265,11 @@ def test_letters_are_looked_at_before_anything_is_learned(study):
     assert len(samples.figure.axes) == 16
     assert check_grid(samples.figure) == (4, 4)
     assert report.count_classes(data).text.startswith("1,560 letters (rendered")
-    check(report.class_sizes(data))
+    assert check(report.class_sizes(data)).text.startswith("Balanced: 60 of each class")
+    uneven = report.class_sizes(
+        data.take(np.flatnonzero((data.labels > 0) | (data.images[:, 14, 14] > 0)))
+    )
+    assert uneven.text.startswith("Imbalanced: 60 ")
     check(report.undersampling(data, 42))
     assert "hold 4.7 of 26 classes" in report.first_rows(42).text
 

@@ -73,10 +73,13 @@ def class_sizes(letters: Dataset) -> Finding:
     counts, real = letters.class_counts(), real_shares()
     largest, smallest = (how(counts, key=lambda name: counts[name]) for how in (max, min))
     ratio = counts[largest] / counts[smallest]
+    text = f"Imbalanced: {counts[largest]:,} {largest} and {counts[smallest]:,} {smallest}, "
+    text += f"{ratio:.1f} to 1"
+    if ratio == 1:
+        text = f"Balanced: {counts[largest]:,} of each class"
     return Finding(
-        f"Imbalanced: {counts[largest]:,} {largest} and {counts[smallest]:,} {smallest}, "
-        f"{ratio:.1f} to 1; always saying {largest} is right {counts[largest] / len(letters):.1%} "
-        f"of the time. Kaggle's letters are {real.max() / real.min():.0f} to 1.",
+        f"{text}; always saying {largest} is right {counts[largest] / len(letters):.1%} of the "
+        f"time. Kaggle's letters are {real.max() / real.min():.0f} to 1.",
         figure=plots.class_sizes(
             {"letters": counts}, letters.title("Letters of each class, as found")
         ),

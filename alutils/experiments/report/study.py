@@ -16,7 +16,7 @@ from alutils.experiments.report.loops import STOP_SHARE, THRESHOLD, new_head
 from alutils.experiments.report.splits import NAMES, SETTINGS, Split, split
 from alutils.models.dense_head import DenseHead
 
-LEAST_FIRST = 10  # labels that a first training takes, for every classifier that is tried
+LEAST_FIRST = 5  # labels of a first training: as many neighbours are asked by one classifier
 
 
 @dataclass(frozen=True, eq=False)
