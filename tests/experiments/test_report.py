@@ -207,12 +207,14 @@ def test_the_report_s_head_has_one_accuracy_in_the_loops_and_among_the_classifie
     assert ours == loop
 
 
-def test_classifiers_are_shown_with_the_network_and_its_number_of_draws(study):
+def test_classifiers_are_shown_with_the_network_and_its_number_of_draws(study, table):
     scores = report.compare_classifiers(study, 2, 1, 5)
-    found = check(report.best_classifier(study, scores), rows=True)
+    found = check(report.best_classifier(study, scores, table), rows=True)
     saved = found.tables["az_classifiers"].set_index(["inputs", "classifier"])["draws"]
     assert saved["raw pixels"].to_dict()["small network, letters distorted"] == 1
     assert saved["VGG16 features"].to_dict()["the report's head"] == 2
+    everywhere = table[table["setting"] == "as_logged"].groupby("seed")["pool_accuracy"].first()
+    assert f"in 2 of the 3 draws ({everywhere.mean():.1%} in all of them)" in found.text
     check(report.two_tables(scores))
 
 

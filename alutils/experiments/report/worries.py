@@ -19,6 +19,7 @@ from alutils.experiments.report.classifiers import (
     network_draw,
 )
 from alutils.experiments.report.letters import Letters
+from alutils.experiments.report.loop_findings import first_rounds
 from alutils.experiments.report.loops import new_head
 from alutils.experiments.report.splits import split
 from alutils.experiments.report.study import First, Study, each, together
@@ -169,8 +170,11 @@ def compare_classifiers(
     return together([usual, network])
 
 
-def best_classifier(study: Study, table: pd.DataFrame) -> Finding:
-    """Show how the classifiers do on the features and on the pixels."""
+def best_classifier(study: Study, table: pd.DataFrame, loops: pd.DataFrame) -> Finding:
+    """Show how the classifiers do on the features and on the pixels.
+
+    ``loops``: of `alutils.experiments.report.loop_findings.run_loops`, for the head in all draws.
+    """
     by = table.groupby(["inputs", "classifier"], sort=False)
     mean = by["accuracy"].mean()
     n_human, n_eval = int(table["n_human"].iloc[0]), int(table["n_eval"].median())
@@ -178,10 +182,15 @@ def best_classifier(study: Study, table: pd.DataFrame) -> Finding:
     best = {source: usual[source].idxmax() for source in (FEATURES, PIXELS)}
     text = ", ".join(f"{best[s]} on {s} {usual[s].max():.1%}" for s in (FEATURES, PIXELS))
     text = f"Best: {text}. The transfer {_pays(study, table, best)}. "
+    draws = table.loc[table["classifier"] == HEAD, "seed"].nunique()
     text += (
         f"The small network reads {mean[PIXELS, _network(table)]:.1%}, the report's head "
-        f"{mean[FEATURES, HEAD]:.1%}."
+        f"{mean[FEATURES, HEAD]:.1%}"
     )
+    if draws < study.seeds:
+        everywhere = first_rounds(study, loops)["pool_accuracy"].mean()
+        text += f" in {draws} of the {study.seeds} draws ({everywhere:.1%} in all of them)"
+    text += "."
     names = [f"{row.classifier} on {row.inputs}" for row in table.itertuples()]
     arms = [name.replace(" ", "_").replace("'", "").replace(",", "").lower() for name in names]
     setting = study.settings[0]
