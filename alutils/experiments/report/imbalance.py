@@ -122,4 +122,4 @@ def price(table: pd.DataFrame) -> Finding:
             f"{100 * (under - found):+.1f} points against all labels, and by "
             f"{100 * (under - few):+.1f} points against as few labels as found."
         )
-    return Finding("\n".join(f"- {line}" for line in lines), name="undersampling_price")
+    return Finding(" ".join(lines), name="undersampling_price")
