@@ -213,6 +213,7 @@ def test_classifiers_are_shown_with_the_network_and_its_number_of_draws(study, t
     saved = found.tables["az_classifiers"].set_index(["inputs", "classifier"])["draws"]
     assert saved["raw pixels"].to_dict()["small network, letters distorted"] == 1
     assert saved["VGG16 features"].to_dict()["the report's head"] == 2
+    assert found.tables["az_classifiers"]["n_human"].dtype == "int64"
     everywhere = table[table["setting"] == "as_logged"].groupby("seed")["pool_accuracy"].first()
     assert f"in 2 of the 3 draws ({everywhere.mean():.1%} in all of them)" in found.text
     check(report.two_tables(scores))

@@ -195,6 +195,7 @@ def best_classifier(study: Study, table: pd.DataFrame, loops: pd.DataFrame) -> F
     arms = [name.replace(" ", "_").replace("'", "").replace(",", "").lower() for name in names]
     setting = study.settings[0]
     saved = by.mean(numeric_only=True).drop(columns="seed").reset_index()
+    saved = saved.astype({"n_human": int, "n_eval": int})
     saved["draws"] = by.size().to_numpy()
     title = f"{n_human:,} labels, tested on {n_eval:,} letters of the pool; mean and range of draws"
     return Finding(
