@@ -33,7 +33,7 @@ def samples(images: np.ndarray, names: Sequence[str], title: str, columns: int =
     figure, grid = axes(rows, columns, size, title=title, squeeze=False)
     hide_axes(grid)
     for panel, image, name in zip(grid.flat, images, names, strict=False):
-        panel.imshow(image, cmap="gray_r", vmin=0, vmax=255)
+        panel.imshow(image, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
         panel.set_title(name, fontsize=10, pad=2)
     return figure
 
@@ -46,7 +46,7 @@ def spoilt(rows: Mapping[str, Mapping[str, np.ndarray]], title: str) -> Figure:
     hide_axes(grid)
     for line, (name, levels) in zip(grid, rows.items(), strict=True):
         for panel, (level, image) in zip(line, levels.items(), strict=True):
-            panel.imshow(image, cmap="gray_r", vmin=0, vmax=255)
+            panel.imshow(image, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
             panel.set_title(level, fontsize=10, pad=2)
         line[0].text(
             -0.15, 0.5, name, ha="right", va="center", fontsize=10, transform=line[0].transAxes
@@ -164,7 +164,7 @@ def auto_labelling(
         same level (seeds) are averaged, their range is a band
     thresholds : of confidence; those in the tables
     """
-    size = (max(7, 3.6 * len(troubles)), 4.4)
+    size = (max(7, 3.1 * len(troubles)), 4.0)
     figure, panels = axes(1, len(troubles), size, title=title, squeeze=False, sharey=True)
     metrics = {"accuracy": "all letters: right"}
     for threshold in thresholds:

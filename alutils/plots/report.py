@@ -61,7 +61,7 @@ def confused_pairs(
     hide_axes(grid)
     for line, pair, examples in zip(grid, pairs.itertuples(), images, strict=True):
         for panel, image in zip(line, examples, strict=False):
-            panel.imshow(image, cmap="gray_r")
+            panel.imshow(image, cmap="gray_r", interpolation="nearest")
         line[0].text(
             -0.15, 0.5, f"{pair.true} taken for {pair.predicted}: {pair.n}", ha="right",
             va="center", fontsize=10, transform=line[0].transAxes,
@@ -164,7 +164,7 @@ def loop_curves(curves: Mapping[str, pd.DataFrame], names: Mapping[str, str], ti
     curves : arm to a table with columns n (labels), middle, low and high, shares
     names : arm to its name; a loop, then its twin, twice
     """
-    figure, panels = axes(1, 2, (8.5, 3.9), title=title, sharey=True)
+    figure, panels = axes(1, 2, (8, 3.6), title=title, sharey=True)
     arms = list(names)
     for panel, pair in zip(panels, (arms[:2], arms[2:]), strict=True):
         for arm in pair:

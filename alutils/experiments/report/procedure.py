@@ -8,7 +8,7 @@ from tqdm import tqdm
 from alutils.experiments.base import Finding, Keep, compute
 from alutils.experiments.report.seven_steps import STEPS, steps_draw
 from alutils.experiments.report.splits import NAMES
-from alutils.experiments.report.study import Study, together
+from alutils.experiments.report.study import Study, mean_of, together
 from alutils.plots import report as plots
 
 SHOWN_AT = 0.6  # the report's threshold
@@ -80,7 +80,7 @@ def whole_procedure(study: Study, done: tuple[pd.DataFrame, pd.DataFrame]) -> Fi
         f"{at['auto_precision']:.1%} of the automatic labels are right, and {at['accuracy']:.1%} "
         f"of all labels. {end}"
     )
-    caption = f"The seven steps, {NAMES[setting]}, mean of {study.few} draws"
+    caption = f"The seven steps, {NAMES[setting]}, {mean_of(study.few)}"
     return Finding(
         text,
         figure=plots.by_threshold(outcomes, study.title(caption)),

@@ -130,6 +130,11 @@ def letters_used(study: Study) -> Finding:
     return Finding("\n".join([f"{text}.\n", *(f"- {note}" for note in notes)]), name="letters_used")
 
 
+def mean_of(draws: int, spread: str = "") -> str:
+    """Return what a title says of so many draws: a mean of them (and a spread), or one."""
+    return "one draw" if draws == 1 else f"mean{spread} of {draws} draws"
+
+
 def together(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Return frames below each other."""
     return pd.concat(list(frames), ignore_index=True)

@@ -22,7 +22,7 @@ from alutils.experiments.report.letters import Letters
 from alutils.experiments.report.loop_findings import first_rounds
 from alutils.experiments.report.loops import new_head
 from alutils.experiments.report.splits import split
-from alutils.experiments.report.study import First, Study, each, together
+from alutils.experiments.report.study import First, Study, each, mean_of, together
 from alutils.models import embeddings
 from alutils.plots import letters as plots
 from alutils.stats import tables
@@ -99,7 +99,7 @@ def corruption(study: Study, first: First, n_spoilt: int, keep: Keep = compute) 
     return Finding(
         f"Clean letters: {robustness.describe(clean, study.threshold)}. Under the worst {hardest}: "
         f"{robustness.describe(worst.loc[hardest], study.threshold)}.",
-        figure=plots.auto_labelling(shown, levels, study.title(title)),
+        figure=plots.auto_labelling(shown, levels[:1], study.title(title)),
         name="corruption",
         alt=(
             "Accuracy, share labelled automatically and share of these labels that is right, "
@@ -136,7 +136,8 @@ def wrong_labels(study: Study, keep: Keep = compute) -> Finding:
     by_share = table.groupby("share").mean()
     none, most = by_share.iloc[0], by_share.iloc[-1]
     level = table.assign(level=100 * table["share"])
-    title = f"{n_human:,} labels, some of them wrong; mean and range of {study.few} draws"
+    drawn = mean_of(study.few, " and range")
+    title = f"{n_human:,} labels, some of them wrong; {drawn}"
     return Finding(
         f"With {by_share.index[-1]:.0%} of the labels wrong, accuracy goes from "
         f"{none['accuracy']:.1%} to {most['accuracy']:.1%}. With none wrong, "
