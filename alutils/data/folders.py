@@ -80,7 +80,7 @@ def read_folder(
     path = Path(path)
     check_choice("on_bad", on_bad)
     check_choice("colour", colour, ("auto", "grey", "rgb"))
-    _check_size(size)
+    check_size(size)
     report = Skips() if report is None else report
     report.what = "files"
     if not path.is_dir():
@@ -147,7 +147,7 @@ def read_pictures(
     path = Path(path)
     check_choice("on_bad", on_bad)
     check_choice("colour", colour, ("auto", "grey", "rgb"))
-    _check_size(size)
+    check_size(size)
     report = Skips() if report is None else report
     report.what = "files"
     if not path.is_dir():
@@ -173,7 +173,8 @@ def read_pictures(
     return np.stack([each.image for each in taken]), names
 
 
-def _check_size(size: object) -> None:
+def check_size(size: object) -> None:
+    """Raise BadInput unless it is None or a height and a width in pixels."""
     sides = size if isinstance(size, tuple | list) else ()
     good = len(sides) == 2 and all(isinstance(side, int) and side > 0 for side in sides)
     if size is not None and not good:
@@ -285,8 +286,12 @@ def _read(file: str, colour: str, size: tuple[int, int] | None) -> Picture | Bad
         return bad
     if colour == "auto" and size is None:
         return picture
-    image = Image.fromarray(picture.pixels)
+    return Picture(as_asked(Image.fromarray(picture.pixels), colour, size), picture.notes)
+
+
+def as_asked(image: Image.Image, colour: str, size: tuple[int, int] | None) -> np.ndarray:
+    """Return a picture's pixels, uint8, in the colour and size that `read_folder` is asked for."""
     image = image.convert({"auto": image.mode, "grey": "L", "rgb": "RGB"}[colour])
     if size is not None:
         image = image.resize(size[::-1], Image.Resampling.BILINEAR)
-    return Picture(np.array(image), picture.notes)
+    return np.array(image)

@@ -6,12 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from alutils.base import artefacts
 from alutils.base.errors import BadInput
 from alutils.base.files import repository_root
 from alutils.data import csv_letters, folders, mnist, npz
 from alutils.data.dataset import Dataset
+from alutils.data.folders import as_asked, check_size
 from alutils.data.skips import Skips, check_choice
 
 _log = logging.getLogger("alutils")
@@ -25,7 +27,14 @@ AZ_ROWS = (372_450, 372_451)  # in the report, and with the row that pandas take
 NAMES = ("az", "mnist", "mnist_article", "rendered")
 
 
-def load(spec: str | Path, *, seed: int = 0, on_bad: str = "error") -> Dataset:
+def load(
+    spec: str | Path,
+    *,
+    seed: int = 0,
+    on_bad: str = "error",
+    colour: str | None = None,
+    size: int | tuple[int, int] | None = None,
+) -> Dataset:
     """Return a data set by its name or from a file or folder.
 
     Parameters
@@ -40,6 +49,10 @@ def load(spec: str | Path, *, seed: int = 0, on_bad: str = "error") -> Dataset:
     on_bad : what to do with rows and files that cannot be used: ``error`` or ``skip``, which counts
         and reports them. See `alutils.data.csv_letters.csv_chunks` and
         `alutils.data.folders.read_folder`, which have more options
+    colour : ``grey`` or ``rgb`` converts all images to one kind; None or ``auto`` keeps them as
+        they are, and in a folder they must then be all grey or all in colour
+    size : height and width in pixels (one number: both) that all images are resized to; None keeps
+        them as they are, and in a folder they must then be of one size
 
     Raises
     ------
@@ -49,18 +62,41 @@ def load(spec: str | Path, *, seed: int = 0, on_bad: str = "error") -> Dataset:
         If a download is needed and cannot be had.
     """
     check_choice("on_bad", on_bad)
+    colour = "auto" if colour is None else colour
+    check_choice("colour", colour, ("auto", "grey", "rgb"))
+    size = (size, size) if isinstance(size, int) else size
+    check_size(size)
     if spec == "rendered":
         from alutils.data.rendering import rendered_dataset
 
-        return rendered_dataset(RENDERED_N, seed, at_least=RENDERED_AT_LEAST)
-    if spec == "az":
-        return _az(on_bad)
-    if spec in ("mnist", "mnist_article"):
+        loaded = rendered_dataset(RENDERED_N, seed, at_least=RENDERED_AT_LEAST)
+    elif spec == "az":
+        loaded = _az(on_bad)
+    elif spec in ("mnist", "mnist_article"):
         train, test = mnist.mnist() if spec == "mnist" else mnist.mnist_article()
         images = np.concatenate([train.images, test.images])
         labels = np.concatenate([train.labels, test.labels])
-        return replace(train, images=images, labels=labels, name=spec)
-    return _load_path(spec, on_bad)
+        loaded = replace(train, images=images, labels=labels, name=spec)
+    else:
+        loaded = _load_path(spec, on_bad, colour, size)
+    return converted(loaded, colour, size)
+
+
+def converted(data: Dataset, colour: str, size: tuple[int, int] | None) -> Dataset:
+    """Return a data set with all images in another colour and size, as `load` takes these."""
+    images = data.images
+    n_dimensions = {"auto": images.ndim, "grey": 3, "rgb": 4}[colour]
+    if images.ndim == n_dimensions and size in (None, images.shape[1:3]):
+        return data
+    pictures = (as_asked(Image.fromarray(image), colour, size) for image in images)
+    first = next(pictures, None)
+    if first is None:
+        return data
+    made = np.empty((len(images), *first.shape), np.uint8)
+    made[0] = first
+    for place, picture in enumerate(pictures, 1):
+        made[place] = picture
+    return replace(data, images=made)
 
 
 def _az(on_bad: str) -> Dataset:
@@ -89,10 +125,10 @@ def az_path() -> Path:
     return artefacts.cache_folder() / "az.npz"
 
 
-def _load_path(spec: str | Path, on_bad: str) -> Dataset:
+def _load_path(spec: str | Path, on_bad: str, colour: str, size: tuple[int, int] | None) -> Dataset:
     path = _find(spec)
     if path.is_dir():
-        return folders.read_folder(path, on_bad, progress=True)
+        return folders.read_folder(path, on_bad, colour=colour, size=size, progress=True)
     if path.suffix.lower() == ".csv":
         return csv_letters.read_csv(path, on_bad, progress=True)
     if path.suffix.lower() == ".npz":

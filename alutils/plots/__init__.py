@@ -10,8 +10,9 @@ _HOMES = {
     " wrong_by_part",
     "guarantee": "accuracy_curves cost_curves forecasts promises suspects",
     "letters": "METRIC_NAMES auto_labelling by_class class_sizes classifiers maps metric_dots"
-    " samples",
-    "report": "against_published by_threshold confused_pairs confusion_matrix",
+    " samples spoilt",
+    "report": "against_published by_threshold confused_pairs confusion_matrix epochs loop_curves"
+    " per_class",
     "strategies": "arm_dots between_parents by_gain curve_panels endings gains shared_batches"
     " synthesised two_dimensions",
     "style": "arm_name axes look",

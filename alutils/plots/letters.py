@@ -26,15 +26,31 @@ METRIC_NAMES = {
 }
 
 
-def samples(images: np.ndarray, names: Sequence[str], title: str, columns: int = 8) -> Figure:
+def samples(images: np.ndarray, names: Sequence[str], title: str, columns: int = 4) -> Figure:
     """Show images (n, height, width[, 3]) in a grid, each with its name."""
     rows = -(-len(images) // columns)
-    size = (0.95 * columns, 1.15 * rows + 0.4)
+    size = (max(4.5, 0.95 * columns), 1.15 * rows + 0.5)
     figure, grid = axes(rows, columns, size, title=title, squeeze=False)
     hide_axes(grid)
     for panel, image, name in zip(grid.flat, images, names, strict=False):
-        panel.imshow(image, cmap="gray_r", vmin=0, vmax=255)
+        panel.imshow(image, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
         panel.set_title(name, fontsize=10, pad=2)
+    return figure
+
+
+def spoilt(rows: Mapping[str, Mapping[str, np.ndarray]], title: str) -> Figure:
+    """Show one image in rows of rising trouble: name of a row to name of a level to image."""
+    columns = len(next(iter(rows.values())))
+    size = (1.1 * columns + 2.4, 1.25 * len(rows) + 0.5)
+    figure, grid = axes(len(rows), columns, size, title=title, squeeze=False)
+    hide_axes(grid)
+    for line, (name, levels) in zip(grid, rows.items(), strict=True):
+        for panel, (level, image) in zip(line, levels.items(), strict=True):
+            panel.imshow(image, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
+            panel.set_title(level, fontsize=10, pad=2)
+        line[0].text(
+            -0.15, 0.5, name, ha="right", va="center", fontsize=10, transform=line[0].transAxes
+        )
     return figure
 
 
@@ -96,13 +112,16 @@ def maps(
 def by_class(
     shares: Mapping[str, np.ndarray], classes: Sequence[str], chance: float, ylabel: str, title: str
 ) -> Figure:
-    """Show a share for each class, a marker for each series of (n_classes,), chance as a line."""
+    """Show a share for each class in per cent: a marker for each series, chance as a line.
+
+    ``shares``: name of a series to (n_classes,) shares; ``ylabel`` says of what.
+    """
     figure, panel = axes(size=(8.5, 3.6))
     order = np.argsort(next(iter(shares.values())))
     for number, (name, values) in enumerate(shares.items()):
-        panel.plot(values[order], **series(number), linestyle="none", label=name, mec="white")
-    panel.axhline(chance, color="black", linestyle=":", label="by chance")
-    panel.set(ylim=(0, 1.02), ylabel=ylabel, title=title)
+        panel.plot(100 * values[order], **series(number), linestyle="none", label=name, mec="white")
+    panel.axhline(100 * chance, color="black", linestyle=":", label="by chance")
+    panel.set(ylim=(0, 102), ylabel=ylabel, title=title)
     panel.set_xticks(range(len(classes)), [classes[place] for place in order])
     legend_below(figure, panel, columns=len(shares) + 1)
     return figure
@@ -122,11 +141,11 @@ def metric_dots(tables: Mapping[str, pd.DataFrame], names: Mapping[str, str], ti
     for panel, (name, table) in zip(panels[0], tables.items(), strict=True):
         for number, (arm, text) in enumerate(names.items()):
             drawn = look(arm, number) | {"linestyle": "none"}
-            values = table.loc[table["arm"] == arm, metrics]
+            values = 100 * table.loc[table["arm"] == arm, metrics]
             height = np.arange(len(metrics)) + 0.16 * (number - (len(names) - 1) / 2)
             panel.hlines(height, values.min(), values.max(), color=drawn["color"], alpha=0.5)
             panel.plot(values.mean(), height, **drawn, label=text)
-        panel.set(title=name, xlim=(-0.03, 1.03), xlabel="value")
+        panel.set(title=name, xlim=(-3, 103), xlabel="per cent (correlation: hundredths)")
         panel.grid(axis="y", visible=False)
     name_rows(panels[0, 0], [METRIC_NAMES[metric] for metric in metrics])
     legend_below(figure, panels[0, 0], columns=len(names))
@@ -134,62 +153,66 @@ def metric_dots(tables: Mapping[str, pd.DataFrame], names: Mapping[str, str], ti
 
 
 def auto_labelling(
-    tables: Mapping[str, pd.DataFrame],
-    thresholds: Sequence[float],
-    xlabels: Mapping[str, str],
-    title: str,
+    troubles: Mapping[str, tuple[pd.DataFrame, str]], thresholds: Sequence[float], title: str
 ) -> Figure:
     """Show what rising trouble does to accuracy and to automatic labels, a panel for each trouble.
 
     Parameters
     ----------
-    tables : name of a panel to a table with a column ``level`` and the columns of
-        `alutils.experiments.report.robustness.measure`; rows of the same level (seeds) are
-        averaged, their range is a band
-    thresholds : of confidence; those in the table
-    xlabels : name of a panel to what a level is
+    troubles : name of a panel to a table and to what its levels are. The table has a column
+        ``level`` and the columns of `alutils.experiments.report.robustness.measure`; rows of the
+        same level (seeds) are averaged, their range is a band
+    thresholds : of confidence; those in the tables
     """
-    size = (max(7, 3.6 * len(tables)), 4.2)
-    figure, panels = axes(1, len(tables), size, title=title, squeeze=False, sharey=True)
-    metrics = {"accuracy": "accuracy"}
+    size = (max(7, 3.1 * len(troubles)), 4.0)
+    figure, panels = axes(1, len(troubles), size, title=title, squeeze=False, sharey=True)
+    metrics = {"accuracy": "all letters: right"}
     for threshold in thresholds:
-        metrics[f"auto_precision@{threshold:g}"] = f"auto-labels right, confidence ≥ {threshold:g}"
-        metrics[f"auto_coverage@{threshold:g}"] = f"share auto-labelled, confidence ≥ {threshold:g}"
-    for panel, (name, table) in zip(panels[0], tables.items(), strict=True):
+        metrics[f"auto_precision@{threshold:g}"] = f"confidence ≥ {threshold:g}: right among these"
+        metrics[f"auto_coverage@{threshold:g}"] = f"confidence ≥ {threshold:g}: share of all"
+    for panel, (name, (table, xlabel)) in zip(panels[0], troubles.items(), strict=True):
         grouped = table.groupby("level")
         for number, (column, text) in enumerate(metrics.items()):
-            mean, low, high = (getattr(grouped[column], how)() for how in ("mean", "min", "max"))
+            mean, low, high = (
+                100 * getattr(grouped[column], how)() for how in ("mean", "min", "max")
+            )
             # Both metrics of a threshold have one colour; they differ by marker and line.
             place = (number + 1) // 2
             drawn = series(number) | {"color": COLOURS[place]}
             line = "--" if "coverage" in column else "-"
             panel.plot(mean.index, mean, linestyle=line, **drawn, label=text, ms=5)
             panel.fill_between(mean.index, low, high, color=drawn["color"], alpha=0.15)
-        panel.set(title=name, xlabel=xlabels[name], ylim=(0, 1.03))
-    panels[0, 0].set_ylabel("share")
-    legend_below(figure, panels[0, 0], columns=3 if len(tables) > 1 else 2)
+        panel.set(title=name, xlabel=xlabel, ylim=(0, 103))
+    panels[0, 0].set_ylabel("per cent")
+    legend_below(figure, panels[0, 0], columns=3 if len(troubles) > 1 else 2)
     return figure
 
 
 def classifiers(table: pd.DataFrame, title: str, metric: str = "accuracy") -> Figure:
-    """Show how several classifiers do on several inputs, by a metric.
+    """Show how several classifiers do on several inputs, by a metric, in per cent.
 
-    ``table``: of `alutils.experiments.report.robustness.compare_classifiers`.
+    ``table``: with columns classifier, inputs and the metric; rows of the same two (draws) are
+    averaged, and a line is their range.
     """
-    wide = table.set_index(["classifier", "inputs"])[metric].unstack("inputs")
-    wide = wide.loc[wide.max(axis=1).sort_values().index]
-    figure, panel = axes(size=(7, 0.6 * len(wide) + 1.5))
-    for number, source in enumerate(wide.columns):
-        values, drawn = wide[source].to_numpy(), series(number)
-        panel.plot(values, range(len(wide)), **drawn, linestyle="none", ms=8, label=source)
-        for place, value in enumerate(values):
+    by = 100 * table.groupby(["classifier", "inputs"])[metric].agg(["mean", "min", "max"])
+    names = by["mean"].groupby("classifier").max().sort_values().index
+    figure, panel = axes(size=(7.5, 0.6 * len(names) + 1.7))
+    for number, source in enumerate(table["inputs"].unique()):
+        drawn, of = series(number), by.xs(source, level="inputs").reindex(names)
+        height = np.arange(len(names)) + (0.14 if number == 0 else -0.14)
+        panel.hlines(height, of["min"], of["max"], color=drawn["color"], linewidth=2, alpha=0.6)
+        panel.plot(of["mean"], height, **drawn, linestyle="none", ms=8, label=source)
+        for place, value, end in zip(height, of["mean"], of["max"], strict=True):
             if np.isfinite(value):
                 panel.annotate(
-                    f"{value:.1%}", (value, place), (0, -16 if number % 2 else 7),
-                    textcoords="offset points", ha="center", fontsize=9, color=drawn["color"],
+                    f"{value:.1f}", (end, place), (9, 0), textcoords="offset points", ha="left",
+                    va="center", fontsize=9, color=drawn["color"],
                 )  # fmt: skip
-    panel.set(ylim=(-0.6, len(wide) - 0.3), xlabel=METRIC_NAMES[metric], title=title)
-    panel.set_yticks(range(len(wide)), wide.index)
-    panel.margins(x=0.08)
-    panel.legend(loc="lower right")
+    panel.set(
+        ylim=(-0.6, len(names) - 0.4), xlabel=f"{METRIC_NAMES[metric]}, per cent", title=title
+    )
+    panel.set_yticks(range(len(names)), names)
+    panel.grid(axis="y", visible=False)
+    panel.margins(x=0.12)
+    legend_below(figure, panel)
     return figure

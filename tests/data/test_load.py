@@ -260,3 +260,40 @@ def test_loading_a_small_thing_imports_no_tensorflow(tmp_path):
         f"assert len(loading.load({str(path)!r})) == 2\nassert 'tensorflow' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, env=dict(os.environ))
+
+
+# --- colour and size ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["npz", "folder"])
+def test_pictures_of_any_source_come_in_the_colour_and_size_asked_for(tmp_path, where):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (6, 20, 30, 3), dtype=np.uint8)
+    data = Dataset(images, np.arange(6) % 2, ("a", "b"), "mine", "mine")
+    path = tmp_path / "mine.npz"
+    if where == "npz":
+        write_npz(data, path)
+    else:
+        path = tmp_path / "pictures"
+        for place, image in enumerate(images):
+            kind = path / data.classes[place % 2]
+            kind.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(kind / f"{place}.png"), image[..., ::-1])
+    as_they_are = load(path)
+    assert as_they_are.images.shape == (6, 20, 30, 3)
+    grey = load(path, colour="grey", size=14)
+    assert grey.images.shape == (6, 14, 14)
+    assert (grey.labels == as_they_are.labels).all() and grey.classes == ("a", "b")
+    assert load(path, colour="rgb", size=(10, 15)).images.shape == (6, 10, 15, 3)
+    whole = load(path, colour="grey").images.astype(float)
+    expected = as_they_are.images @ np.array([0.299, 0.587, 0.114])
+    assert np.abs(whole - expected).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"colour": "blue"}, "colour='blue'"), ({"size": 0}, "size="), ({"size": (3,)}, "size=")],
+)
+def test_a_colour_or_size_that_there_is_not_is_refused_before_any_work(options, message):
+    with pytest.raises(BadInput, match=message):
+        load("mnist", **options)

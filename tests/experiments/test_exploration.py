@@ -7,6 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from alutils.data.dataset import Dataset
 from alutils.data.rendering import class_counts
 from alutils.experiments.report import exploration
+from alutils.experiments.report.letters import without_empty_classes
 from alutils.stats import tables
 from alutils.stats.metrics import CLASSIFICATION, classification_metrics
 
@@ -22,13 +23,13 @@ def test_classes_without_items_are_left_out_and_named():
     images = np.zeros((9, 2, 2), np.uint8)
     labels = np.array([0, 2, 2, 0, 3, 3, 3, 2, 0])
     data = Dataset(images, labels, ("A", "B", "C", "D", "E"), "mine", "mine")
-    kept, absent = exploration.without_empty_classes(data)
+    kept, absent = without_empty_classes(data)
     assert (kept.classes, absent) == (("A", "C", "D"), ("B", "E"))
     names = [kept.classes[label] for label in kept.labels]
     assert names == [data.classes[label] for label in labels]
     assert kept.class_counts() == {"A": 3, "C": 3, "D": 3}
-    assert exploration.without_empty_classes(kept) == (kept, ())
-    # What the notebook does with them next.
+    assert without_empty_classes(kept) == (kept, ())
+    # What the experiment on imbalance does with them next.
     shares = np.bincount(kept.labels, minlength=3)
     with pytest.raises(ValueError, match="4 or more"):
         exploration.imbalance_split(

@@ -7,7 +7,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from alutils.data.dataset import as_float
 from alutils.data.rendering import render_letters
-from alutils.experiments.report import robustness
+from alutils.experiments.report import classifiers, robustness
 from alutils.stats import tables
 from alutils.stats.metrics import CLASSIFICATION, classification_metrics
 
@@ -182,12 +182,12 @@ def test_every_usual_classifier_learns_letters_and_is_told_apart(letters):
     images, labels = letters
     train, test = np.arange(600), np.arange(600, 780)
     pixels = as_float(images)
-    table = robustness.compare_classifiers(
-        {"pixels": pixels}, labels, train, test, robustness.usual_classifiers(0), n_classes=26
+    table = classifiers.compare_classifiers(
+        {"pixels": pixels}, labels, train, test, classifiers.usual_classifiers(0), n_classes=26
     ).set_index("classifier")
-    assert set(table.index) == set(robustness.usual_classifiers(0))
+    assert set(table.index) == set(classifiers.usual_classifiers(0))
     assert (table["accuracy"] > 0.35).all()  # chance is 0.04
-    own = robustness.usual_classifiers(0)["RBF SVM"]().fit(pixels[train], labels[train])
+    own = classifiers.usual_classifiers(0)["RBF SVM"]().fit(pixels[train], labels[train])
     assert table.loc["RBF SVM", "accuracy"] == own.score(pixels[test], labels[test])
 
 
@@ -222,7 +222,7 @@ def test_a_head_without_predict_is_compared_too(letters):
 
     both = {"head": Head, "its model": lambda: KNeighborsClassifier(1)}
     train, test = np.arange(600), np.arange(600, 780)
-    table = robustness.compare_classifiers(
+    table = classifiers.compare_classifiers(
         {"pixels": as_float(images)}, labels, train, test, both, n_classes=26
     )
     assert len(set(table["accuracy"])) == 1

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from alutils.data.dataset import Dataset
 from alutils.experiments.report.splits import undersample
 from alutils.models.classifier import Classifier
 from alutils.stats.metrics import classification_metrics
@@ -18,17 +17,6 @@ _ITERATIONS = (250, 500)  # openTSNE's defaults: early exaggeration, then the re
 _COMPONENTS = 50
 _MANY = 10_000  # items from which interpolation is faster than a tree, and threads pay
 _EVERY = 50  # iterations between two steps of the progress bar
-
-
-def without_empty_classes(data: Dataset) -> tuple[Dataset, tuple[str, ...]]:
-    """Leave out classes without items (a CSV names all 26 letters); return their names, too."""
-    counts = np.bincount(data.labels, minlength=len(data.classes))
-    if counts.all():
-        return data, ()
-    kept = tuple(name for name, count in zip(data.classes, counts, strict=True) if count)
-    labels = (np.cumsum(counts > 0) - 1)[data.labels]
-    absent = tuple(name for name in data.classes if name not in kept)
-    return replace(data, labels=labels, classes=kept), absent
 
 
 def embed(x: np.ndarray, *, seed: int, perplexity: float = 30.0) -> np.ndarray:

@@ -5,13 +5,13 @@ Everything here works on frozen features and true labels; what a person would be
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from alutils.active.labels import LabelBook, Source
 from alutils.active.loops.pool import PoolState, Ranking, View, pool_based
 from alutils.experiments.report.splits import Split, split
 from alutils.models.dense_head import DenseHead
@@ -42,6 +42,25 @@ def moved_as_published(low: np.ndarray) -> np.ndarray:
     places = np.flatnonzero(low)
     shifted = places + np.arange(len(places))
     return shifted[shifted < len(low)]
+
+
+class TrainedFirst(DenseHead):
+    """A copy of a head that is trained on the first labels already: its first `fit` is done.
+
+    All loops of a draw begin with the same labels and the same weights, so that one training will
+    do for the first round of all of them.
+    """
+
+    def __init__(self, head: DenseHead) -> None:
+        self.__dict__.update(copy.deepcopy(head.__dict__))
+        self._trained = len(head.weights.b1) > 0
+
+    def fit(self, x: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
+        """Train as `DenseHead.fit`, but for the first time; then there is no history either."""
+        if self._trained:
+            self._trained = False
+            return {}
+        return super().fit(x, y)
 
 
 class Loop(NamedTuple):
@@ -160,6 +179,20 @@ def _measured(split_name: str, labels: np.ndarray, probabilities: np.ndarray) ->
     return {f"{split_name}_{name}": value for name, value in values.items()}
 
 
+def new_head(n_classes: int, seed: int, epochs: int) -> DenseHead:
+    """Return the head of a draw, untrained: the same weights for a seed wherever it is used."""
+    return DenseHead(n_classes, epochs=epochs, rng=np.random.default_rng([seed, 1]))
+
+
+def first_head(
+    features: np.ndarray, labels: np.ndarray, parts: Split, n_classes: int, seed: int, epochs: int
+) -> DenseHead:
+    """Return a head trained on the first labels of a draw."""
+    head = new_head(n_classes, seed, epochs)
+    head.fit(features[parts.start], labels[parts.start])
+    return head
+
+
 def run_loops(
     features: np.ndarray,
     labels: np.ndarray,
@@ -190,6 +223,7 @@ def run_loops(
     DataFrame: seed, then the columns of `run_loop`, all loops below each other
     """
     parts = split(labels, setting, seed)
+    first = first_head(features, labels, parts, n_classes, seed, epochs)
     tables: dict[str, pd.DataFrame] = {}
     like = {"random": "as_intended", "random_as_published": "as_published"}
     for number, loop in enumerate(loops):
@@ -197,9 +231,8 @@ def run_loops(
         if loop in like:
             n_moved = tables[like[loop]]["n_moved"]
             counts = n_moved[n_moved > 0].tolist()
-        head = DenseHead(n_classes, epochs=epochs, rng=np.random.default_rng([seed, 1]))
         done = run_loop(
-            loop, features, labels, parts, head, counts=counts, min_rounds=rounds,
+            loop, features, labels, parts, TrainedFirst(first), counts=counts, min_rounds=rounds,
             rng=np.random.default_rng([seed, 2 + number]), **{"max_rounds": rounds} | options,
         )  # fmt: skip
         tables[loop] = done.rounds
@@ -252,79 +285,3 @@ def metrics(rounds: pd.DataFrame, setting: str) -> pd.DataFrame:
             if row["n_test"]:
                 long.append({**test, "metric": name, "value": row[f"test_{name}"]})
     return pd.DataFrame(long)
-
-
-def label_everything(
-    features: np.ndarray,
-    labels: np.ndarray,
-    parts: Split,
-    head: DenseHead,
-    *,
-    threshold: float,
-    portion: float = 0.05,
-    rest: float = 0.05,
-) -> tuple[LabelBook, dict[str, float]]:
-    """Follow the report's seven steps ("Approach and Key metric") until every item has a label.
-
-    Hand label the first ones; train; predict the others; take every prediction at or above the
-    threshold as its label; hand label a portion of those with the lowest confidence and add it to
-    the training set; again from "train" until little remains; hand label that.
-
-    Parameters
-    ----------
-    features, labels, head : as in `run_loop`
-    parts : whose start is labelled by hand first, whose pool is to be labelled
-    threshold : confidence from which on a prediction is taken for true
-    portion : hand labels a round, as a share of start and pool
-    rest : what counts as little, as a share of start and pool
-
-    Returns
-    -------
-    the labels, over all items of the data set (those of neither start nor pool have none); and
-    threshold, rounds, n_human, n_auto, share_human, auto_coverage (of the pool), auto_precision
-    (NaN without automatic labels), accuracy (of all labels, those given by hand being right)
-
-    Raises
-    ------
-    ValueError
-        For a threshold, a portion or a rest that is no share.
-    """
-    for name, value in {"threshold": threshold, "portion": portion, "rest": rest}.items():
-        if not 0 <= value <= 1 or (name == "portion" and value == 0):
-            raise ValueError(
-                f"{name}={value}: expected a share, above 0 for the portion, at most 1"
-            )
-    total = len(parts.start) + len(parts.pool)
-    batch = max(1, round(portion * total))
-    number = 0
-
-    def sure(view: View) -> np.ndarray:
-        nonlocal number
-        number += 1
-        return view.probabilities.max(axis=1) >= threshold
-
-    def least_confident(view: View) -> Ranking:
-        order = np.argsort(view.probabilities.max(axis=1), kind="stable")
-        return Ranking(order, ask=len(order) if len(order) <= rest * total else batch)
-
-    state = PoolState.start(len(labels), np.concatenate([parts.start, parts.pool]))
-    # Only what people labelled is trained on: the procedure adds nothing else to the set.
-    rounds = pool_based(
-        features, labels.__getitem__, head, least_confident, state, batch=batch, budget=total,
-        first=len(parts.start), automatic=sure, train_on_automatic=False,
-    )  # fmt: skip
-    for _ in rounds:
-        pass
-    book = state.book
-    auto = book.source == Source.AUTO
-    wrong = int(np.count_nonzero(book.label[auto] != labels[auto]))
-    return book, {
-        "threshold": threshold,
-        "rounds": number,
-        "n_human": book.n_human,
-        "n_auto": book.n_auto,
-        "share_human": book.n_human / total,
-        "auto_coverage": book.n_auto / len(parts.pool),
-        "auto_precision": (book.n_auto - wrong) / book.n_auto if book.n_auto else np.nan,
-        "accuracy": (total - wrong) / total,
-    }

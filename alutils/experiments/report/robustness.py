@@ -1,4 +1,4 @@
-"""The report's worries, measured: noisy images, wrong labels, the choice of the classifier.
+"""Two of the report's worries, measured: noisy images and wrong labels.
 
 Everything takes arrays and a factory of untrained classifiers (`fit`, `predict_proba`), and gives a
 table with a row for each case. A way to spoil images takes them as uint8, (n, height, width) or
@@ -8,14 +8,12 @@ table with a row for each case. A way to spoil images takes them as uint8, (n, h
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from alutils.models.classifier import Classifier, Make
 from alutils.stats.metrics import classification_metrics
@@ -75,17 +73,19 @@ class Corruption:
     spoil : images, level, rng to images
     levels : rising, all above 0
     unit : what a level is, for an axis
+    factor : levels are shown times this
     """
 
     spoil: Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
     levels: tuple[float, ...]
     unit: str
+    factor: float = 1
 
 
 CORRUPTIONS = {
     "noise": Corruption(add_noise, (10.0, 25.0, 50.0, 100.0), "standard deviation, grey levels"),
     "blur": Corruption(blur, (0.5, 1.0, 1.5, 2.0), "standard deviation, pixels"),
-    "occlusion": Corruption(occlude, (0.02, 0.05, 0.1, 0.15), "share of the image covered"),
+    "occlusion": Corruption(occlude, (0.02, 0.05, 0.1, 0.15), "per cent of the image covered", 100),
 }
 
 
@@ -229,69 +229,6 @@ def describe(measured: pd.Series, threshold: float) -> str:
         return "no letter gets an automatic label"
     right = measured[f"auto_precision@{threshold:g}"]
     return f"{coverage:.0%} of the letters get an automatic label, {right:.1%} of these are right"
-
-
-def usual_classifiers(seed: int) -> dict[str, Callable[[], Any]]:
-    """Return factories of the classifiers that one tries first, by name.
-
-    Inputs are scaled where the method depends on it. Settings are scikit-learn's own, apart from
-    the support vector machine's C = 10.
-    """
-    from sklearn.ensemble import RandomForestClassifier
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.neighbors import KNeighborsClassifier
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-    from sklearn.svm import SVC
-
-    return {
-        "logistic regression": lambda: make_pipeline(
-            StandardScaler(), LogisticRegression(max_iter=300)
-        ),
-        "linear SVM": lambda: make_pipeline(StandardScaler(), SVC(kernel="linear")),
-        "RBF SVM": lambda: SVC(C=10),
-        "random forest": lambda: RandomForestClassifier(200, n_jobs=-1, random_state=seed),
-        "5 nearest neighbours": lambda: KNeighborsClassifier(5),
-    }
-
-
-def compare_classifiers(
-    inputs: Mapping[str, np.ndarray],
-    labels: np.ndarray,
-    train: np.ndarray,
-    test: np.ndarray,
-    classifiers: Mapping[str, Callable[[], Any]],
-    *,
-    n_classes: int,
-) -> pd.DataFrame:
-    """Train each classifier on each input, with the same labels, and test it.
-
-    Parameters
-    ----------
-    inputs : name (features, pixels) to (n, d)
-    labels : (n,) int
-    train, test : (m,) int positions in them
-    classifiers : name to a factory; probabilities are not needed where there is a `predict`
-
-    Returns
-    -------
-    DataFrame with inputs, classifier, n_human, n_eval, and the `classification_metrics`
-    """
-    rows = []
-    sizes = {"n_human": len(train), "n_eval": len(test)}
-    for source, x in inputs.items():
-        x_train, x_test = np.asarray(x[train]), np.asarray(x[test])
-        for name, factory in classifiers.items():
-            model = factory()
-            with threadpool_limits(1):  # threads cost more than they bring in products this small
-                model.fit(x_train, labels[train])
-            if hasattr(model, "predict"):
-                predicted = model.predict(x_test)
-            else:
-                predicted = model.predict_proba(x_test).argmax(1)
-            measured = classification_metrics(labels[test], predicted, n_classes)
-            rows.append({"inputs": source, "classifier": name, **sizes, **measured})
-    return pd.DataFrame(rows)
 
 
 def _check(images: np.ndarray, level: float) -> None:

@@ -26,6 +26,8 @@ SETTINGS = {
     # What the text says: 784 of each class of the 70% that are no test letters, 10% to start.
     "as_stated": Sizes(per_class=784, n_start=2038, from_training_part=True),
 }
+NAMES = {"as_logged": "the logged setting", "as_stated": "the stated setting"}
+"""What sentences and titles call the settings."""
 VOCABULARY = Vocabulary(protocols=tuple(SETTINGS))
 
 
@@ -88,9 +90,9 @@ def split(labels: np.ndarray, setting: str, seed: int) -> Split:
 
     Notes
     -----
-    ``as_logged`` undersamples all letters, as 26 x 1,120 shows, so that test letters come to be
-    labelled: where the data hold 1,120 of each class only with the test letters, this is done here
-    too. `run_loop` leaves them out of its measures.
+    The setting ``as_logged`` undersamples all letters, as 26 x 1,120 shows, so that test letters
+    come to be labelled: where the data hold 1,120 of each class only with the test letters, this
+    is done here too. `alutils.experiments.report.loops.run_loop` leaves them out of its measures.
     """
     if setting not in SETTINGS:
         raise ValueError(f"arm={setting}: expected one of {', '.join(SETTINGS)}")
@@ -124,7 +126,7 @@ def split(labels: np.ndarray, setting: str, seed: int) -> Split:
     complete = (per_class, n_start) == (sizes.per_class, sizes.n_start)
     shared = int(np.isin(test, items).sum())
     note = (
-        f"{setting}{'' if complete else ', scaled down'}: {len(start):,} labelled first, "
+        f"{NAMES[setting]}{'' if complete else ', scaled down'}: {len(start):,} labelled first, "
         f"{len(pool):,} in the pool ({kind}), {len(test):,} test letters as found"
         + (f", {shared:,} of them among the former" if shared else "")
     )

@@ -127,7 +127,10 @@ def classifiers() -> str:
     kind = "rendered" if compare.is_rendered(about) else "real"
     wide = table.pivot(index="classifier", columns="inputs", values="accuracy")
     best = wide.loc[wide.max(axis=1).sort_values(ascending=False).index]
-    rows = ((name, *(f"{value:.1%}" for value in row)) for name, row in best.iterrows())
+    rows = (
+        (name, *("" if pd.isna(value) else f"{value:.1%}" for value in row))
+        for name, row in best.iterrows()
+    )
     return markdown_table([f"{table['n_human'].iloc[0]:,} {kind} letters labelled", *best], rows)
 
 
