@@ -141,9 +141,8 @@ def see(letters: Dataset, preprocessing: str = "raw") -> Letters:
 
     ``preprocessing``: pixels from 0 to 255 as they are (``raw``), or VGG's own (``vgg``).
     """
-    # In float32 also where bfloat16 is faster: the same numbers on every machine.
-    plan = embeddings.plan(preprocessing=preprocessing, precision="float32")
-    features = embeddings.features(letters.images, preprocessing=preprocessing, precision="float32")
+    plan = embeddings.plan(preprocessing=preprocessing)
+    features = embeddings.features(letters.images, preprocessing=preprocessing)
     return Letters(letters, features, plan)
 
 
