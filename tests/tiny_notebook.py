@@ -28,7 +28,7 @@ print(run, flag, rate)""",
     values = np.random.default_rng([seed, i]).normal(size=5) * rate
     return pd.DataFrame({"seed": i, "round": range(5), "value": values})
 
-frames = [run.checkpoint("part", i, lambda i=i: part(i)) for i in range(4)]""",
+frames = [run.keep(part, i) for i in range(4)]""",
     """if end == "error":
     raise KeyError(f"no such thing in {os.getcwd()}")
 if end == "kill":
@@ -38,13 +38,18 @@ if end == "kill":
                             metric="accuracy", n_eval=400))
 run.record([dict(protocol="published", arm="all", n_human=4000, split="test",
                  metric="n_right", value=369, n_eval=400)])
-run.add_input("digits", "ab" * 32, "mnist")
-run.timing("all parts", time.perf_counter())""",
+class Digits:
+    provenance = "mnist"
+    def content_hash(self):
+        return "ab" * 32
+run.uses(digits=Digits())""",
     """if figure:
     from matplotlib import pyplot as plt
     picture, axes = plt.subplots(figsize=(2, 1))
     axes.plot([0, 1])
-    shown = run.save_figure(picture, "line", "A line that rises.", f"It ends at {axes.get_ylim()}.")
+    from alutils.experiments.base import Finding
+    ends = f"It ends at {axes.get_ylim()}."
+    shown = run.show(Finding(ends, figure=picture, name="line", alt="A line that rises."))
     shown._ipython_display_()""",
     'if end != "unfinished":\n    run.finish()',
 ]

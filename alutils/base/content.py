@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from enum import Enum
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,15 @@ def _parts(value: Any) -> list[bytes]:
             return _object(value)
 
 
+def _code(code: CodeType) -> list[bytes]:
+    """Return what tells a function's code from another's, wherever its lines stand."""
+    parts = [code.co_code, repr(code.co_names).encode()]
+    for constant in code.co_consts:
+        inner = isinstance(constant, CodeType)
+        parts += _code(constant) if inner else [repr(constant).encode()]
+    return parts
+
+
 def _array(value: np.ndarray) -> list[bytes]:
     if value.dtype.hasobject:
         return [b"objects", str(value.shape).encode(), *_parts(value.tolist())]
@@ -98,7 +108,10 @@ def _object(value: Any) -> list[bytes]:
     if isinstance(value, pd.Series):
         return [b"series", *_parts([value.name, value.index.to_numpy(), value.to_numpy()])]
     if isinstance(value, type) or callable(value):
-        return [b"function", name_of(value).encode()]
+        name = name_of(value)
+        # What a notebook's cell defines may be defined anew under the same name.
+        body = _code(value.__code__) if name.startswith("__main__.") else []
+        return [b"function", name.encode(), *body]
     hint = "; give its seed instead" if isinstance(value, np.random.Generator) else ""
     raise ContentError(
         f"{type(value).__name__}: cannot be part of what a kept result depends on; expected "

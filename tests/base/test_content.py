@@ -89,3 +89,24 @@ def test_a_digest_is_the_same_in_another_process():
 def test_what_has_no_content_that_can_be_told_is_refused(value, says):
     with pytest.raises(ContentError, match=says):
         content_digest(value)
+
+
+def defined(source):
+    """Return what a notebook's cell defines as ``f``."""
+    namespace = {"__name__": "__main__"}
+    exec(compile(source, "<cell>", "exec"), namespace)
+    return namespace["f"]
+
+
+def test_a_function_defined_anew_in_a_notebook_is_another_one():
+    first = defined("def f(x):\n    return 2 * x")
+    again = defined("\n\ndef f(x):\n    return 2 * x")
+    assert content_digest(first) == content_digest(again)
+    for other in (
+        "def f(x):\n    return 3 * x",
+        "def f(x):\n    return len(x)",
+        "def f(x):\n    return [3 for _ in x]",
+    ):
+        assert content_digest(defined(other)) != content_digest(first)
+    nested = [defined(f"def f(x):\n    g = lambda y: y + {n}\n    return g(x)") for n in (1, 2)]
+    assert len({content_digest(function) for function in nested}) == 2

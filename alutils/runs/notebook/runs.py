@@ -64,7 +64,7 @@ class Run:
 
     @property
     def parts(self) -> Path:
-        """The folder for checkpoints of these parameters and this very code; made if need be."""
+        """The folder for kept parts of these parameters and this very code; made if need be."""
         folder = self.folder / "parts" / manifest.digest(self.id, self.code)[:12]
         folder.mkdir(parents=True, exist_ok=True)
         return folder
@@ -85,7 +85,7 @@ class Run:
         Raises
         ------
         TableError
-            See `alutils.stats.tables.tidy`; also for wall times, which `timing` takes: two runs
+            See `alutils.stats.tables.tidy`; also for wall times, which `keep` notes: two runs
             with the same parameters write the same table, byte for byte.
         """
         self._check_parameters()
@@ -95,7 +95,9 @@ class Run:
             seed=self.parameters.get("seed", 0), round=0, n_auto=0,
         )  # fmt: skip
         if (frame["metric"] == "wall_s").any():
-            raise tables.TableError("metric=wall_s: times differ from run to run; use run.timing")
+            raise tables.TableError(
+                "metric=wall_s: times differ from run to run; run.keep notes them in the manifest"
+            )
         self._tables.append(frame)
         return frame
 
@@ -124,10 +126,6 @@ class Run:
             about = shown.reference(self.experiment, finding, self.parameters)
         return shown.Shown(png, finding, about)
 
-    def save_figure(self, figure: Any, name: str, alt: str, finding: str) -> shown.Shown:
-        """Save and show a figure by itself; see `show`."""
-        return self.show(Finding(finding, figure=figure, name=name, alt=alt))
-
     def save_table(self, frame: pd.DataFrame, name: str) -> pd.DataFrame:
         """Write a table of its own shape to ``tables/<name>.csv`` and return it.
 
@@ -137,37 +135,6 @@ class Run:
         text = frame.to_csv(index=False, lineterminator="\n")
         files.write_atomically(self.folder / "tables" / f"{name}.csv", text)
         return frame
-
-    def checkpoint(self, name: str, key: Any, compute: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-        """Return ``compute()``, or what it returned before this run was killed.
-
-        Parameters
-        ----------
-        name : of the part's file
-        key : of JSON's types; everything besides the parameters and the code that the frame
-            depends on (a batch's number, the hash of a data file)
-        compute : makes a frame with a plain index; called only if no whole part is there
-
-        Returns
-        -------
-        the frame, with the same values and types bit for bit, computed or read back
-        """
-        return self.checkpoints((name,), key, lambda: (compute(),))[0]
-
-    def checkpoints(
-        self, names: Sequence[str], key: Any, compute: Callable[[], Sequence[pd.DataFrame]]
-    ) -> list[pd.DataFrame]:
-        """Return several frames of one computation as `checkpoint` does, a part for each name."""
-        self._check_parameters()
-        ending = manifest.digest(json.dumps(key))[:12]
-        paths = [self.parts / f"{shown.check_name(name)}-{ending}.csv" for name in names]
-        frames = [tables.read_part(path, key) for path in paths]
-        if all(frame is not None for frame in frames):
-            self._note("parts_reused", self._notes.get("parts_reused", 0) + len(frames))
-            return frames
-        for path, frame in zip(paths, compute(), strict=True):
-            tables.write_part(path, key, frame)
-        return [tables.read_part(path, key) for path in paths]
 
     def keep(
         self, function: Callable[..., Any], *arguments: Any, frames: int = 1, **named: Any
@@ -193,8 +160,9 @@ class Run:
         if any(frame is None for frame in kept):
             began = time.perf_counter()
             result = function(*arguments, **named)
-            before = self._notes.get("timings_s", {}).get(short, 0.0)
-            self.timing(short, before + time.perf_counter() - began)
+            timings = self._notes.get("timings_s", {})
+            took = timings.get(short, 0.0) + time.perf_counter() - began
+            self._note("timings_s", timings | {short: round(took, 4)})
             for path, frame in zip(paths, [result] if frames == 1 else result, strict=True):
                 tables.write_part(path, key, frame)
             kept = [tables.read_part(path, key) for path in paths]
@@ -204,20 +172,14 @@ class Run:
 
     def uses(self, **inputs: Any) -> None:
         """Note in the manifest what a run works on: data sets, and plans of feature extractors."""
+        noted = self._notes.get("inputs", {})
         for name, value in inputs.items():
             if hasattr(value, "content_hash"):
-                self.add_input(name, value.content_hash(), value.provenance)
+                sha256, about = value.content_hash(), value.provenance
             else:
-                self.add_input(name, value.weights_sha256, str(value))
-
-    def add_input(self, name: str, sha256: str, provenance: str) -> None:
-        """Note data or weights in the manifest: SHA-256 of the content, and where it is from."""
-        inputs = self._notes.get("inputs", {})
-        self._note("inputs", inputs | {name: {"sha256": sha256, "provenance": provenance}})
-
-    def timing(self, name: str, seconds: float) -> None:
-        """Note a wall time in the manifest."""
-        self._note("timings_s", self._notes.get("timings_s", {}) | {name: round(seconds, 4)})
+                sha256, about = value.weights_sha256, str(value)
+            noted = noted | {name: {"sha256": sha256, "provenance": about}}
+        self._note("inputs", noted)
 
     def finish(self) -> Path:
         """Write metrics.csv and, run by hand, the manifest; return the folder."""
