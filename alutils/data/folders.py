@@ -77,38 +77,16 @@ def read_folder(
     OSError
         If a file cannot be read.
     """
-    path = Path(path)
-    check_choice("on_bad", on_bad)
-    check_choice("colour", colour, ("auto", "grey", "rgb"))
-    check_size(size)
-    report = Skips() if report is None else report
-    report.what = "files"
-    if not path.is_dir():
-        raise BadInput(f"{path}: expected a folder that holds a folder for each class")
-
+    path, report = _begun(path, on_bad, colour, size, report, "that holds a folder for each class")
     found = _find(path, classes, on_bad, report)
     names = tuple(found) if classes is None else tuple(classes)
     files = [(file, name) for name in names for file in found.get(name, ())]
     _check_classes(path, {name: len(found.get(name, ())) for name in names}, at_least, on_bad, None)
-    taken: list[_Taken] = []
-    changed: Counter[str] = Counter()
-    # closing: when the first bad file ends it, the rest need not be read
-    with closing(_read_all([file for file, _ in files], colour, size)) as results:
-        bar = tqdm(results, path.name, len(files), unit=" images", disable=not progress)
-        for (file, name), result in zip(files, bar, strict=True):
-            report.seen += 1
-            if isinstance(result, BadPicture):
-                report.bad(result.reason, f"{file} {result.problem}", on_bad, result.hint)
-            else:
-                taken.append(_Taken(result.pixels, file, name))
-                changed.update(result.notes)
-    taken = _alike(taken, on_bad, report)
+    taken = _take(path, files, on_bad, colour, size, report, progress)
     counts = {name: 0 for name in names} | Counter(each.class_name for each in taken)
     too_small = _check_classes(path, counts, at_least, on_bad, report)
     good = [each for each in taken if each.class_name not in too_small]
     report.log(path)
-    for note, n in changed.items():
-        _log.warning("%s: %s in %d of %d files", path, note, n, len(files))
     if not good:
         raise BadInput(f"{path}: no image can be used; expected pictures, CLASS/FILE")
     if classes is None:
@@ -125,6 +103,7 @@ def read_pictures(
     *,
     colour: str = "auto",
     size: tuple[int, int] | None = None,
+    progress: bool = False,
     report: Skips | None = None,
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Read a folder of pictures that have no classes yet, with the folders inside it.
@@ -132,7 +111,7 @@ def read_pictures(
     Parameters
     ----------
     path : folder of picture files; hidden ones are ignored
-    on_bad, colour, size, report : as in `read_folder`
+    on_bad, colour, size, progress, report : as in `read_folder`
 
     Returns
     -------
@@ -144,6 +123,25 @@ def read_pictures(
     BadInput, OSError
         As `read_folder` does.
     """
+    path, report = _begun(path, on_bad, colour, size, report, "of pictures")
+    files = sorted(
+        str(file)
+        for file in path.rglob("*")
+        if file.is_file() and not any(p.startswith(".") for p in file.relative_to(path).parts)
+    )
+    no_class = [(file, "") for file in files]
+    taken = _take(path, no_class, on_bad, colour, size, report, progress)
+    report.log(path)
+    if not taken:
+        raise BadInput(f"{path}: no image can be used; expected pictures in it")
+    names = tuple(Path(each.file).relative_to(path).as_posix() for each in taken)
+    return np.stack([each.image for each in taken]), names
+
+
+def _begun(
+    path: str | Path, on_bad: str, colour: str, size: object, report: Skips | None, expected: str
+) -> tuple[Path, Skips]:
+    """Check the options of reading and that there is a folder; return it and what is reported."""
     path = Path(path)
     check_choice("on_bad", on_bad)
     check_choice("colour", colour, ("auto", "grey", "rgb"))
@@ -151,26 +149,35 @@ def read_pictures(
     report = Skips() if report is None else report
     report.what = "files"
     if not path.is_dir():
-        raise BadInput(f"{path}: expected a folder of pictures")
-    files = sorted(
-        str(file)
-        for file in path.rglob("*")
-        if file.is_file() and not any(p.startswith(".") for p in file.relative_to(path).parts)
-    )
+        raise BadInput(f"{path}: expected a folder {expected}")
+    return path, report
+
+
+def _take(
+    path: Path,
+    files: Sequence[tuple[str, str]],
+    on_bad: str,
+    colour: str,
+    size: tuple[int, int] | None,
+    report: Skips,
+    progress: bool,
+) -> list[_Taken]:
+    """Read files, each with the name of its class; return the good ones, which are all alike."""
     taken: list[_Taken] = []
-    with closing(_read_all(files, colour, size)) as results:
-        for file, result in zip(files, results, strict=True):
+    changed: Counter[str] = Counter()
+    # closing: when the first bad file ends it, the rest need not be read
+    with closing(_read_all([file for file, _ in files], colour, size)) as results:
+        bar = tqdm(results, path.name, len(files), unit=" images", disable=not progress)
+        for (file, name), result in zip(files, bar, strict=True):
             report.seen += 1
             if isinstance(result, BadPicture):
                 report.bad(result.reason, f"{file} {result.problem}", on_bad, result.hint)
             else:
-                taken.append(_Taken(result.pixels, file, ""))
-    taken = _alike(taken, on_bad, report)
-    report.log(path)
-    if not taken:
-        raise BadInput(f"{path}: no image can be used; expected pictures in it")
-    names = tuple(Path(each.file).relative_to(path).as_posix() for each in taken)
-    return np.stack([each.image for each in taken]), names
+                taken.append(_Taken(result.pixels, file, name))
+                changed.update(result.notes)
+    for note, n in changed.items():
+        _log.warning("%s: %s in %d of %d files", path, note, n, len(files))
+    return _alike(taken, on_bad, report)
 
 
 def check_size(size: object) -> None:

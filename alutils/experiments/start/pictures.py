@@ -91,7 +91,7 @@ def read(
             "data", data, "with classes= it is a folder of pictures that have no labels yet"
         )
     sides = (size, size) if size else None
-    images, files = read_pictures(folder, on_bad, colour=colour, size=sides)
+    images, files = read_pictures(folder, on_bad, colour=colour, size=sides, progress=True)
     return Pictures(images, files, names, None, folder.resolve().name, "local")
 
 
