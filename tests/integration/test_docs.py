@@ -36,12 +36,7 @@ def test_every_make_target_that_the_readme_names_is_in_the_makefile():
     assert set(re.findall(r"`make (\w+)", README)) <= targets
 
 
-KNOWN_GAPS = {
-    # Its run was made where the package was not installed, and went on with the parts of a killed
-    # one; it is to be made again.
-    "mnist": {"versions of numpy and tensorflow", "one undisturbed run"},
-    "mnist_replicates": {"versions of numpy and tensorflow", "one undisturbed run"},
-}
+KNOWN_GAPS: dict[str, set[str]] = {}
 """What results/ still owes to its README, table by table; an entry that is not needed fails."""
 
 
