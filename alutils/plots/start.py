@@ -24,7 +24,7 @@ def sheet(images: np.ndarray, captions: Sequence[str], title: str) -> Figure:
     )
     for panel, image, caption in zip(panels.flat, images, captions, strict=False):
         panel.imshow(image, cmap="gray", vmin=0, vmax=255)
-        panel.set_title(caption if len(caption) <= 12 else f"…{caption[-11:]}", fontsize=9)
+        panel.set_title(caption if len(caption) <= 9 else f"…{caption[-8:]}", fontsize=9)
     style.hide_axes(panels)
     return figure
 

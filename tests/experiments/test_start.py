@@ -66,6 +66,17 @@ def test_beginnings_of_names_will_do_and_wrong_lines_are_asked_for_again(tmp_pat
         "'c' may be cat or cow.",
     ]
     assert len((tmp_path / "a.jsonl").read_text().splitlines()) == 3
+    assert all("cat, cow, dog" in question for question in ask.questions)
+
+
+def test_a_sheet_can_be_answered_once_more(tmp_path, monkeypatch):
+    monkeypatch.setattr("alutils.experiments.start.person.SHEET", 2)
+    pictures, journal = pictures_of(5), tmp_path / "a.jsonl"
+    ask = Scripted("<", "cat cat", "dog dog", "<", "cow dog", "<", "<", "cow cow", "dog cow", "cat")
+    answers = start.Person(pictures, journal, ask)(np.arange(5)).tolist()
+    assert answers == [1, 1, 2, 1, 0]
+    # The last answer to a picture is the one that counts, in the next session, too.
+    assert start.Person(pictures, journal, Scripted())(np.arange(5)).tolist() == answers
 
 
 @pytest.mark.parametrize("cut", [2, 20, 60])
@@ -188,6 +199,7 @@ def test_few_audits_of_one_model_break_their_promise():
     ("data", "classes", "says"),
     [
         ("mnist_article", "cat,dog", "with classes= it is a folder of pictures"),
+        ("{folder}", "", "holds pictures, and no folder for each class; name the classes"),
         ("{folder}", "cat", "expected two different names or more"),
         ("{folder}", "cat, cat", "expected two different names or more"),
     ],

@@ -21,6 +21,8 @@ SHEET = 20
 """Pictures shown and asked about at a time."""
 NONE = "-"
 """What a person types for "I cannot say"."""
+BACK = "<"
+"""What a person types to answer the sheet before once more."""
 
 
 @dataclass(frozen=True)
@@ -46,28 +48,35 @@ class Person:
         known = self._known()
         keys = {int(item): self._key(int(item)) for item in items}
         waiting = [item for item, key in keys.items() if key not in known]
-        for start in range(0, len(waiting), SHEET):
+        start = 0
+        while start < len(waiting):
             sheet = waiting[start : start + SHEET]
-            left = len(waiting) - start
-            for item, name in zip(sheet, self._answers(sheet, left), strict=True):
+            names = self._answers(sheet, len(waiting) - start)
+            start += SHEET if names else -min(start, SHEET)
+            for item, name in zip(sheet, names or (), strict=bool(names)):
                 known[keys[item]] = name
         places = {name: place for place, name in enumerate(self.pictures.classes)}
         return np.array([places.get(known[keys[int(i)]], ABSTAINED) for i in items], np.int64)
 
-    def _answers(self, sheet: list[int], left: int) -> list[str]:
-        """Ask about a sheet until the answer fits; write it down."""
+    def _answers(self, sheet: list[int], left: int) -> list[str] | None:
+        """Ask about a sheet until the answer fits, and write it down; None to go back a sheet."""
         images = self.pictures.images[sheet]
         figure = plots.sheet(images, [str(place) for place in range(1, len(sheet) + 1)], "")
         display_image(png_of(figure), f"{len(sheet)} numbered pictures to label")
-        question = (
-            f"{left} to go. {len(sheet)} classes, one for each picture, spaces between "
-            f"({', '.join(self.pictures.classes)}; their beginnings will do; {NONE} for none): "
+        wanted = (
+            f"{len(sheet)} classes, one for each picture, row by row, spaces between "
+            f"({', '.join(self.pictures.classes)}; their beginnings will do; {NONE} for none; "
+            f"{BACK} alone for the sheet before): "
         )
+        question = f"{left} to go. {wanted}"
         while True:
             try:
-                names = self.read(self.ask(question), len(sheet))
+                line = self.ask(question)
+                if line.strip() == BACK:
+                    return None
+                names = self.read(line, len(sheet))
             except ValueError as error:
-                question = f"{error} Again: "
+                question = f"{error} Again: {wanted}"
                 continue
             except RuntimeError as error:  # a kernel that nobody sits before
                 raise ParameterError(

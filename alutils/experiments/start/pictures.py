@@ -96,6 +96,12 @@ def read(
 
 
 def _with_labels(data: str, on_bad: str) -> Pictures:
+    path = Path(data).expanduser()
+    if path.is_dir() and not any(inside.is_dir() for inside in path.iterdir()):
+        raise ParameterError(
+            "classes", "", f"{path} holds pictures, and no folder for each class",
+            "name the classes that you want to choose from, as cat,dog",
+        )  # fmt: skip
     known = load(data, on_bad=on_bad)
     numbers = tuple(str(number) for number in range(len(known)))
     return Pictures(
