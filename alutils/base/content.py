@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from enum import Enum
 from pathlib import Path
-from types import CodeType
+from types import CodeType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -43,10 +43,16 @@ def content_digest(*values: Any) -> str:
     return sha.hexdigest()
 
 
+def _bound_to(function: object) -> bool:
+    """Whether a function carries an object with it, whose content its name does not tell."""
+    owner = getattr(function, "__self__", None)
+    return owner is not None and not isinstance(owner, ModuleType)
+
+
 def name_of(function: Callable[..., Any]) -> str:
     """Return ``module.name`` of a function or class of a module, or raise ContentError."""
     name = getattr(function, "__qualname__", "<no name>")
-    if "<" in name:
+    if "<" in name or _bound_to(function):
         raise ContentError(
             f"{name}: expected a function of a module, which is the same in every process; what it "
             "needs from around it are its arguments"
@@ -56,7 +62,7 @@ def name_of(function: Callable[..., Any]) -> str:
 
 def _parts(value: Any) -> list[bytes]:
     """Return the bytes that tell a value from all others, its kind first."""
-    plain = (type(None), bool, int, float, complex, str, bytes, Path, range)
+    plain = (type(None), bool, int, float, complex, str, bytes, Path, range, type(...))
     match value:
         case Enum():
             return [b"enum", *_parts(type(value)), value.name.encode()]
@@ -80,12 +86,39 @@ def _parts(value: Any) -> list[bytes]:
             return _object(value)
 
 
+def _own_code(function: Callable[..., Any], seen: frozenset[str] = frozenset()) -> list[bytes]:
+    """Return what a function of a notebook's cells does: such a one may be defined anew.
+
+    Its code and defaults, and what it takes from the cells around it: their functions likewise, and
+    the contents of all else.
+    """
+    if isinstance(function, type) or not hasattr(function, "__code__"):
+        raise ContentError(
+            f"{name_of(function)}: what a notebook's cells define may be kept for functions alone; "
+            "define classes in a module"
+        )
+    code, around = function.__code__, function.__globals__
+    parts = [*_code(code), *_parts([function.__defaults__, function.__kwdefaults__])]
+    for name in sorted(_names(code) - seen - {function.__name__}):
+        value = around.get(name)
+        if callable(value) and getattr(value, "__module__", None) == "__main__":
+            parts += [name.encode(), *_own_code(value, seen | {name, function.__name__})]
+        elif name in around and not isinstance(value, ModuleType):
+            parts += [name.encode(), *_parts(value)]
+    return parts
+
+
+def _names(code: CodeType) -> set[str]:
+    """Return the global names that code reads, that of functions inside it included."""
+    inner = (constant for constant in code.co_consts if isinstance(constant, CodeType))
+    return set(code.co_names).union(*map(_names, inner))
+
+
 def _code(code: CodeType) -> list[bytes]:
-    """Return what tells a function's code from another's, wherever its lines stand."""
+    """Return what tells code from another's, wherever its lines stand."""
     parts = [code.co_code, repr(code.co_names).encode()]
     for constant in code.co_consts:
-        inner = isinstance(constant, CodeType)
-        parts += _code(constant) if inner else [repr(constant).encode()]
+        parts += _code(constant) if isinstance(constant, CodeType) else _parts(constant)
     return parts
 
 
@@ -109,8 +142,7 @@ def _object(value: Any) -> list[bytes]:
         return [b"series", *_parts([value.name, value.index.to_numpy(), value.to_numpy()])]
     if isinstance(value, type) or callable(value):
         name = name_of(value)
-        # What a notebook's cell defines may be defined anew under the same name.
-        body = _code(value.__code__) if name.startswith("__main__.") else []
+        body = _own_code(value) if name.startswith("__main__.") else []
         return [b"function", name.encode(), *body]
     hint = "; give its seed instead" if isinstance(value, np.random.Generator) else ""
     raise ContentError(

@@ -47,12 +47,21 @@ def command(flags: Iterable[str] = ()) -> Surface:
     return write
 
 
+def _parameter(remedy: Remedy) -> object:
+    """Return the value as notebooks take it; None where they cannot: their sizes are square."""
+    value = remedy.value
+    if not isinstance(value, tuple | list):
+        return value
+    return value[0] if len(set(value)) == 1 else None
+
+
 def run(parameters: Iterable[str]) -> Surface:
     """Return the surface of ``python -m alutils run``, with a notebook's parameters."""
 
     def write(remedy: Remedy) -> str:
-        if remedy.option in parameters:
-            return f"{remedy.does} with -p {remedy.option}={_text(remedy.value)}"
+        value = _parameter(remedy)
+        if remedy.option in parameters and value is not None:
+            return f"{remedy.does} with -p {remedy.option}={value}"
         return _beforehand(remedy)
 
     return write
@@ -62,8 +71,9 @@ def notebook(parameters: Iterable[str]) -> Surface:
     """Return the surface of a notebook with these parameters."""
 
     def write(remedy: Remedy) -> str:
-        if remedy.option in parameters:
-            line = f"{remedy.option} = {remedy.value!r}"
+        value = _parameter(remedy)
+        if remedy.option in parameters and value is not None:
+            line = f"{remedy.option} = {value!r}"
             return f"{remedy.does} with {line} in the parameters cell"
         return _beforehand(remedy)
 

@@ -193,7 +193,14 @@ def _find(
 ) -> dict[str, list[str]]:
     """Paths of each class' files, sorted; what is in the wrong place is bad."""
     found: dict[str, list[str]] = {}
-    for entry in _visible(path):
+    entries = _visible(path)
+    if entries and not any(entry.is_dir() for entry in entries):
+        raise BadInput(
+            f"{path} holds no folder for each class, only files such as {entries[0].name}; sort "
+            "pictures that have labels into folders named after their classes; for pictures "
+            "without labels use notebook 00, or `python -m alutils label FOLDER`"
+        )
+    for entry in entries:
         if not entry.is_dir():
             report.seen += 1
             problem = f"{entry.path} lies outside the class folders"

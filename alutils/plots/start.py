@@ -50,7 +50,7 @@ def curve(rows: pd.DataFrame, title: str) -> Figure:
 def promises(table: pd.DataFrame, n_human: int, n_all: int, title: str) -> Figure:
     """Return a bar for each promise: labelled by people, by the model, not yet."""
     figure, panel = style.axes(size=(7, 0.45 * len(table) + 1.5), title=f"{title}: who labels what")
-    names = [f"{share:.0%} right" for share in table["promise"]]
+    names = [f"{100 * share:g}% right" for share in table["promise"]]
     model = table["labelled"].to_numpy() / n_all
     people = np.full(len(table), n_human / n_all)
     left = np.zeros(len(table))

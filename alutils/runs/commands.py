@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from alutils.base import lifeline
 from alutils.base.errors import ParameterError
 from alutils.base.files import display_path
 from alutils.runs import comparing
@@ -75,6 +76,7 @@ def run(options: argparse.Namespace) -> int:
         raise ParameterError("NAME", "", "expected a notebook", "python -m alutils run --help")
     from alutils.runs.notebook import headless
 
+    lifeline.watch()
     name = experiment_of(options.name)
     overrides = headless.read_parameters_file(options.file) if options.file else {}
     folder = headless.execute(name, options.profile, overrides | _parameters(options))

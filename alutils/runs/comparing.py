@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from alutils.base.errors import ParameterError
 from alutils.base.files import repository_root
 from alutils.runs.notebook.names import NOTEBOOKS, RunError, experiment_of
 
@@ -52,6 +53,7 @@ def compare(options: argparse.Namespace) -> int:
     published = options.published or repository_root() / "results" / "published.csv"
     paths = [place_of(text) for text in options.paths]
     if len(paths) == 1 and _holds_tables(paths[0]):
+        _refuse_choices(options)
         return _overview(paths[0], published)
     sources = comparison.load(paths)
     frame = comparison.compare(paths, published, curves=options.curves)
@@ -127,6 +129,20 @@ def print_published(folders: Sequence[Path]) -> int:
     published = repository_root() / "results" / "published.csv"
     print(comparison.published_tables(folders, published, terminal_width()), end="")
     return _status(comparison.compare(folders, published), comparison.load(folders))
+
+
+def _refuse_choices(options: argparse.Namespace) -> None:
+    """Raise ParameterError for choices within one table, where a folder of tables is named."""
+    given = {f"--{name}": getattr(options, name) for name in FILTERS}
+    given |= {"--only-published": options.only_published, "--curves": options.curves}
+    given |= {"--format": options.format != "text" and options.format}
+    for flag, value in given.items():
+        if value:
+            shown = ",".join(value) if isinstance(value, list) else value
+            raise ParameterError(
+                flag, shown, "a folder of tables is gone over whole",
+                "name one of its tables, as `compare mnist`",
+            )  # fmt: skip
 
 
 def _status(frame: Any, sources: Sequence[Any]) -> int:

@@ -1,6 +1,7 @@
 """Digests of contents: equal for what is equal, other for what is not, in every process."""
 
 import functools
+import os
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -110,3 +111,55 @@ def test_a_function_defined_anew_in_a_notebook_is_another_one():
         assert content_digest(defined(other)) != content_digest(first)
     nested = [defined(f"def f(x):\n    g = lambda y: y + {n}\n    return g(x)") for n in (1, 2)]
     assert len({content_digest(function) for function in nested}) == 2
+
+
+class Scaler:
+    def fit(self, x):
+        return x
+
+
+@pytest.mark.parametrize("value", [Scaler().fit, [1].append])
+def test_a_method_of_an_object_is_refused_since_its_name_says_nothing_of_the_object(value):
+    with pytest.raises(ContentError, match="expected a function of a module"):
+        content_digest(value)
+
+
+def notebook_with(**around):
+    """Return the digest of a notebook's function ``f`` that uses what the cells around it hold."""
+    namespace = {"__name__": "__main__", **around}
+    source = "def g(x):\n    return x + OFFSET\ndef f(x, y=DEFAULT):\n    return g(x) * y"
+    exec(compile(source, "<cell>", "exec"), namespace)
+    return content_digest(namespace["f"])
+
+
+def test_what_a_function_of_a_notebook_takes_from_the_cells_around_it_counts():
+    digest = notebook_with(OFFSET=1, DEFAULT=2)
+    assert notebook_with(OFFSET=1, DEFAULT=2) == digest
+    assert (
+        len({digest, notebook_with(OFFSET=2, DEFAULT=2), notebook_with(OFFSET=1, DEFAULT=3)}) == 3
+    )
+    with pytest.raises(ContentError, match="give its seed instead"):
+        notebook_with(OFFSET=np.random.default_rng(0), DEFAULT=1)
+
+
+def test_a_class_of_a_notebook_is_refused():
+    namespace = {"__name__": "__main__"}
+    exec("class Model:\n    pass", namespace)
+    with pytest.raises(ContentError, match="define classes in a module"):
+        content_digest(namespace["Model"])
+
+
+def test_a_set_in_the_code_of_a_notebook_has_one_digest_in_all_processes():
+    code = (
+        "from alutils.base.content import content_digest\n"
+        "def f(x):\n    return x in {'a', 'b', 'c', 'd'}\n"
+        "print(content_digest(f))"
+    )
+    outs = {
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("1", "2", "3")
+    }  # fmt: skip
+    assert len(outs) == 1

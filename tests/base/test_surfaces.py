@@ -55,3 +55,16 @@ def test_a_command_that_fails_leaves_the_surface_as_it_was():
     with pytest.raises(KeyError), surfaces.speaking(surfaces.command()):
         raise KeyError
     assert surfaces.write(SKIP) == surfaces.python(SKIP)
+
+
+@pytest.mark.parametrize(
+    ("size", "in_a_notebook", "by_run"),
+    [
+        ((40, 40), "size = 40 in the parameters cell", "-p size=40"),
+        ((40, 30), "data folder IN OUT.npz --size 40x30", "data folder IN OUT.npz --size 40x30"),
+    ],
+)
+def test_a_size_is_advised_as_the_place_takes_it(size, in_a_notebook, by_run):
+    remedy = surfaces.Remedy("resize all", "size", size)
+    assert in_a_notebook in surfaces.notebook(["size"])(remedy)
+    assert by_run in surfaces.run(["size"])(remedy)

@@ -720,3 +720,10 @@ def test_real_letters_survive_a_table_and_png_files(tmp_path):
     assert np.array_equal(
         read_folder(tmp_path / "png", at_least=1, classes=LETTERS).images, letters.images[order]
     )
+
+
+def test_a_folder_of_pictures_without_classes_says_what_to_do_with_them(tmp_path):
+    for name in ("a.png", "b.png"):
+        Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / name)
+    with pytest.raises(BadInput, match=r"holds no folder for each class.*notebook 00"):
+        read_folder(tmp_path)

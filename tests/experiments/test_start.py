@@ -1,6 +1,7 @@
 """Notebook 00: a person's answers are never lost, and what is promised and written is so."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -67,6 +68,33 @@ def test_beginnings_of_names_will_do_and_wrong_lines_are_asked_for_again(tmp_pat
     ]
     assert len((tmp_path / "a.jsonl").read_text().splitlines()) == 3
     assert all("cat, cow, dog" in question for question in ask.questions)
+
+
+def test_names_that_hold_spaces_stand_between_commas(tmp_path):
+    pictures = replace(pictures_of(3), classes=("stop sign", "stop light"))
+    ask = Scripted("stop sign, stop l, stop", "stop sign,stop l,-")
+    person = start.Person(pictures, tmp_path / "a.jsonl", ask)
+    assert person(np.arange(3)).tolist() == [0, 1, ABSTAINED]
+    assert "commas between" in ask.questions[0]
+    assert ask.questions[1].startswith("'stop' may be stop sign or stop light.")
+
+
+def test_fewer_pictures_than_labels_are_refused_before_the_first_question(tmp_path):
+    drawn(tmp_path, 60)
+    told = r"budget=50: with audit=20 it takes 70 pictures, and there are 60; lower budget or audit"
+    with pytest.raises(ParameterError, match=told):
+        start.read(str(tmp_path), "up,down", budget=50, audit=20, size=8)
+    assert len(start.read(str(tmp_path), "up,down", budget=40, audit=20, size=8)) == 60
+
+
+def test_class_folders_of_several_sizes_are_resized(tmp_path):
+    truth = drawn(tmp_path / "loose", 12)
+    for name, label in truth.items():
+        place = tmp_path / "sorted" / label / name.replace("/", "-")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "loose" / name).rename(place)
+    pictures = start.read(str(tmp_path / "sorted"), size=10)
+    assert pictures.images.shape == (12, 10, 10) and pictures.classes == ("down", "up")
 
 
 def test_a_sheet_can_be_answered_once_more(tmp_path, monkeypatch):
@@ -158,7 +186,7 @@ def test_a_folder_of_pictures_is_labelled_from_the_first_answer_to_the_file(tmp_
     p = model.predict_proba(x[state.pool])
     places = np.random.default_rng(0).choice(100, 60, replace=False)
     told = oracle(state.pool[places])
-    found = start.promises(pictures, state, p, places, told, 0.9)
+    found = start.promises(pictures, state, p, places, told, 0.9, "out")
     assert "Audit: 0 of 60 random pictures read wrongly" in found.text
     wrote = start.write(pictures, state, p, places, told, 0.9, "out").text
     table = pd.read_csv(tmp_path / "out" / "labels.csv", keep_default_na=False)
@@ -173,7 +201,7 @@ def test_a_folder_of_pictures_is_labelled_from_the_first_answer_to_the_file(tmp_
     assert [back.classes[label] for label in back.labels] == named["label"].tolist()
 
 
-def test_few_audits_of_one_model_break_their_promise():
+def test_few_audits_of_one_model_break_their_promise(tmp_path):
     rng = np.random.default_rng(3)
     n, broken, given_at_all, audits = 800, 0, 0, 150
     confidence = 1 - 0.4 * rng.random(n) ** 3
@@ -191,8 +219,39 @@ def test_few_audits_of_one_model_break_their_promise():
             broken += (truth[chosen] == 0).mean() < 0.9
     assert given_at_all > 10
     assert broken <= 0.1 * audits
-    text = start.promises(pictures, state, p, places, truth[places], 0.9).text
+    text = start.promises(pictures, state, p, places, truth[places], 0.9, tmp_path).text
     assert "of 150 random pictures read wrongly" in text
+
+
+def test_every_try_on_the_same_pictures_is_held_to_a_higher_level(tmp_path):
+    n = 400
+    pictures, state = pictures_of(n, np.zeros(n, np.int64)), PoolState.start(n)
+    p = np.tile([0.98, 0.01, 0.01], (n, 1))
+    rng = np.random.default_rng(0)
+
+    def labelled(pictures=pictures):
+        places = rng.choice(n, 70, replace=False)
+        found = start.promises(pictures, state, p, places, np.zeros(70, int), 0.95, tmp_path)
+        again = start.promises(pictures, state, p, places, np.zeros(70, int), 0.95, tmp_path)
+        assert found.text == again.text  # a cell run again is no further try
+        wrote = start.write(pictures, state, p, places, np.zeros(70, int), 0.95, tmp_path).text
+        count = re.search(r"for ([\d,]+) labels of the model", found.text)[1]
+        assert f"{count} of the model" in wrote
+        return int(count.replace(",", "")), found.text
+
+    (first, text), (second, later) = labelled(), labelled()
+    assert first == 330 and "tries" not in text  # 70 without an error do at 96%, not at 99.2%
+    assert second == 0 and "over all 2 tries" in later
+    others = replace(pictures, images=pictures.images[::-1].copy())
+    assert labelled(others)[0] == 330
+
+
+@pytest.mark.parametrize(("promise", "said"), [(0.995, "99.5%"), (0.985, "98.5%"), (0.95, "95%")])
+def test_a_promise_is_said_as_it_is(tmp_path, promise, said):
+    pictures, state = pictures_of(300, np.zeros(300, np.int64)), PoolState.start(300)
+    p = np.tile([0.98, 0.01, 0.01], (300, 1))
+    text = start.promises(pictures, state, p, np.arange(50), np.zeros(50, int), promise, tmp_path)
+    assert f"At least {said} right is promised" in text.text
 
 
 @pytest.mark.parametrize(
@@ -227,3 +286,14 @@ def test_every_line_of_the_journal_names_picture_class_and_content(tmp_path):
         ("0.png", "-"),
     ]
     assert len({line["sha256"] for line in lines}) == 2
+
+
+def test_what_a_person_skipped_is_marked_so(tmp_path):
+    pictures, state = pictures_of(120), PoolState.start(120)
+    state.declined, state.pool = state.pool[:3], state.pool[3:]
+    p = np.tile([0.98, 0.01, 0.01], (117, 1))
+    told = np.where(np.arange(80) < 2, ABSTAINED, 0)
+    text = start.write(pictures, state, p, np.arange(80), told, 0.5, tmp_path).text
+    assert "78 labels of people" in text and "5 that people skipped" in text
+    by = pd.read_csv(tmp_path / "labels.csv", keep_default_na=False)["by"]
+    assert (by == "skipped").tolist() == [i < 5 for i in range(120)]

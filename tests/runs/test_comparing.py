@@ -29,10 +29,10 @@ def test_any_table_of_results_goes_by_its_name_and_a_path_by_its_dot(tmp_path):
 
 
 def test_a_notebook_without_a_reference_table_is_refused_with_those_that_have_one(capsys):
-    assert main(["compare", "02"]) == 2
+    assert main(["compare", "00"]) == 2
     error = capsys.readouterr().err
-    assert "02_az_explore.ipynb has no reference table" in error
-    assert "mnist, az, strategies" in error
+    assert "00_start_here.ipynb has no reference table" in error
+    assert "mnist, az_explore, az, strategies" in error
 
 
 @pytest.mark.parametrize(
@@ -116,3 +116,14 @@ def test_the_end_of_reproduce_shows_every_run_in_the_order_of_the_notebooks(tmp_
     assert out.index("ours: c (") < out.index("ours: b (") < out.index("compare with: a.")
     missed = run_of(tmp_path / "d", rows_of(COUNTS | {"all": 0}))
     assert comparing.print_published([missed]) == 1
+
+
+@pytest.mark.parametrize(
+    "choice", [["--arm", "nosuch"], ["--format", "csv"], ["--curves"], ["--only-published"]]
+)
+def test_choices_within_a_table_are_refused_for_a_folder_of_tables(choice, capsys):
+    assert main(["compare", "results", *choice]) == 2
+    captured = capsys.readouterr()
+    assert f"error: {choice[0]}=" in captured.err
+    assert "name one of its tables" in captured.err
+    assert captured.out == ""

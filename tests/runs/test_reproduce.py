@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from alutils.base import manifest
+from alutils.base import locks, manifest
 from alutils.runs.notebook import reproduce, runs
 
 CELL = """import os, time
@@ -24,6 +24,9 @@ while waits.exists():
     time.sleep(0.05)
 if Path(os.environ["WITNESS"], "fail-{name}").exists():
     raise ValueError("no such letters")
+if Path(os.environ["WITNESS"], "noise-{name}").exists():
+    import sys
+    print("seen on stderr", file=sys.stderr)
 run.record([dict(protocol="published", arm="all", n_human=1, split="test", metric="n_right",
                  value=float(os.environ.get("OMP_NUM_THREADS") or 0), n_eval=400)])
 run.finish()"""
@@ -62,16 +65,21 @@ def test_all_notebooks_run_side_by_side_with_their_share_of_the_cores(project):
     threads = max(1, manifest.cores() // 3)
     for folder in folders.values():
         assert f",{float(threads)},400" in (folder / "metrics.csv").read_text()
-    assert sorted(path.name for path in (project / "results" / "runs").iterdir()) == sorted(
-        folder.name for folder in folders.values()
-    )
+    there = {path.name for path in (project / "results" / "runs").iterdir()}
+    assert there == {folder.name for folder in folders.values()} | {"reproduce.lock"}
 
 
 @pytest.mark.slow
 def test_a_failed_notebook_is_told_and_what_was_done_is_not_run_again(project):
+    (project / "fail-az").touch()
     (project / "fail-az_explore").touch()
+    with pytest.raises(runs.RunError, match=r"az: ended with status 2.*no such letters"):
+        reproduce.run(jobs=2)  # az and mnist begin, and mnist may end
+    done = json.loads((project / "results" / "runs" / reproduce.NOTE).read_text())["done"]
+    assert sorted(done) == ["mnist"]
+    (project / "fail-az").unlink()
     with pytest.raises(runs.RunError, match=r"az_explore: ended with status 2.*no such letters"):
-        reproduce.run(jobs=1)  # az and mnist come before it
+        reproduce.run(jobs=1)
     done = json.loads((project / "results" / "runs" / reproduce.NOTE).read_text())["done"]
     assert sorted(done) == ["az", "mnist"]
     (project / "fail-az_explore").unlink()
@@ -81,11 +89,13 @@ def test_a_failed_notebook_is_told_and_what_was_done_is_not_run_again(project):
     assert list(folders) == list(NAMES) and all(map(is_complete, folders.values()))
     assert [name for name in NAMES if (project / name).exists()] == ["az_explore"]
     assert not (project / "results" / "runs" / reproduce.NOTE).exists()
-    assert not list((project / "results" / "runs").glob("*.log"))
+    left = (project / "results" / "runs").glob("reproduce*")
+    assert [path.name for path in left] == ["reproduce.lock"]
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_every_notebook_and_the_same_command_goes_on(project):
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_however_it_ends_no_notebook_runs_on_and_the_same_command_goes_on(project, by):
     (project / "hold-az_explore").touch()
     code = "from alutils.runs.notebook import reproduce; print(reproduce.run(jobs=3))"
     # A background shell ignores Ctrl-C's signal, and what it starts does, too.
@@ -102,14 +112,38 @@ def test_ctrl_c_ends_every_notebook_and_the_same_command_goes_on(project):
     while len(manifest.read_json(note).get("done", ())) < 2 and time.monotonic() < until:
         time.sleep(0.1)
     kernel = int((project / "az_explore").read_text())
-    process.send_signal(signal.SIGINT)
+    process.send_signal(by)
     process.wait(60)
     assert process.returncode != 0
+    until = time.monotonic() + 30
+    while is_running(kernel) and time.monotonic() < until:
+        time.sleep(0.1)
     assert not is_running(kernel)
+    held = [path for path in note.parent.iterdir() if path.name.startswith("az_explore")]
+    assert len(held) == 1
     (project / "hold-az_explore").unlink()
     (project / "az").unlink()
-    assert list(reproduce.run(jobs=3)) == list(NAMES)
+    folders = reproduce.run(jobs=3)
+    assert list(folders) == list(NAMES)
+    assert folders["az_explore"] == held[0]  # gone on with, in the folder that it had
     assert not (project / "az").exists()
+
+
+@pytest.mark.slow
+def test_what_is_said_on_stderr_is_not_taken_for_the_folder(project):
+    (project / "noise-mnist").touch()
+    assert all(map(is_complete, reproduce.run(jobs=3).values()))
+
+
+def test_two_at_once_do_not_run_the_same_notebooks(project):
+    folder = project / "results" / "runs"
+    folder.mkdir(parents=True)
+    lock = locks.hold((folder / reproduce.NOTE).with_suffix(".lock"))
+    try:
+        with pytest.raises(runs.RunError, match="are being run already"):
+            reproduce.run(jobs=1)
+    finally:
+        lock.release()
 
 
 def is_running(pid):

@@ -58,7 +58,11 @@ def spoilt(study: Study, first: First) -> Finding:
 
 
 def _look(images: np.ndarray, preprocessing: str) -> np.ndarray:
-    return np.asarray(embeddings.features(images, preprocessing=preprocessing, progress=False))
+    return np.asarray(
+        embeddings.features(
+            images, preprocessing=preprocessing, precision="float32", progress=False
+        )
+    )
 
 
 def under_corruption(

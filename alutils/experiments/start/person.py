@@ -63,8 +63,9 @@ class Person:
         images = self.pictures.images[sheet]
         figure = plots.sheet(images, [str(place) for place in range(1, len(sheet) + 1)], "")
         display_image(png_of(figure), f"{len(sheet)} numbered pictures to label")
+        between = "commas" if self._spaced() else "spaces"
         wanted = (
-            f"{len(sheet)} classes, one for each picture, row by row, spaces between "
+            f"{len(sheet)} classes, one for each picture, row by row, {between} between "
             f"({', '.join(self.pictures.classes)}; their beginnings will do; {NONE} for none; "
             f"{BACK} alone for the sheet before): "
         )
@@ -100,10 +101,16 @@ class Person:
 
     def read(self, line: str, n: int) -> list[str]:
         """Return the ``n`` class names that a line means; ValueError says what is wrong with it."""
-        words = line.replace(",", " ").split()
+        if self._spaced():  # the names themselves hold spaces
+            words = [word.strip() for word in line.split(",")]
+        else:
+            words = line.replace(",", " ").split()
         if len(words) != n:
             raise ValueError(f"{len(words)} answers to {n} pictures.")
         return [self._name(word) for word in words]
+
+    def _spaced(self) -> bool:
+        return any(" " in name for name in self.pictures.classes)
 
     def _name(self, word: str) -> str:
         classes = self.pictures.classes

@@ -13,9 +13,6 @@ from alutils.data.loading import load
 from alutils.experiments.base import Finding
 from alutils.plots import start as plots
 
-SIDE = 32
-"""Pixels a side of pictures that have several sizes, where no size is asked for."""
-
 
 @dataclass(frozen=True)
 class Pictures:
@@ -63,26 +60,47 @@ class Pictures:
 
 
 def read(
-    data: str, classes: str = "", *, on_bad: str = "error", colour: str = "auto", size: int = 0
+    data: str,
+    classes: str = "",
+    *,
+    budget: int = 0,
+    audit: int = 0,
+    on_bad: str = "error",
+    colour: str = "auto",
+    size: int = 0,
 ) -> Pictures:
-    """Read what is to be labelled.
+    """Read what is to be labelled, and see that there is enough of it.
 
     Parameters
     ----------
     data : as `alutils.load` takes it, with labels, which answer in the place of a person; or, with
         ``classes``, a folder of pictures without labels
     classes : names that a person chooses from, with commas between them; "" where labels are known
+    budget, audit : labels to learn from, and labels more to check the model
     on_bad, colour : see `alutils.data.folders.read_folder`
     size : pixels a side to which pictures of a folder are resized; 0 keeps theirs
 
     Raises
     ------
     BadInput, ParameterError
-        for data that cannot be read, and for names of classes that do not fit
+        for data that cannot be read, for names of classes that do not fit, and for fewer pictures
+        than labels
     """
+    pictures = _read(data, classes, on_bad, colour, size)
+    if budget + audit > len(pictures):
+        raise ParameterError(
+            "budget", budget,
+            f"with audit={audit} it takes {budget + audit} pictures, and there are {len(pictures)}",
+            "lower budget or audit",
+        )  # fmt: skip
+    return pictures
+
+
+def _read(data: str, classes: str, on_bad: str, colour: str, size: int) -> Pictures:
+    sides = (size, size) if size else None
     names = tuple(name.strip() for name in classes.split(",") if name.strip())
     if not names:
-        return _with_labels(data, on_bad)
+        return _with_labels(data, on_bad, colour, sides)
     if len(set(names)) < max(2, len(names)):
         raise ParameterError("classes", classes, "expected two different names or more, as cat,dog")
     folder = Path(data).expanduser()
@@ -90,19 +108,21 @@ def read(
         raise ParameterError(
             "data", data, "with classes= it is a folder of pictures that have no labels yet"
         )
-    sides = (size, size) if size else None
     images, files = read_pictures(folder, on_bad, colour=colour, size=sides, progress=True)
     return Pictures(images, files, names, None, folder.resolve().name, "local")
 
 
-def _with_labels(data: str, on_bad: str) -> Pictures:
+def _with_labels(data: str, on_bad: str, colour: str, sides: tuple[int, int] | None) -> Pictures:
     path = Path(data).expanduser()
     if path.is_dir() and not any(inside.is_dir() for inside in path.iterdir()):
         raise ParameterError(
             "classes", "", f"{path} holds pictures, and no folder for each class",
             "name the classes that you want to choose from, as cat,dog",
         )  # fmt: skip
-    known = load(data, on_bad=on_bad)
+    if path.is_dir():
+        known = load(data, on_bad=on_bad, colour=colour, size=sides)
+    else:
+        known = load(data, on_bad=on_bad)
     numbers = tuple(str(number) for number in range(len(known)))
     return Pictures(
         known.images, numbers, known.classes, known.labels, known.name, known.provenance

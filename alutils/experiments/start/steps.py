@@ -11,6 +11,7 @@ import pandas as pd
 
 from alutils.active.loops.pool import PoolState, Round
 from alutils.active.oracles import ABSTAINED, Oracle, Perfect
+from alutils.base.content import content_digest
 from alutils.base.files import display_path, repository_root, write_atomically
 from alutils.data.dataset import Dataset
 from alutils.data.npz import write_npz
@@ -18,6 +19,7 @@ from alutils.experiments.base import Answer, Finding
 from alutils.experiments.start.person import Person
 from alutils.experiments.start.pictures import Pictures
 from alutils.guarantee.certificates import Certificate
+from alutils.guarantee.pool import attempt_level
 from alutils.guarantee.thresholds import certify_pool
 from alutils.models.classifier import Classifier
 from alutils.models.estimator import Estimator
@@ -27,7 +29,10 @@ LARGEST = 48
 """Pixels a side up to which the small network learns from the pictures themselves."""
 PROMISES = (0.9, 0.95, 0.98, 0.99)
 """Shares of right labels that are looked at, beside the one that is asked for."""
+LEVEL = 0.95
+"""The chance, at least, that no promise about these pictures is given where it is false."""
 JOURNAL = "answers.jsonl"
+TRIES = "audits.txt"
 
 
 def answer() -> Answer:
@@ -131,8 +136,13 @@ def promises(
     places: np.ndarray,
     told: np.ndarray,
     promise: float,
+    out: str,
 ) -> Finding:
     """Return what the model may label by itself under several promises.
+
+    Each try on the same pictures is held to a higher level than the one before, so that all of them
+    together keep 95% (`alutils.guarantee.pool.attempt_level`). They are counted in the folder of
+    the results.
 
     Parameters
     ----------
@@ -140,11 +150,13 @@ def promises(
     probabilities : (n_left, n_classes) of ``state.pool``, in its order
     places, told : (n_audit,) which rows were audited, a random sample, and what people said
     promise : share of the automatic labels that is to be right, looked at beside `PROMISES`
+    out : folder of the results
     """
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1)[places] == told
-    rows = []
+    attempt = _attempt(out, pictures, state, probabilities, places)
+    level, rows = attempt_level(LEVEL, attempt), []
     for share in sorted({*PROMISES, promise}):
-        certificate = certify_pool(confidence, places, right, target=share)
+        certificate = certify_pool(confidence, places, right, target=share, level=level)
         chosen = _automatic(certificate, confidence, places)
         truly = np.nan
         if pictures.labels is not None and chosen.any():
@@ -161,9 +173,10 @@ def promises(
     mine = table[table["promise"] == promise].iloc[0]
     wrong = int((~right).sum())
     text = (
-        f"Audit: {wrong} of {len(places)} random pictures read wrongly. At least {promise:.0%} "
-        f"right is promised for {mine['labelled']:,.0f} labels of the model "
-        f"({mine['share']:.0%} of all pictures), at 95% confidence."
+        f"Audit: {wrong} of {len(places)} random pictures read wrongly. At least "
+        f"{100 * promise:g}% right is promised for {mine['labelled']:,.0f} labels of the model "
+        f"({mine['share']:.1%} of all pictures), at {LEVEL:.0%} confidence"
+        f"{f' over all {attempt} tries' if attempt > 1 else ''}."
     )
     if not np.isnan(mine["in truth"]):
         text += f" In truth {mine['in truth']:.1%} of these are right."
@@ -190,11 +203,14 @@ def write(
     """
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1)[places] == told
-    certificate = certify_pool(confidence, places, right, target=promise)
+    level = attempt_level(LEVEL, _attempt(out, pictures, state, probabilities, places))
+    certificate = certify_pool(confidence, places, right, target=promise, level=level)
     chosen = _automatic(certificate, confidence, places)
-    label, who = state.book.label.copy(), np.where(state.book.label >= 0, "person", "")
-    label[state.pool[places]], who[state.pool[places]] = told, np.where(told >= 0, "person", "")
-    who = who.astype("<U6")
+    label = state.book.label.copy()
+    who = np.where(label >= 0, "person", "").astype("<U7")
+    who[state.declined] = "skipped"
+    label[state.pool[places]] = told
+    who[state.pool[places]] = np.where(told >= 0, "person", "skipped")
     label[state.pool[chosen]] = probabilities[chosen].argmax(axis=1)
     who[state.pool[chosen]] = "model"
     sure = np.ones(len(pictures))
@@ -210,11 +226,28 @@ def write(
     )
     path = write_npz(labelled, target / "labelled.npz")
     write_atomically(target / "labels.csv", table.to_csv(index=False, lineterminator="\n"))
-    counts = {by: int((who == by).sum()) for by in ("person", "model", "")}
+    people, model, left = (int((who == by).sum()) for by in ("person", "model", ""))
+    skipped = len(pictures) - people - model - left
+    said = f", {skipped:,} that people skipped" if skipped else ""
     return Finding(
-        f"{counts['person']:,} labels of people, {counts['model']:,} of the model, {counts['']:,} "
-        f"pictures without one: `{display_path(path)}` and `labels.csv` beside it."
+        f"{people:,} labels of people, {model:,} of the model{said}, {left:,} pictures without "
+        f"one: `{display_path(path)}` and `labels.csv` beside it."
     )
+
+
+def _attempt(
+    out: str, pictures: Pictures, state: PoolState, probabilities: np.ndarray, places: np.ndarray
+) -> int:
+    """Return which try on these pictures this audit of this model is, from 1 on; note a new one."""
+    same = content_digest(pictures.images)[:16]
+    this = content_digest(state.pool[places], probabilities)[:16]
+    path = folder(out) / TRIES
+    noted = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
+    tries = [line.split()[1] for line in noted if line.startswith(f"{same} ")]
+    if this not in tries:
+        tries.append(this)
+        write_atomically(path, "\n".join([*filter(None, noted), f"{same} {this}", ""]))
+    return tries.index(this) + 1
 
 
 def _automatic(certificate: Certificate, confidence: np.ndarray, places: np.ndarray) -> np.ndarray:

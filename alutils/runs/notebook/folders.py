@@ -10,7 +10,7 @@ from alutils.base import locks, manifest
 ORDER = "order.json"  # what `headless.execute` asks of the notebook
 NOTES = "notes.json"  # what the notebook tells `headless.execute` for the manifest
 # A run starts with none of these; the parts of a killed one stay.
-STALE = ("executed.ipynb", "metrics.csv", "manifest.json", ORDER, NOTES)
+STALE = ("executed.ipynb", "metrics.csv", "manifest.json", "findings.json", ORDER, NOTES)
 
 
 def claim(parent: Path, run_id: str, *, own: bool = False) -> tuple[Path, FileLock]:

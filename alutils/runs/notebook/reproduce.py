@@ -9,18 +9,17 @@ command goes on after Ctrl-C or a kill.
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from tqdm import tqdm
 
-from alutils.base import files, manifest
+from alutils.base import files, lifeline, locks, manifest
 from alutils.runs.notebook import runs
 
 NOTE = "reproduce.json"
@@ -36,8 +35,8 @@ class _Job:
 
     name: str
     process: subprocess.Popen[bytes]
-    log: IO[bytes]
-    log_path: Path
+    out: Path  # what it prints; the last line names its folder
+    log: Path  # what it says of its progress and its errors
     began: float
 
 
@@ -65,20 +64,43 @@ def run(profile: str = "quick", jobs: int | None = None) -> dict[str, Path]:
     """
     root = files.repository_root()
     names = there(root)
-    jobs = jobs or max(1, min(4, manifest.cores()))
     note = runs.runs_folder(root) / NOTE
+    note.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = locks.hold(note.with_suffix(".lock"))
+    except locks.HeldError:
+        raise runs.RunError(
+            "these notebooks are being run already, by another process; wait until it has ended"
+        ) from None
+    try:
+        done = _run(names, profile, jobs or max(1, min(4, manifest.cores())), note, root)
+    finally:
+        lock.release()
+    note.unlink(missing_ok=True)
+    return {name: done[name] for name in names}
+
+
+def _run(names: Sequence[str], profile: str, jobs: int, note: Path, root: Path) -> dict[str, Path]:
+    """Run what is not done yet; what ends well is noted at once."""
     code = manifest.code_hash("".join(_source(root, name) for name in names))
     done = _done(note, code, profile, root)
     waiting = [name for name in LONGEST_FIRST if name in names and name not in done]
     running: list[_Job] = []
+    failed: list[str] = []
+    if done:
+        print(f"kept from the last time: {', '.join(name for name in names if name in done)}")
+    print(f"running {len(waiting)} notebooks, {min(jobs, len(waiting))} at a time", flush=True)
     try:
         with tqdm(total=len(names), initial=len(done), unit="notebook", disable=None) as bar:
-            while waiting or running:
-                while waiting and len(running) < jobs:
+            while (waiting and not failed) or running:
+                while waiting and not failed and len(running) < jobs:
                     running.append(_start(waiting.pop(0), profile, jobs, note.parent))
                 bar.set_description(", ".join(job.name for job in running))
                 for job in [job for job in running if job.process.poll() is not None]:
                     running.remove(job)
+                    if reason := _failure(job):
+                        failed.append(reason)  # the others may end, and are kept
+                        continue
                     done[job.name] = _folder(job)
                     _write_note(note, code, profile, done)
                     took = time.perf_counter() - job.began
@@ -87,8 +109,9 @@ def run(profile: str = "quick", jobs: int | None = None) -> dict[str, Path]:
                 time.sleep(0.05)
     finally:
         _stop(running)
-    note.unlink(missing_ok=True)
-    return {name: done[name] for name in names}
+    if failed:
+        raise runs.RunError("; ".join(failed))
+    return done
 
 
 def _source(root: Path, name: str) -> str:
@@ -115,50 +138,58 @@ def _write_note(note: Path, code: str, profile: str, done: dict[str, Path]) -> N
 
 
 def _start(name: str, profile: str, jobs: int, folder: Path) -> _Job:
-    """Start a notebook with its share of the cores; what it prints goes to a file."""
+    """Start a notebook with its share of the cores; what it prints goes to files."""
     threads = str(max(1, manifest.cores() // jobs))
     limits = {variable: threads for variable in manifest.THREAD_VARIABLES} if jobs > 1 else {}
-    folder.mkdir(parents=True, exist_ok=True)
-    log_path = folder / f"reproduce-{name}.log"
-    log = log_path.open("wb")
+    out, log = folder / f"reproduce-{name}.out", folder / f"reproduce-{name}.log"
     command = [sys.executable, "-m", "alutils", "run", name, "--profile", profile]
-    process = subprocess.Popen(
-        command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-        env={**os.environ, **limits}, **_own_group(),
-    )  # fmt: skip
-    return _Job(name, process, log, log_path, time.perf_counter())
+    with out.open("wb") as stdout, log.open("wb") as stderr:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=stdout, stderr=stderr,
+            env={**os.environ, **limits, lifeline.VARIABLE: "1"}, **_own_group(),
+        )  # fmt: skip
+    return _Job(name, process, out, log, time.perf_counter())
 
 
 def _own_group() -> dict[str, Any]:
-    """Keep Ctrl-C of the terminal from the notebooks: `_stop` stops them and waits."""
+    """Keep Ctrl-C of the terminal from the notebooks: `_stop` ends them and waits."""
     if os.name == "nt":
         return {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
     return {"start_new_session": True}
 
 
-def _folder(job: _Job) -> Path:
-    """Return the run's folder, which is the last line that it printed, or raise RunError."""
-    job.log.close()
-    lines = job.log_path.read_text(encoding="utf-8", errors="replace").splitlines()
-    if job.process.returncode:
-        told = "\n".join(line.rsplit("\r", 1)[-1] for line in lines[-5:])
-        raise runs.RunError(
-            f"{job.name}: ended with status {job.process.returncode}; "
-            f"{files.display_path(job.log_path)} holds all that it printed, the last of it: {told}"
-        )
-    job.log_path.unlink()
-    return Path.cwd() / lines[-1]
+def _failure(job: _Job) -> str:
+    """Return why a notebook that has ended did not end well; "" if it did."""
+    if job.process.returncode == 0 and _is_complete(_folder(job, keep=True)):
+        return ""
+    lines = job.log.read_text(encoding="utf-8", errors="replace").splitlines()
+    told = "\n".join(line.rsplit("\r", 1)[-1] for line in lines[-5:])
+    return (
+        f"{job.name}: ended with status {job.process.returncode}; {files.display_path(job.log)} "
+        f"holds what it said, the last of it: {told}"
+    )
+
+
+def _folder(job: _Job, keep: bool = False) -> Path:
+    """Return the run's folder, which is the last line that it printed; the files of its output go.
+
+    ``keep``: leave them, because it is not known yet whether the run ended well
+    """
+    lines = job.out.read_text(encoding="utf-8", errors="replace").splitlines()
+    if not keep:
+        job.out.unlink()
+        job.log.unlink()
+    return Path.cwd() / (lines[-1] if lines else "")
 
 
 def _stop(running: Sequence[_Job]) -> None:
     """Interrupt what still runs, as Ctrl-C would, and wait until it has ended."""
     for job in running:
-        if job.process.poll() is None:
-            job.process.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signal.SIGINT))
+        if job.process.stdin is not None:
+            job.process.stdin.close()  # its lifeline
     for job in running:
         try:
             job.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             job.process.kill()
             job.process.wait()
-        job.log.close()

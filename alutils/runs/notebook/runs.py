@@ -154,7 +154,7 @@ class Run:
         """
         self._check_parameters()
         key = content_digest(function, arguments, named)
-        short = function.__name__.strip("_")
+        short = getattr(function, "func", function).__name__.strip("_")  # of a partial, too
         paths = [self.parts / f"{short}-{key[:12]}-{number}.csv" for number in range(frames)]
         kept = [tables.read_part(path, key) for path in paths]
         if any(frame is None for frame in kept):

@@ -125,7 +125,7 @@ def _with_own_arms(path: Path, table: pd.DataFrame) -> pd.DataFrame:
 
 def instead(path: Path) -> str:
     """Say what a file is that is no results table, and what can be compared in its place."""
-    if path.name == PUBLISHED:
+    if path.stem.startswith(Path(PUBLISHED).stem):  # published_log.csv, too
         return "the published values themselves: compare a run or a results table with them"
     own = manifest.read_json(path.with_suffix(".manifest.json"))
     if "command" in own:
