@@ -192,6 +192,7 @@ class Run:
         self._note("finished", True)
         if not self._ordered:
             write_manifest(self.folder, self._state, "complete", time.perf_counter() - self._began)
+            print(f"This run is in {files.display_path(self.folder)}")
             if self._lock is not None:
                 self._lock.release()
                 self._lock = None

@@ -12,7 +12,7 @@ from alutils.stats import tables
 from alutils.stats.compare.frame import of_sources
 from alutils.stats.compare.sources import Source, instead, load, read_published
 from alutils.stats.compare.text import WIDTH, Table, fit, form_of, number, value, wrapped
-from alutils.stats.compare.verdicts import RENDERED
+from alutils.stats.compare.verdicts import RENDERED, RENDERED_MEANS
 from alutils.stats.tables import TableError
 
 
@@ -134,5 +134,5 @@ def _published_lines(title: str, rows: pd.DataFrame, width: int) -> list[str]:
             reasons.setdefault(f"{row['verdict']}: {row['reason']}")
     lines = [f"{title} ({same})", *fit(table, width), *reasons]
     if rows["verdict"].str.endswith(RENDERED).any():
-        lines.append("(rendered): the published letters are real, these are rendered from fonts")
+        lines.append(RENDERED_MEANS)
     return wrapped(lines, max(width, WIDTH))

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from alutils.stats import tables
-from alutils.stats.compare.verdicts import RENDERED, VERDICTS
+from alutils.stats.compare.verdicts import RENDERED, RENDERED_MEANS, VERDICTS
 
 WIDTH = 80
 MOST_ROWS = 40
@@ -177,7 +177,7 @@ def _legend(frame: pd.DataFrame, names: Mapping[str, str]) -> list[str]:
     if frame["published"].notna().any():
         lines += [f"{name}: {VERDICTS[name]}" for name in given if name != "not published"]
     if frame["verdict"].str.endswith(RENDERED).any():
-        lines.append("(rendered): the published letters are real, these are rendered from fonts")
+        lines.append(RENDERED_MEANS)
     if frame["difference"].notna().any() and not names:
         lines.append(FOOTNOTE)
     if frame["minus_first"].notna().any():

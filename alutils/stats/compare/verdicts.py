@@ -19,6 +19,9 @@ VERDICTS = {
 }
 RENDERED = " (rendered)"
 """Behind a verdict: the published letters are real, these are rendered from fonts."""
+RENDERED_MEANS = (
+    "(rendered): the published letters are real, these are rendered from fonts, and need not agree"
+)
 LABELS_APART = 0.1  # of the larger number of labels: further apart, two values do not compare
 
 
