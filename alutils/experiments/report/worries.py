@@ -187,7 +187,7 @@ def best_classifier(study: Study, table: pd.DataFrame, loops: pd.DataFrame) -> F
     saved = saved.astype({"n_human": int, "n_eval": int})
     saved["draws"] = by.size().to_numpy()
     title = (
-        f"{n_human:,} labels, tested on {n_eval:,} letters of the pool; mean and range of "
+        f"{n_human:,} labels, tested on {n_eval:,} letters of the pool;\nmean and range of "
         f"{_draws(table)}"
     )
     return Finding(
