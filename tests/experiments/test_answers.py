@@ -13,6 +13,7 @@ SUMMARY = [
     ("active", "labels_to_certify", 2600.0), ("active", "labels_expected", 2700.0),
     ("active_unlabelled", "labels_to_certify", 1200.0),
     ("active_unlabelled", "labels_expected", 1500.0),
+    ("active_unlabelled", "accept_chance", 0.9),
 ]  # fmt: skip
 
 
@@ -26,18 +27,23 @@ def results(monkeypatch, tmp_path):
 def test_the_answer_gives_the_mean_over_all_draws_and_tells_the_two_effects_apart(results):
     sizes = [(arm, "n_pool", 60_000.0) for arm, *_ in SUMMARY]
     table = pd.DataFrame([*SUMMARY, *dict.fromkeys(sizes)], columns=["arm", "metric", "mean"])
-    table.assign(protocol="mnist").to_csv(results / "label_costs_summary.csv", index=False)
+    table = table.assign(protocol="mnist", seeds=3, of=3, low=0.0, high=0.0)
+    table.to_csv(results / "label_costs_summary.csv", index=False)
     rows = [("certified", 0.04), ("fixed 0.6", 1.0)]
     guarantee = pd.DataFrame(rows, columns=["rule", "broken"]).assign(noise="none")
     guarantee.to_csv(results / "guarantee.csv", index=False)
+    manifest.write_json(results / "guarantee.manifest.json", {"parameters": {"level": 0.9}})
     lines = label_costs.answer().lines
     assert len(lines) == 3
-    assert "**1,500 human labels**" in lines[0] and "2.5% of all" in lines[0]
+    assert "**On average 1,500 human labels**" in lines[0] and "2.5% of all" in lines[0]
+    assert "(mean over all draws of the audit, 10.0% of them refused)" in lines[0]
     assert lines[1] == (
-        "For the same pool it takes, with labels chosen at random 13,200; with active choice alone "
-        "2,700 (-80%); with the unlabelled images alone 11,000 (-17%)."
+        "For the same pool it takes on average, with labels chosen at random 13,200; with active "
+        "choice alone 2,700 (-80%); with the unlabelled images alone 11,000 (-17%). (13,200 and "
+        "2,700 are each the mean over all draws of the audit; 11,000 is the mean of the 3 audits "
+        "drawn.)"
     )
-    assert "at most 4.0%" in lines[2] and "up to 100%" in lines[2]
+    assert "at most 4.0% of the audits (10% allowed)" in lines[2] and "up to 100%" in lines[2]
     assert "_" not in "".join(lines)
 
 

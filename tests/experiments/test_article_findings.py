@@ -80,6 +80,13 @@ def test_figure_table_and_sentence_name_the_same_percentile(one, below, equal, p
     assert f"{shown['percentile'].iloc[3]:.1f}" == percentile
 
 
+def test_one_run_that_falls_is_not_said_to_rise(one):
+    one.table.loc[one.table["arm"] == "first", "n_right"] = 36
+    assert "take the share of 40 test digits right from 90.0% to 85.00%" in (
+        article.one_curve(one).text
+    )
+
+
 def test_shares_of_the_test_digits_are_the_one_unit_of_all_figures(one):
     noise, draws = runs_of([30, 34]), runs_of([33, 34], "draws")
     found = [article.worth(one, noise, draws), article.every_round(one, noise, draws)]
@@ -117,6 +124,27 @@ def test_the_figure_of_wrong_labels_says_where_they_are():
     heights = [bar.get_height() for bar in panel.patches]
     assert heights == pytest.approx([0, 0, 100] * 2)
     assert panel.get_ylim()[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "early", "says"),
+    [
+        # Ten labels a round: 15 are in the first half, of which five of the second round.
+        ([0, 4, 10], 2, "Confidence sorts the automatic labels: 10 of 30 are wrong, and 2 of"),
+        ([6, 8, 8], 7, "Confidence does not sort the automatic labels: 8 of 30 are wrong, and 7"),
+        ([3], 1.5, "whether confidence sorts them cannot be seen"),
+    ],
+)
+def test_the_more_confident_half_ends_at_the_middle_label(wrong, early, says):
+    runs_ = runs_of([30, 31])
+    auto = runs_.table["arm"] == "auto_confident_first"
+    one = runs_.table[auto & (runs_.table["round"] < len(wrong))].copy()
+    one["n_auto_wrong"] = [*wrong, *wrong]
+    noise = replication.Replicates(
+        "noise", runs_.digits, 1e-6, pd.concat([runs_.table[~auto], one])
+    )
+    assert list(many_runs.wrong_in_first_half(noise.table)) == [early, early]
+    assert says in article.wrong_labels(noise, noise).text
 
 
 def test_where_nothing_is_left_to_label_there_is_nothing_wrong():
@@ -220,10 +248,10 @@ def test_todays_methods_get_as_many_labels_from_the_pools_of_the_sound_protocol(
         for name in ("network", "network_unlabelled")
     }
     assert pairs == plain | networks
-    rng = np.random.default_rng([4, replication.KINDS.index("sound"), 1])
-    drawn, validation = replication.draw("sound", digits, rng)
-    np.testing.assert_array_equal(todays_methods.pool_of(digits, 1, 4), drawn)
-    asked = todays_methods.choose_labels(digits, 1, 4)
+    assert set(done.table["seed"]) == {4, 5}  # the draws of the sound protocol from there
+    drawn, validation = replication.draw("sound", digits, replication.generator("sound", 5))
+    np.testing.assert_array_equal(todays_methods.pool_of(digits, 5), drawn)
+    asked = todays_methods.choose_labels(digits, 5)
     for name in todays_methods.ASKED:
         items = asked[name]
         assert items.nunique() == 30 and items.max() < 60
@@ -247,9 +275,14 @@ def test_the_best_method_is_the_one_with_the_highest_mean_and_stands_beside_the_
     found = article.compared_methods(one, sound, done)
     best = 100 * (20 + 0.5 + 10 + 6) / 40
     assert "small network with unlabelled images, on labels chosen by margin" in found.text
-    assert f"is the best: {best:.1f}% of 40 test digits (draws: 2)" in found.text
-    active = 100 * sound_runs.accuracies(sound)["active"].mean()
-    assert f"soundly measured, gets {active:.1f}%" in found.text
+    assert f"is the best: {best:.1f}% of 40 test digits" in found.text
+    assert sound.n == 3  # one more than today's methods have: it does not count
+    active = 100 * sound_runs.accuracies(sound)["active"].loc[[0, 1]].mean()
+    assert (
+        f"On the same draws (2) the article's active learning, soundly measured, gets "
+        f"{active:.1f}%" in found.text
+    )
+    assert set(found.tables["mnist_better"]["seeds"]) == {2}
     lines = {line.get_label(): line for line in found.figure.axes[0].lines}
     drawn = {name: line.get_xdata()[0] for name, line in lines.items() if "labels, this" in name}
     assert drawn == {
@@ -271,9 +304,9 @@ def test_one_class_among_the_labels_is_enough_for_every_method():
     train, test = mnist.mnist_article()
     same = train.take(np.flatnonzero(train.labels == 7)[:40])
     digits = inputs.Digits(same, test, n_train=20, n_test=10, batch=2, budget=4)
-    asked = todays_methods.choose_labels(digits, 0, 0)
+    asked = todays_methods.choose_labels(digits, 0)
     for name in ("softmax", "rbf_svm"):
-        done = todays_methods.train_classifier(name, digits, asked, 0, 0)
+        done = todays_methods.train_classifier(name, digits, asked, 0)
         assert (done["n_right"] == (test.labels == 7).sum()).all()
 
 

@@ -28,9 +28,23 @@ def few():
 def test_the_first_replicates_do_not_depend_on_how_many_follow(few, kind):
     three = replicates(kind, few, n=3, seed=5, noise=1e-6).table
     two = replicates(kind, few, n=2, seed=5, noise=1e-6).table
-    assert three[three["replicate"] < 2].equals(two)
-    other = replicates(kind, few, n=2, seed=6, noise=1e-6).table
-    assert not other.equals(two)
+    assert three[three["replicate"] < 7].equals(two)
+
+
+@pytest.mark.parametrize("kind", replication.KINDS)
+def test_runs_with_other_seeds_share_a_seed_only_where_they_share_the_draw(few, kind):
+    """`compare` pairs runs by the seeds of their rows."""
+    first, later = (replicates(kind, few, n=2, seed=seed, noise=1e-6) for seed in (5, 6))
+    rows = [pd.DataFrame(runs.rows("test", "test_all")) for runs in (first, later)]
+    assert [set(table["seed"]) for table in rows] == [{5, 6}, {6, 7}]
+    by = [runs.table.groupby("replicate") for runs in (first, later)]
+    same = [draws.get_group(6).reset_index(drop=True) for draws in by]
+    assert same[0].equals(same[1])
+    others = [
+        draws.get_group(n).drop(columns="replicate").reset_index(drop=True)
+        for draws, n in zip(by, (5, 7), strict=True)
+    ]
+    assert not others[0].equals(others[1])
 
 
 def test_each_replicate_has_all_arms_and_all_rounds(few):
@@ -84,7 +98,7 @@ def test_random_labels_are_trained_on_at_every_label_count_of_the_sound_protocol
     active = done.table[done.table["arm"] == "active"]
     assert list(random["n_human"]) == list(active["n_human"]) == [10, 20, 30]
     # The same by hand, from zero each time.
-    rng = np.random.default_rng([3, replication.KINDS.index("sound"), 0])
+    rng = replication.generator("sound", 3)
     drawn, validation = replication.draw("sound", few, rng)
     x, y = replication.sparse(few.train), few.train.labels
     x_test = as_float(few.test.images)
@@ -146,7 +160,7 @@ def test_a_killed_replicate_run_ends_with_the_undisturbed_table(few, monkeypatch
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"kind": "nois"}, "kind=nois"), ({"n": 0}, "n=0")],
+    [({"kind": "nois"}, "kind=nois"), ({"n": 0}, "n=0"), ({"seed": -1}, "seed=-1")],
 )
 def test_what_cannot_be_replicated_is_refused(few, change, message):
     with pytest.raises(ParameterError, match=message):

@@ -1,6 +1,7 @@
 """What the report's experiments say they found, beside what was measured."""
 
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 from conftest import SHARED
 from feature_plan import PLAN
 
+from alutils.base.errors import ParameterError
 from alutils.base.files import repository_root
 from alutils.data.dataset import LETTERS, Dataset
 from alutils.data.rendering import render_letters
@@ -108,6 +110,30 @@ def test_the_rounds_are_recorded_and_shown_without_code_names(study, table):
     assert len(found.table.columns) <= 8
     assert set(table[table["setting"] == "as_logged"]["arm"]) == {"as_published"}
     assert set(table[table["setting"] == "as_stated"]["arm"]) == set(loop_findings.LOOP_NAMES)
+
+
+def test_a_loop_that_has_ended_stays_ended():
+    rounds = [
+        (0, 0, True),
+        (0, 1, False),
+        (0, 2, False),
+        (1, 0, False),
+        (1, 1, True),
+        (1, 2, False),
+    ]
+    table = pd.DataFrame(rounds, columns=["seed", "round", "stops"]).assign(arm="as_published")
+    assert list(loop_findings.ended_by(table)) == [0.5, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("shift", "says"),
+    [(0.02, "better than"), (-0.02, "worse than"), (0.0, "statistically tied with")],
+)
+def test_the_loop_is_called_what_its_interval_says(study, table, shift, says):
+    even = table.assign(test_accuracy=0.5 + 1e-4 * (table["seed"] % 2))
+    ours = even["arm"] == "as_published"
+    even.loc[ours, "test_accuracy"] += shift + 1e-4 * (even["seed"] - 1)
+    assert f"The report's selection is {says} a random one" in report.differences(study, even).text
 
 
 def test_what_was_moved_is_said_beside_chance_and_beside_the_first_letter(table):
@@ -215,7 +241,13 @@ def test_classifiers_are_shown_with_the_network_and_its_number_of_draws(study, t
     assert saved["VGG16 features"].to_dict()["the report's head"] == 2
     assert found.tables["az_classifiers"]["n_human"].dtype == "int64"
     everywhere = table[table["setting"] == "as_logged"].groupby("seed")["pool_accuracy"].first()
-    assert f"in 2 of the 3 draws ({everywhere.mean():.1%} in all of them)" in found.text
+    # The head has one draw more than the network: it stands beside it in the draw of both.
+    head = scores[(scores["classifier"] == "the report's head") & (scores["seed"] == 0)]
+    mine = head.set_index("inputs")["accuracy"]["VGG16 features"]
+    network = scores["accuracy"].iloc[-1]
+    assert f"In the same one draw the small network reads {network:.1%}" in found.text
+    assert f"head {mine:.1%} ({everywhere.mean():.1%} in all 3 draws)" in found.text
+    assert "range of 2 draws (small network: 1)" in found.figure.axes[0].get_title()
     check(report.two_tables(scores))
 
 
@@ -244,6 +276,50 @@ def test_the_answers_are_computed_from_the_results_and_name_a_figure_that_is_the
             assert (results / "figures" / f"{answer.figure}.png").is_file()
     ours = pd.read_csv(results / "az_published.csv").set_index("number")["ours"]
     assert f"{ours['accuracy']:.1%} right in the pool" in answers["az_published"].lines[0]
+
+
+@pytest.fixture
+def copied(tmp_path, monkeypatch):
+    """Give a copy of results/, to be changed."""
+    shutil.copytree(
+        repository_root() / "results", tmp_path / "results",
+        ignore=shutil.ignore_patterns("figures", "runs", "sweeps"),
+    )  # fmt: skip
+    monkeypatch.setenv("ALUTILS_ROOT", str(tmp_path))
+    return tmp_path / "results"
+
+
+def rewritten(path, where, **values):
+    table = pd.read_csv(path)
+    for name, value in values.items():
+        table.loc[table.query(where).index, name] = value
+    table.to_csv(path, index=False)
+
+
+def test_the_answers_take_their_words_from_the_verdicts(copied):
+    known = 0.8346546310832025
+    pool = "metric == 'accuracy' and split == 'pool' and arm == 'as_published'"
+    rewritten(copied / "az.csv", pool, value=known)
+    assert report.answer().lines[0].startswith("**The published accuracy comes out**: 83.5%")
+    rewritten(copied / "az.csv", pool, value=known - 0.02)
+    assert (
+        report.answer()
+        .lines[0]
+        .startswith("**Our accuracy differs from the published one by -2.0 points**: 81.5%")
+    )
+    for verdict, says in loop_findings.CHOICE.items():
+        rewritten(copied / "az_differences.csv", "n > 0", verdict=verdict)
+        assert f"**The loop's choice is {says} a random one**" in report.answer().lines[1]
+
+
+def test_what_letters_look_like_is_said_in_words_that_fit_the_numbers(copied):
+    clusters, uneven = copied / "az_explore_clusters.csv", copied / "az_explore_imbalance.csv"
+    for share, says in ((0.9, "form clusters"), (0.3, "form loose"), (0.06, "form no clusters")):
+        rewritten(clusters, "n_ == n_".replace("n_", "neighbours"), **{"same label": share})
+        assert f"The letters {says}" in report.answer_explore().lines[0]
+    for balanced, says in ((0.7, "flatters by 10.0"), (0.9, "is lower by 10.0"), (0.8, "does not")):
+        rewritten(uneven, "arm == 'as_found'", accuracy=0.8, balanced_accuracy=balanced)
+        assert report.answer_explore().lines[1].startswith(f"**Accuracy {says}")
 
 
 def test_an_answer_without_results_says_so(tmp_path, monkeypatch):
@@ -302,6 +378,12 @@ def test_what_imbalance_does_is_shown_in_six_columns_and_recorded(study):
     mean = results.groupby(["test", "arm"])["accuracy"].mean()
     assert f"accuracy is {mean['as found', 'as_found']:.1%}" in found.text
     check(report.dots(study.letters, results))
+    for seed in (1, 2):  # which letters there are depends on the run's seed, too
+        assert set(report.train_uneven(study.letters, 300, 200, 2, seed)["seed"]) == {
+            1000 * seed, 1000 * seed + 1,
+        }  # fmt: skip
+    with pytest.raises(ParameterError, match="draws=1001"):
+        report.train_uneven(study.letters, 300, 200, 1001, 0)
     gap = 100 * (mean["balanced", "undersampled"] - mean["balanced", "as_found_few"])
     assert (
         f"by {gap:+.1f} points against as few"

@@ -14,7 +14,10 @@ from tests.experiments.test_networks import made_up  # noqa: F401 (a fixture)
 def test_the_cost_is_the_mean_over_all_draws_of_an_audit_that_is_likely_to_accept(made_up):  # noqa: F811
     found = label_costs.cost(made_up(seeds=3), draws=20)
     # Refused audits of random labels take 500 labels: they are no certificate, however few.
-    assert "takes 911 of 4,000 labels at best (active), mean over all draws" in found.text
+    assert (
+        "takes 911 of 4,000 labels at best (active), mean over all draws of the audit" in found.text
+    )
+    assert "of which 90% accept" in found.text
     table = found.table.data
     shares = table["labelled automatically above a threshold"]
     assert f"{shares['random']:.0%} (random), {shares['active']:.0%} (active)" in found.text

@@ -114,14 +114,22 @@ def wrong_labels(noise: Replicates, draws: Replicates) -> Finding:
     parts = {kind.name: wrong_by_part(kind.table) for kind in (noise, draws)}
     shares = parts[noise.name].pivot(index="replicate", columns="part", values="share")
     n_wrong = shares.mean(axis=1).mean() / 100 * n_auto
-    middle = max(1, shares.shape[1] // 2)
-    n_early = shares.iloc[:, :middle].sum(axis=1).mean() / 100 * n_auto / shares.shape[1]
+    n_early = wrong_in_first_half(noise.table).mean()
     sorts = "sorts" if n_early < n_wrong / 2 else "does not sort"
     first, last = shares.mean().iloc[[0, -1]]
+    if shares.shape[1] > 1:
+        text = (
+            f"Confidence {sorts} the automatic labels: {n_wrong:.0f} of {n_auto:,} are wrong, and "
+            f"{n_early:.0f} of these are in the more confident half. In the first part "
+            f"{first:.1f}% are wrong, in the last {last:.0f}% (means, {noise.name})."
+        )
+    else:
+        text = (
+            f"{n_wrong:.0f} of {n_auto:,} automatic labels are wrong (mean, {noise.name}). All "
+            "were given in one round: whether confidence sorts them cannot be seen."
+        )
     return Finding(
-        f"Confidence {sorts} the automatic labels: {n_wrong:.0f} of {n_auto:,} are wrong, and "
-        f"{n_early:.0f} of these are in the more confident half. In the first part {first:.1f}% "
-        f"are wrong, in the last {last:.0f}% (means, {noise.name}).",
+        text,
         figure=curves.wrong_by_part(
             {name: intervals.bands(part, ["part"], "share") for name, part in parts.items()},
             100 * n_wrong / n_auto,
@@ -132,6 +140,24 @@ def wrong_labels(noise: Replicates, draws: Replicates) -> Finding:
         f"first: {first:.1f}% in the first, {last:.0f}% in the last, as bars with intervals; a "
         "dashed line at the share of all automatic labels.",
     )
+
+
+def wrong_in_first_half(table: pd.DataFrame) -> pd.Series:
+    """Return how many of the more confident half of the automatic labels are wrong, by replicate.
+
+    A round that lies on both sides of the middle gives each of them its share.
+    """
+    rounds = table[table["arm"] == "auto_confident_first"]
+    found = {}
+    for replicate, one in rounds.groupby("replicate"):
+        given, wrong = _given_and_wrong(one)
+        found[replicate] = np.interp(given[-1] / 2, given, wrong)
+    return pd.Series(found)
+
+
+def _given_and_wrong(one: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return one replicate's automatic labels after each round, and the wrong ones; 0 first."""
+    return tuple(np.concatenate([[0], one[name]]) for name in ("n_auto", "n_auto_wrong"))
 
 
 def wrong_by_part(table: pd.DataFrame, parts: int = PARTS) -> pd.DataFrame:
@@ -150,8 +176,7 @@ def wrong_by_part(table: pd.DataFrame, parts: int = PARTS) -> pd.DataFrame:
     records = []
     rounds = table[table["arm"] == "auto_confident_first"]
     for replicate, one in rounds.groupby("replicate"):
-        given = np.concatenate([[0], one["n_auto"]])
-        wrong = np.concatenate([[0], one["n_auto_wrong"]])
+        given, wrong = _given_and_wrong(one)
         n = min(parts, len(one))
         edges = np.linspace(0, given[-1], n + 1)
         share = 100 * np.diff(np.interp(edges, given, wrong)) / np.diff(edges)

@@ -27,7 +27,7 @@ def compared_methods(run: OneRun, sound: Replicates, better: methods.Better) -> 
     """
     counts, called = run.held_against()
     digits, n_test = better.digits, int(better.table["n_test"].max())
-    means = _means(sound, better)
+    means, n_common = _means(sound, better)
     best = means.loc[means[means["classifier"] != _ARTICLE]["mean"].idxmax()]
     article = means[(means["classifier"] == _ARTICLE) & (means["asked"] == "least_confident")]
     lines = {
@@ -38,14 +38,16 @@ def compared_methods(run: OneRun, sound: Replicates, better: methods.Better) -> 
     return Finding(
         f"With the same {digits.budget} labels the {name}, on labels chosen "
         f"{methods.CHOSEN[best['asked']]}, is the best: {best['mean']:.1f}% of {n_test:,} test "
-        f"digits (draws: {better.seeds}). The article's active learning, soundly measured, gets "
-        f"{article['mean'].iloc[0]:.1f}%.",
+        f"digits. On the same draws ({n_common}) the article's active learning, soundly measured, "
+        f"gets {article['mean'].iloc[0]:.1f}%.",
         figure=curves.methods(
             means,
             {_ARTICLE: "the article's procedure, sound", **methods.CLASSIFIERS},
             lines,
             xlabel=f"share of {n_test:,} test digits right (%)",
-            title=f"{digits.budget} labels: mean over draws with its 95% interval",
+            title=f"{digits.budget} labels: mean over {n_common} draws with its 95% interval"
+            if n_common > 1
+            else f"{digits.budget} labels, one draw",
         ),
         name="better",
         alt="Share of all test digits right for the article's procedure, softmax regression, a "
@@ -56,9 +58,16 @@ def compared_methods(run: OneRun, sound: Replicates, better: methods.Better) -> 
     )
 
 
-def _means(sound: Replicates, better: methods.Better) -> pd.DataFrame:
-    """Return asked, classifier and, of the per cent right, the columns of `over_seeds`."""
+def _means(sound: Replicates, better: methods.Better) -> tuple[pd.DataFrame, int]:
+    """Return asked, classifier and, of the per cent right, the columns of `over_seeds`.
+
+    All of the draws that both have, and how many these are: means of other draws do not compare.
+    """
     theirs = accuracies(sound)
+    common = sorted(set(theirs.index) & set(better.table["seed"]))
+    if not common:
+        raise ValueError("today's methods and the sound protocol have no draw in common")
+    theirs = theirs.loc[common]
     names = {"random": "random", "active": "least_confident"}
     rows = [
         {"asked": asked, "classifier": _ARTICLE, "seed": int(seed), "value": 100 * value}
@@ -67,13 +76,15 @@ def _means(sound: Replicates, better: methods.Better) -> pd.DataFrame:
     ]
     ours = better.table.assign(value=lambda t: 100 * t["n_right"] / t["n_test"])
     columns = ["asked", "classifier", "seed", "value"]
-    table = pd.concat([pd.DataFrame(rows), ours[columns]], ignore_index=True)
-    return intervals.over_seeds(table, ["asked", "classifier"])
+    ours = ours.loc[ours["seed"].isin(common), columns]
+    table = pd.concat([pd.DataFrame(rows), ours], ignore_index=True)
+    return intervals.over_seeds(table, ["asked", "classifier"]), len(common)
 
 
 def certified() -> Finding:
     """Say what the project's own procedure gets on the article's digits, from results/."""
     from alutils.experiments.label_costs.fewest_labels import SIZES, Settings
+    from alutils.experiments.label_costs.results import needed_by_arm
 
     path = files.repository_root() / "results" / "label_costs_summary.csv"
     table = pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=["protocol", "arm"])
@@ -81,11 +92,14 @@ def certified() -> Finding:
     if ours.empty:
         return Finding("results/label_costs_summary.csv has no row for the article's digits.")
     mean, seeds = ours.set_index("metric")["mean"], int(ours["seeds"].max())
-    total = mean.get("labels_expected", mean["labels_to_certify"])
+    needed = needed_by_arm(table, "article").get("active_unlabelled")
+    if needed is None:
+        return Finding("No audit of the article's digits was passed (results/label_costs*.csv).")
     return Finding(
         f"**Reference result**: trained on {mean['n_human']:.0f} labels that it asked for itself, "
         f"the network with unlabelled images gets {mean['accuracy']:.1%} of MNIST's test digits "
-        f"right. With {total:.0f} human labels in all, the audit's included, all "
+        f"right. With {needed.mean:.0f} human labels in all, the audit's included "
+        f"({needed.basis}), all "
         f"{SIZES['article']:,} digits of the pool have a label, and a certificate says that at "
         f"least {Settings.target:.0%} of these labels are right (confidence {Settings.level:.0%}; "
         f"means of {seeds} seeds, results/label_costs_summary.csv)."

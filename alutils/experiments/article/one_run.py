@@ -201,7 +201,7 @@ def one_curve(run: OneRun) -> Finding:
     gain = n_right["auto_confident_first"] - n_right["active"]
     first, last = (n_right[arm] / digits.n_test for arm in ("first", "active"))
     return Finding(
-        f"{digits.budget} active labels raise the share of {digits.n_test} test digits right from "
+        f"{digits.budget} active labels take the share of {digits.n_test} test digits right from "
         f"{first:.1%} to {last:.2%}; {n_auto:,} automatic labels then change it by "
         f"{100 * gain / digits.n_test:+.2f} points.",
         figure=curves.learning_curves(

@@ -44,8 +44,8 @@ class Replicates:
     Attributes
     ----------
     kind, digits, noise : what was asked for
-    table : ``replicate`` and the columns of `procedure.table`, a row a round; ``n_right_test``
-        counts all test digits that there are
+    table : ``replicate``, the draw's number, and the columns of `procedure.table`, a row a round;
+        ``n_right_test`` counts all test digits that there are
     """
 
     kind: str
@@ -85,36 +85,43 @@ def replicates(
 ) -> Replicates:
     """Run the article's six arms ``n`` times on all cores, `BATCH` at a time.
 
+    A draw's number is all that its randomness depends on, whatever the run it belongs to: runs that
+    begin with other seeds share the draws whose numbers they share, and no others.
+
     Parameters
     ----------
     kind : one of `KINDS`
     digits : what to draw from, and the sizes of the loop
     n : replicates; the first n are the same whatever n is
-    seed : with the replicate's number, all that its randomness depends on
+    seed : number of the first draw; the others follow
     noise : standard deviation of the starting weights of kind ``noise``
     keep : keeps each batch's table, so that a killed run goes on after the last whole one
     """
     check_known("kind", kind, KINDS)
     check_count("n", n, 1)
+    check_count("seed", seed)
     noise = noise if kind == "noise" else 0.0  # no part of another kind depends on it
     tables = []
     with tqdm(total=n, desc=f"replicates, {kind}", unit="", leave=False) as bar:
-        for first in range(0, n, BATCH):
-            members = min(BATCH, n - first)
-            tables.append(keep(run_batch, kind, digits, first, members, seed, noise))
+        for first in range(seed, seed + n, BATCH):
+            members = min(BATCH, seed + n - first)
+            tables.append(keep(run_batch, kind, digits, first, members, noise))
             bar.update(members)
     return Replicates(kind, digits, noise, pd.concat(tables, ignore_index=True))
 
 
-def run_batch(
-    kind: str, digits: Digits, first: int, n: int, seed: int, noise: float
-) -> pd.DataFrame:
-    """Return the replicates from number ``first`` on, ``n`` of them; see `replicates`."""
+def generator(kind: str, number: int) -> np.random.Generator:
+    """Return what a draw of a kind is made with; its number identifies it."""
+    return np.random.default_rng([0, KINDS.index(kind), number])
+
+
+def run_batch(kind: str, digits: Digits, first: int, n: int, noise: float) -> pd.DataFrame:
+    """Return the draws from number ``first`` on, ``n`` of them; see `replicates`."""
     x, all_test = sparse(digits.train), digits.all_test()
     x_test = SparseImages.from_dense(all_test[0][: digits.n_test])
 
     def one(replicate: int) -> pd.DataFrame:
-        rng = np.random.default_rng([seed, KINDS.index(kind), replicate])
+        rng = generator(kind, replicate)
         drawn, validation = draw(kind, digits, rng)
         y, stop = digits.train.labels, (x_test, all_test[1][: digits.n_test])
         if len(validation):

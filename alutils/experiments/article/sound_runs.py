@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from alutils.experiments.article import procedure
@@ -96,17 +98,8 @@ def sound_curve(draws: Replicates) -> Finding:
     means[["low", "high"]] = means[["low", "high"]].clip(0, 100)
     arms = {arm: means[means["arm"] == arm] for arm in ("random", "active")}
     at = {arm: part.set_index("n")["middle"] for arm, part in arms.items()}
-    behind = [n for n, value in at["active"].items() if value < at["random"][n]]
-    budget = draws.digits.budget
-    ends = " and ".join(f"{values[budget]:.1f}% {arm}" for arm, values in at.items())
-    if not behind:
-        told = "Active labels are never behind random ones"
-    elif max(behind) == budget:
-        told = "Active labels are behind random ones at the end"
-    else:
-        told = f"Active labels are ahead of random ones for good only after {max(behind)} labels"
     return Finding(
-        f"{told}; at {budget} the means are {ends}.",
+        _about_curve(at, compared(draws)["active beats random"], draws.digits.budget),
         figure=curves.learning_curves(
             arms,
             xlabel="human labels",
@@ -117,4 +110,28 @@ def sound_curve(draws: Replicates) -> Finding:
         alt="Mean share of all test digits right against human labels, random and active, each "
         "with the 95% interval of the mean over draws.",
         tables={"mnist_sound_curves": means.rename(columns={"middle": "mean"}).round(4)},
+    )
+
+
+def _about_curve(at: Mapping[str, pd.Series], difference: intervals.Paired, budget: int) -> str:
+    """Say from where on the mean of active labels is the higher one, and what is sure at the end.
+
+    ``at``: by arm, the mean in per cent by label count. ``difference``: active minus random in the
+    end.
+    """
+    behind = [n for n, value in at["active"].items() if value < at["random"][n]]
+    ends = " and ".join(f"{values[budget]:.1f}% {arm}" for arm, values in at.items())
+    if not behind:
+        told = "The mean of active labels is never below that of random ones"
+    elif max(behind) == budget:
+        told = "The mean of active labels is below that of random ones at the end"
+    else:
+        told = (
+            "The mean of active labels is above that of random ones for good only after "
+            f"{max(behind)} labels"
+        )
+    mean, low, high = (100 * value for value in (difference.mean, difference.low, difference.high))
+    return (
+        f"{told}. At {budget} the means are {ends}: {mean:+.1f} points ({low:+.1f} to "
+        f"{high:+.1f}). The claim that active labels are better is {difference.verdict}."
     )

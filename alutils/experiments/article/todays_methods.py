@@ -14,7 +14,7 @@ from alutils.active.strategies import uncertainty
 from alutils.base.checks import check_count
 from alutils.data.dataset import as_float
 from alutils.experiments.article.inputs import Digits
-from alutils.experiments.article.replication import KINDS, draw
+from alutils.experiments.article.replication import draw, generator
 from alutils.experiments.base import Keep, compute
 from alutils.models.estimator import Estimator
 
@@ -35,7 +35,10 @@ SVM_C = 10.0
 
 @dataclass(frozen=True)
 class Better:
-    """What `better` gives: asked, classifier, seed, n_human, n_right and n_test, a row each."""
+    """What `better` gives: asked, classifier, seed, n_human, n_right and n_test, a row each.
+
+    ``seed`` is the number of the draw, as in `replication.Replicates`.
+    """
 
     digits: Digits
     table: pd.DataFrame
@@ -52,30 +55,30 @@ def better(digits: Digits, *, seeds: int, seed: int, steps: int, keep: Keep = co
     ----------
     digits : what to draw from; all test digits are counted, and none of them decides anything
     seeds : draws of the pool, the same ones as the first of the sound protocol
-    seed : with the draw's number, all that its randomness depends on
+    seed : number of the first draw
     steps : of the optimiser, for a network
     keep : keeps every classifier's result by itself, so that a killed run goes on
     """
     check_count("better_seeds", seeds, 1)
     check_count("steps", steps, 1)
+    check_count("seed", seed)
     tables = []
-    for number in range(seeds):
-        asked = keep(choose_labels, digits, number, seed)
+    for number in range(seed, seed + seeds):
+        asked = keep(choose_labels, digits, number)
         for classifier in CLASSIFIERS:
             needs = {"steps": steps} if classifier.startswith("network") else {}
-            tables.append(keep(train_classifier, classifier, digits, asked, number, seed, **needs))
+            tables.append(keep(train_classifier, classifier, digits, asked, number, **needs))
     return Better(digits, pd.concat(tables, ignore_index=True))
 
 
-def pool_of(digits: Digits, number: int, seed: int) -> np.ndarray:
+def pool_of(digits: Digits, number: int) -> np.ndarray:
     """Return the places in ``digits.train`` of the pool of a draw of the sound protocol."""
-    rng = np.random.default_rng([seed, KINDS.index("sound"), number])
-    return draw("sound", digits, rng)[0]
+    return draw("sound", digits, generator("sound", number))[0]
 
 
-def choose_labels(digits: Digits, number: int, seed: int) -> pd.DataFrame:
+def choose_labels(digits: Digits, number: int) -> pd.DataFrame:
     """Return which digits are labelled: a column for each of `ASKED`, places in the pool."""
-    drawn = pool_of(digits, number, seed)
+    drawn = pool_of(digits, number)
     x, y = as_float(digits.train.images[drawn]), digits.train.labels[drawn]
     asked = {"random": np.arange(digits.budget)}
     for name in ASKED[1:]:
@@ -95,20 +98,19 @@ def train_classifier(
     digits: Digits,
     asked: pd.DataFrame,
     number: int,
-    seed: int,
     steps: int = 0,
 ) -> pd.DataFrame:
     """Train one classifier on each choice of labels, and count all test digits.
 
     A network is trained on the random labels and on those by the margin only: it takes long.
     """
-    drawn = pool_of(digits, number, seed)
+    drawn = pool_of(digits, number)
     images, y = np.ascontiguousarray(digits.train.images[drawn]), digits.train.labels[drawn]
     is_network = classifier.startswith("network")
     records = []
     for name in ("random", "margin") if is_network else ASKED:
         items = asked[name].to_numpy()
-        predict = _trained(classifier, images, y, items, digits.n_classes, seed + number, steps)
+        predict = _trained(classifier, images, y, items, digits.n_classes, number, steps)
         n_right = int(np.count_nonzero(predict(digits.test.images) == digits.test.labels))
         records.append(
             {

@@ -24,38 +24,41 @@ def answer() -> Answer:
     summary = _results("label_costs_summary")
     if summary is None:
         return Answer(("results/label_costs_summary.csv is not there: publish the sweeps.",), "")
-    by = summary[summary["protocol"] == HEADLINE].set_index(["arm", "metric"])["mean"]
-    n_pool = by[by.index.get_level_values("metric") == "n_pool"].iloc[0]
-    needed = {
-        arm: by.get((arm, results.EXPECTED), by.get((arm, "labels_to_certify")))
-        for arm in results.ARMS
-        if (arm, "labels_to_certify") in by.index
-    }
-    best = min(needed, key=lambda arm: (pd.isna(needed[arm]), needed[arm]))
+    of = summary[summary["protocol"] == HEADLINE]
+    n_pool = of.loc[of["metric"] == "n_pool", "mean"].iloc[0]
+    needed = results.needed_by_arm(summary, HEADLINE)
+    if not needed:
+        return Answer(("No audit of the sweeps was passed: nothing was certified.",), "")
+    best = next(iter(needed))
+    found = needed[best]
     lines = (
-        f"**{needed[best]:,.0f} human labels** are enough to have {n_pool:,.0f} digits labelled, "
-        f"at least {results.TARGETS[HEADLINE]:.0%} of them right with a certificate: "
-        f"{needed[best] / n_pool:.1%} of all, by {results.ARMS[best]}.",
+        f"**On average {found.mean:,.0f} human labels** have {n_pool:,.0f} digits labelled, at "
+        f"least {results.TARGETS[HEADLINE]:.0%} of them right with a certificate: "
+        f"{found.mean / n_pool:.1%} of all, by {results.ARMS[best]} ({found.basis}).",
         _each_effect(needed),
         _promise(),
     )
     return Answer(tuple(filter(None, lines)), "label_costs_cost")
 
 
-def _each_effect(needed: Mapping[str, float]) -> str:
+def _each_effect(needed: Mapping[str, results.Needed]) -> str:
     """Return what random labels take, active choice alone and the unlabelled images alone."""
     ways = {
         "random": "labels chosen at random", "active": "active choice alone",
         "random_unlabelled": "the unlabelled images alone",
     }  # fmt: skip
+    if "random" not in needed:
+        return ""
+    shown = {arm: needed[arm] for arm in ways if arm in needed}
     parts = [
-        f"{way} {needed[arm]:,.0f} ({needed[arm] / needed['random'] - 1:+.0%})"
-        if arm != "random"
-        else f"{way} {needed[arm]:,.0f}"
-        for arm, way in ways.items()
-        if pd.notna(needed.get(arm)) and pd.notna(needed.get("random"))
+        f"{ways[arm]} {found.mean:,.0f}"
+        + ("" if arm == "random" else f" ({found.mean / needed['random'].mean - 1:+.0%})")
+        for arm, found in shown.items()
     ]
-    return f"For the same pool it takes, with {'; with '.join(parts)}." if parts else ""
+    return (
+        f"For the same pool it takes on average, with {'; with '.join(parts)}. "
+        f"({results.grouped(shown)}.)"
+    )
 
 
 def _promise() -> str:
@@ -63,9 +66,12 @@ def _promise() -> str:
     if table is None:
         return "results/guarantee.csv is not there: run `python -m benchmarks.guarantee`."
     broken = table[table["noise"] == "none"].groupby("rule")["broken"].max()
+    about = manifest.read_json(repository_root() / "results" / "guarantee.manifest.json")
+    level = about.get("parameters", {}).get("level")
+    allowed = f" ({1 - level:.0%} allowed)" if level else ""
     return (
         f"Certified thresholds break their promise in at most {broken['certified']:.1%} of the "
-        f"audits (5% allowed); a fixed confidence of 0.6, the report's rule, in up to "
+        f"audits{allowed}; a fixed confidence of 0.6, the report's rule, in up to "
         f"{broken['fixed 0.6']:.0%}."
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from textwrap import fill
 
@@ -236,8 +237,18 @@ class Needed:
         if self.over_draws:
             sure = self.accept >= SURE
             return text if sure else f"{text}, {self.accept:.0%} of the audits accept"
+        return f"{text}, {self.basis}"
+
+    @property
+    def basis(self) -> str:
+        """What the mean is of, and how many of the audits refuse."""
+        if self.over_draws:
+            refused = 1 - self.accept
+            return "mean over all draws of the audit" + (
+                f", {refused:.1%} of them refused" if refused > 0 else ""
+            )
         some = f"the {self.seeds}" if self.seeds == self.of else f"{self.seeds} of {self.of}"
-        return f"{text}, mean of {some} audits drawn"
+        return f"mean of {some} audits drawn"
 
 
 def labels_needed(table: pd.DataFrame, arm: str) -> Needed:
@@ -251,6 +262,40 @@ def labels_needed(table: pd.DataFrame, arm: str) -> Needed:
     chances = last.loc[last["metric"] == "accept_chance", "value"]
     accept = float(chances.mean() if len(chances) else values.notna().mean())
     return Needed(mean, low, high, len(known), len(values), metric == EXPECTED, accept)
+
+
+def needed_by_arm(summary: pd.DataFrame, protocol: str) -> dict[str, Needed]:
+    """Return what `labels_needed` gives, of a `summary`, by arm: the fewest labels first.
+
+    The mean over all draws of the audit where it is known, else over the audits drawn; arms that
+    were never certified are left out.
+    """
+    of = summary[summary["protocol"] == protocol].set_index(["arm", "metric"]).sort_index()
+    found = {}
+    for arm in of.index.unique("arm"):
+        row = of.loc[arm]
+        names = (EXPECTED, "labels_to_certify")
+        there = [name for name in names if name in row.index and row.loc[name, "seeds"]]
+        if not there:
+            continue
+        chosen = row.loc[there[0]]
+        chance = row["mean"].get("accept_chance", chosen["seeds"] / chosen["of"])
+        found[str(arm)] = Needed(
+            *(float(chosen[name]) for name in ("mean", "low", "high")),
+            int(chosen["seeds"]), int(chosen["of"]), there[0] == EXPECTED, float(chance),
+        )  # fmt: skip
+    return dict(sorted(found.items(), key=lambda item: item[1].mean))
+
+
+def grouped(needed: Mapping[str, Needed]) -> str:
+    """Say what each mean is of, those of the same kind together."""
+    kinds: dict[str, list[str]] = {}
+    for found in needed.values():
+        kinds.setdefault(found.basis, []).append(f"{found.mean:,.0f}")
+    return "; ".join(
+        f"{' and '.join(means)} {'is' if len(means) == 1 else 'are each'} the {basis}"
+        for basis, means in kinds.items()
+    )
 
 
 def curves(table: pd.DataFrame) -> tuple[Figure, str, str]:

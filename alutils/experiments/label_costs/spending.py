@@ -58,7 +58,8 @@ def cost(networks: Networks, *, draws: int, keep: Keep = compute) -> Finding:
     cheapest = min(likely, key=likely.__getitem__, default=None)
     whole_pool = (
         f"the whole pool with a certificate takes {likely[cheapest]:,.0f} of {n_pool:,} labels at "
-        f"best ({arm_name(cheapest)}), mean over all draws of the audit"
+        f"best ({arm_name(cheapest)}), mean over all draws of the audit, of which "
+        f"{chances[cheapest]:.0%} accept"
         if cheapest
         else "no audit of the whole pool is likely to accept any of them"
     )

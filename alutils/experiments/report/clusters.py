@@ -118,18 +118,30 @@ def neighbours(mapped: Maps) -> Finding:
     styled = table.style.format(
         dict.fromkeys(["same label", "by chance", "mean of classes"], shares)
     )
+    fewer, more = mapped.half[better].share, mapped.share(better, "before")
+    said = clustering(mapped.share(better), mapped.chance)
     return Finding(
-        f"On the better map ({better}) {mapped.share(better):.0%} of the neighbours share the "
-        f"label: far from chance ({mapped.chance:.0%}), and {1 - mapped.share(better):.0%} away "
-        f"from all. More letters have nearer neighbours: before mapping, "
-        f"{mapped.half[better].share:.0%} agree among {n // 2:,} letters and "
-        f"{mapped.share(better, 'before'):.0%} among {n:,}.",
+        f"{said}: on the better map ({better}) {mapped.share(better):.0%} of the neighbours share "
+        f"the label, {mapped.chance:.0%} by chance. Before mapping, {fewer:.0%} agree among "
+        f"{n // 2:,} letters and {more:.0%} among {n:,}: more letters "
+        f"{'bring' if more > fewer else 'do not bring'} nearer neighbours of the same label.",
         name="neighbours",
         table=styled.hide(axis="index").set_caption(
             letters.title(f"Neighbours among {n:,} letters")
         ),
         tables={"az_clusters": table},
     )
+
+
+def clustering(share: float, chance: float) -> str:
+    """Say in words whether letters form clusters.
+
+    ``share``, ``chance``: of the neighbours on a map that carry the same label, and how many would
+    if labels were dealt at random.
+    """
+    if share > 0.5:
+        return "The letters form clusters"
+    return f"The letters form {'loose' if share > 2 * chance else 'no'} clusters"
 
 
 def clusters_by_class(mapped: Maps) -> Finding:

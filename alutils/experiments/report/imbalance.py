@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from alutils.base.errors import ParameterError
 from alutils.experiments.base import Finding, Keep, compute
 from alutils.experiments.report.classifiers import ScaledSoftmax
 from alutils.experiments.report.exploration import ARMS, imbalance_metrics, imbalance_split
@@ -17,6 +18,8 @@ from alutils.plots import letters as plots
 from alutils.stats import tables
 from alutils.stats.metrics import CLASSIFICATION
 
+MOST_DRAWS = 1000
+"""Draws of a run, at most, so that each has a number of its own among the runs of all seeds."""
 TESTS = {"as found": "tested as found", "balanced": "tested balanced"}
 
 
@@ -50,9 +53,20 @@ def imbalance_draw(
 def train_uneven(
     letters: Letters, n_train: int, n_test: int, draws: int, seed: int, keep: Keep = compute
 ) -> pd.DataFrame:
-    """Train as found, undersampled, and with as few labels as found; test uneven and balanced."""
+    """Train as found, undersampled, and with as few labels as found; test uneven and balanced.
+
+    Which letters there are depends on ``seed``, too. So a draw's ``seed`` in the table holds both,
+    the run's and its number: two runs share one only where they share the draw.
+    """
+    if not 1 <= draws <= MOST_DRAWS:
+        raise ParameterError("draws", draws, f"expected 1 to {MOST_DRAWS}")
     sizes = {"n_train": n_train, "n_test": n_test}
-    return together([keep(imbalance_draw, letters, seed, draw, **sizes) for draw in range(draws)])
+    return together(
+        [
+            keep(imbalance_draw, letters, seed, draw, **sizes).assign(seed=MOST_DRAWS * seed + draw)
+            for draw in range(draws)
+        ]
+    )
 
 
 def metrics(letters: Letters, table: pd.DataFrame) -> Finding:
@@ -71,8 +85,7 @@ def metrics(letters: Letters, table: pd.DataFrame) -> Finding:
     gap = found["accuracy"] - found["balanced_accuracy"]
     return Finding(
         f"Trained on {found['n_human']:,.0f} letters as found, accuracy is {found['accuracy']:.1%} "
-        f"and balanced accuracy {found['balanced_accuracy']:.1%}: accuracy flatters by "
-        f"{100 * gap:.1f} points.",
+        f"and balanced accuracy {found['balanced_accuracy']:.1%}: {flattery(gap)}.",
         name="imbalance_metrics",
         table=wide.style.format(precision=1)
         .format("{:,.0f}", subset=["labels"])
@@ -80,6 +93,15 @@ def metrics(letters: Letters, table: pd.DataFrame) -> Finding:
         rows=together(rows),
         tables={"az_imbalance": mean.reset_index()},
     )
+
+
+def flattery(gap: float) -> str:
+    """Say what accuracy less balanced accuracy tells, in words that fit its sign."""
+    points = round(100 * gap, 1)
+    if points == 0:
+        return "accuracy does not flatter here"
+    how = "flatters by" if points > 0 else "is lower by"
+    return f"accuracy {how} {abs(points):.1f} points"
 
 
 def dots(letters: Letters, table: pd.DataFrame) -> Finding:
@@ -93,7 +115,12 @@ def dots(letters: Letters, table: pd.DataFrame) -> Finding:
     return Finding(
         f"Always guessing the largest class has {guess['accuracy']:.0%} accuracy, "
         f"{guess['balanced_accuracy']:.0%} balanced accuracy and a Matthews correlation of "
-        f"{guess['mcc']:.0f}: of these, only accuracy gives it credit.",
+        f"{guess['mcc']:.0f}"
+        + (
+            ": of these, only accuracy gives it credit."
+            if guess["accuracy"] > guess["balanced_accuracy"]
+            else "."
+        ),
         figure=plots.metric_dots(
             named,
             ARMS,

@@ -29,6 +29,12 @@ CLAIMS = {
     "the loop as intended beats a random choice of as many": ("as_intended", "random"),
     "the loop as intended beats the one published": ("as_intended", "as_published"),
 }
+CHOICE = {
+    "supported": "better than",
+    "contradicted": "worse than",
+    "inconclusive": "statistically tied with",
+}
+"""Verdicts on a loop's choice, in words that a random choice can follow."""
 UNTESTED = "Every test letter is labelled first or waits in the pool: no loop can be tested."
 SHORT = ("published - random", "intended - random", "intended - published")
 
@@ -81,7 +87,7 @@ def every_round(study: Study, table: pd.DataFrame) -> Finding:
         "{:,.0f}", subset=["labels", "then moved"]
     )
     caption = f"Every round in {NAMES[setting]}, mean of {study.seeds} draws"
-    ended = means["stops"].xs("as_published", level="arm").loc[setting]
+    ended = ended_by(table[table["setting"] == setting])
     return Finding(
         f"By its own count the report's loop ends in its first round in {ended.iloc[0]:.0%} of the "
         f"draws, and within {len(ended) - 1} more in {ended.iloc[-1]:.0%}.",
@@ -90,6 +96,17 @@ def every_round(study: Study, table: pd.DataFrame) -> Finding:
         rows=_rows(study, table),
         tables={"az_rounds": means.round(6).reset_index()},
     )
+
+
+def ended_by(table: pd.DataFrame) -> pd.Series:
+    """Return by round in which share of the draws the report's loop has ended, by its own count.
+
+    Here it goes on after its end, to be compared; what it counts later does not undo the end.
+    ``table``: of `run_loops`, of one setting.
+    """
+    ours = table[table["arm"] == "as_published"].sort_values(["seed", "round"])
+    ended = ours["stops"].astype(bool).groupby(ours["seed"]).cummax()
+    return ended.groupby(ours["round"]).mean()
 
 
 def _rows(study: Study, table: pd.DataFrame) -> pd.DataFrame:
@@ -169,7 +186,7 @@ def differences(study: Study, table: pd.DataFrame) -> Finding:
             continue
         found = results[short] = intervals.paired(last[ours], last[base], _ratio(study, n_test))
         said = {"claim": f"{name}: {claim}"} | vars(found)
-        rows.append(said | {"verdict": verdict(found), "n_test": n_test})
+        rows.append(said | {"verdict": found.verdict, "n_test": n_test})
     if SHORT[0] not in results:
         return Finding("The loops cannot be compared." + "".join(notes))
     sure = intervals.holm(np.array([found.p for found in results.values()]))
@@ -178,7 +195,7 @@ def differences(study: Study, table: pd.DataFrame) -> Finding:
     figure = curves.differences(results)
     title = f"{name}: after the last round, {study.seeds} draws"
     figure.axes[0].set_title(study.title(title))
-    tie = "statistically tied with" if first["verdict"] == "inconclusive" else "different from"
+    tie = CHOICE[first["verdict"]]
     return Finding(
         f"The report's selection is {tie} a random one of as many letters: "
         f"{_points(first['mean'])} points ({_points(first['low'])} to {_points(first['high'])}). "
@@ -201,13 +218,6 @@ def _some(number: int) -> str:
 
 def _points(value: float) -> str:
     return f"{100 * value:+.1f}"
-
-
-def verdict(found: intervals.Paired) -> str:
-    """Return whether a claim of a positive difference is supported, contradicted or neither."""
-    if found.low > 0:
-        return "supported"
-    return "contradicted" if found.high < 0 else "inconclusive"
 
 
 def moved(table: pd.DataFrame) -> Finding:

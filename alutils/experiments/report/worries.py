@@ -183,22 +183,17 @@ def best_classifier(study: Study, table: pd.DataFrame, loops: pd.DataFrame) -> F
     best = {source: usual[source].idxmax() for source in (FEATURES, PIXELS)}
     text = ", ".join(f"{best[s]} on {s} {usual[s].max():.1%}" for s in (FEATURES, PIXELS))
     text = f"Best: {text}. The transfer {_pays(study, table, best)}. "
-    draws = table.loc[table["classifier"] == HEAD, "seed"].nunique()
-    text += (
-        f"The small network reads {mean[PIXELS, _network(table)]:.1%}, the report's head "
-        f"{mean[FEATURES, HEAD]:.1%}"
-    )
-    if draws < study.seeds:
-        everywhere = first_rounds(study, loops)["pool_accuracy"].mean()
-        text += f" in {draws} of the {study.seeds} draws ({everywhere:.1%} in all of them)"
-    text += "."
+    text += _head_and_network(study, table, loops)
     names = [f"{row.classifier} on {row.inputs}" for row in table.itertuples()]
     arms = [name.replace(" ", "_").replace("'", "").replace(",", "").lower() for name in names]
     setting = study.settings[0]
     saved = by.mean(numeric_only=True).drop(columns="seed").reset_index()
     saved = saved.astype({"n_human": int, "n_eval": int})
     saved["draws"] = by.size().to_numpy()
-    title = f"{n_human:,} labels, tested on {n_eval:,} letters of the pool; mean and range of draws"
+    title = (
+        f"{n_human:,} labels, tested on {n_eval:,} letters of the pool;\nmean and range of "
+        f"{_draws(table)}"
+    )
     return Finding(
         text,
         figure=plots.classifiers(table, study.title(title)),
@@ -207,6 +202,31 @@ def best_classifier(study: Study, table: pd.DataFrame, loops: pd.DataFrame) -> F
         rows=tables.long_rows(table, arms, protocol=setting, split="pool"),
         tables={"az_classifiers": saved.round(6)},
     )
+
+
+def _head_and_network(study: Study, table: pd.DataFrame, loops: pd.DataFrame) -> str:
+    """Say what the head and the small network read in the draws that both have."""
+    accuracy = table.set_index(["inputs", "classifier", "seed"])["accuracy"].sort_index()
+    pair = pd.concat(
+        {"network": accuracy[PIXELS, _network(table)], "head": accuracy[FEATURES, HEAD]}, axis=1
+    ).dropna()
+    of = "one draw" if len(pair) == 1 else f"{len(pair)} draws"
+    text = (
+        f"In the same {of} the small network reads {pair['network'].mean():.1%} and the report's "
+        f"head {pair['head'].mean():.1%}"
+    )
+    if len(pair) < study.seeds:
+        everywhere = first_rounds(study, loops)["pool_accuracy"].mean()
+        text += f" ({everywhere:.1%} in all {study.seeds} draws)"
+    return f"{text}."
+
+
+def _draws(table: pd.DataFrame) -> str:
+    """Say how many draws the classifiers have, and how many the network has if it has fewer."""
+    n = table.groupby("classifier")["seed"].nunique()
+    few, most = n[_network(table)], n.max()
+    said = f"{most} draw{'s' if most > 1 else ''}"
+    return said if few == most else f"{said} (small network: {few})"
 
 
 def _network(table: pd.DataFrame) -> str:
@@ -235,7 +255,7 @@ def two_tables(table: pd.DataFrame) -> Finding:
     whole, one_by_one = mean["logistic regression"], mean[STANDARDISED]
     return Finding(
         f"Logistic regression on the same features reaches {whole:.1%} when the features are "
-        "scaled as a whole, as in the table of VGG16's blocks in the README. It reaches "
+        "scaled as a whole, as in the table of VGG16's blocks in results/README.md. It reaches "
         f"{one_by_one:.1%} when each feature is divided by its own deviation: then features that "
         "hardly ever differ from zero count as much as the others.",
         name="scaling",

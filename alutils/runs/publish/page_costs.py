@@ -12,21 +12,13 @@ def label_costs() -> str:
     return markdown_table(list(table), table.itertuples(index=False))
 
 
-def labels_in_all(protocol: str) -> pd.Series:
+def labels_in_all(protocol: str) -> dict[str, costs.Needed]:
     """Return the human labels, the audit's included, that each arm needs for a certified pool.
 
     The mean over many draws of the audit where it was computed, else over the audits that happened;
     the fewest first.
     """
-    by = _by_metric(results("label_costs_summary")).loc[protocol]
-    needed = {}
-    for arm in by.index.unique("arm"):
-        metrics = by.loc[arm]
-        wanted = ("labels_expected", "labels_to_certify")
-        there = [name for name in wanted if name in metrics.index and metrics.loc[name, "seeds"]]
-        if there:
-            needed[arm] = metrics.loc[there[0], "mean"]
-    return pd.Series(needed).sort_values()
+    return costs.needed_by_arm(results("label_costs_summary"), protocol)
 
 
 def reached() -> str:

@@ -123,15 +123,20 @@ def moved() -> str:
 def classifiers() -> str:
     """Return other classifiers' accuracies beside the report's head, as a Markdown table."""
     table = results("az_classifiers")
+    draws = table["draws"] if "draws" in table else pd.Series(1, table.index)
+    most = draws.max()
+    said = table["accuracy"].map("{:.1%}".format)
+    said = said.where(draws == most, said + " (draws: " + draws.astype(str) + ")")
     about = manifest.read_json(repository_root() / "results" / "az.manifest.json")
     kind = "rendered" if compare.is_rendered(about) else "real"
     wide = table.pivot(index="classifier", columns="inputs", values="accuracy")
-    best = wide.loc[wide.max(axis=1).sort_values(ascending=False).index]
-    rows = (
-        (name, *("" if pd.isna(value) else f"{value:.1%}" for value in row))
-        for name, row in best.iterrows()
-    )
-    return markdown_table([f"{table['n_human'].iloc[0]:,} {kind} letters labelled", *best], rows)
+    best = wide.max(axis=1).sort_values(ascending=False).index
+    shown = table.assign(said=said).pivot(index="classifier", columns="inputs", values="said")
+    shown = shown.loc[best].fillna("")
+    rows = ((name, *row) for name, row in shown.iterrows())
+    means = f"mean of {most} draws" if most > 1 else "one draw"
+    labels = f"{table['n_human'].iloc[0]:,} {kind} letters labelled, {means}"
+    return markdown_table([labels, *shown], rows)
 
 
 def blocks() -> str:
