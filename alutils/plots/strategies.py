@@ -291,14 +291,15 @@ def endings(curve: pd.DataFrame, ended: pd.DataFrame, rules: Sequence[str], titl
         if len(labels):
             # Loops that end in the same round stand above each other.
             heights = place + np.linspace(-0.22, 0.22, len(labels))
-            below.hlines(heights, own["n_human"], labels, color="0.6", linewidth=1, zorder=1)
+            middle = own["n_human"].mean(), labels.mean()
+            below.plot(middle, (place, place), color="0.8", lw=7, solid_capstyle="butt", zorder=1)
             drawn = style.series(place) | {"linestyle": "none"}
             below.plot(labels, heights, **drawn, ms=6, mfc="none", mew=1.3)
             below.plot(labels.mean(), place, "|", color="black", ms=20, mew=2)
     name_rows(below, list(rules))
     below.set(
         xlabel="human labels when the rule ends a loop\n"
-        "(grey line: validation labels among them; black bar: mean)"
+        "(black bar: mean; grey: the validation labels in it)"
     )
     return figure
 

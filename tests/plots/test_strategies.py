@@ -209,11 +209,10 @@ def test_endings_put_a_marker_where_a_rule_ended_a_curve_and_none_for_one_that_n
     check_readable(figure)
     above, below = figure.axes
     assert len(above.lines) == curve["seed"].nunique()
-    markers, mean = below.lines
-    # The marker stands at all labels; a line leads there from those of the loop.
+    validation, markers, mean = below.lines
+    # The marker stands at all labels; a bar leads there from those of the loop.
     assert markers.get_xdata().tolist() == [25, 25, 25]
-    (lines,) = below.collections
-    assert [segment[:, 0].tolist() for segment in lines.get_segments()] == [[20, 25]] * 3
+    assert list(validation.get_xdata()) == [20, 25]
     assert mean.get_xdata() == [25] and np.array_equal(np.round(markers.get_ydata()), [1, 1, 1])
     assert [label.get_text() for label in below.get_yticklabels()] == ["never", "plateau"]
 

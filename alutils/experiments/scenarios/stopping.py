@@ -24,7 +24,7 @@ LEFT = 0.02
 """A rule misses little that leaves at most so much accuracy to gain."""
 NAMES = {
     "target": "85% of validation images right",
-    "bound": "lower bound of that over 85%",
+    "bound": "lower bound of accuracy over 85%",
     "plateau": "plateau: no rise in 4 rounds",
     "stable": "stable predictions: kappa 0.98 over 3",
     "report": "report: 10% under 0.6",
@@ -157,8 +157,8 @@ def endings(found: Watched) -> Finding:
     )
     alt = (
         "Learning curves in grey. Below, a row for each stopping rule: a marker at all the labels "
-        "that a person has given when it ends a loop, a line for those that were validation "
-        "labels, and a bar at the mean."
+        "that a person has given when it ends a loop, a black bar at their mean, and a grey one "
+        "for the validation labels in it."
     )
     rows = long_rows(found.curves, "stopping")
     return Finding(text, figure=figure, name="stopping", alt=alt, rows=rows)
