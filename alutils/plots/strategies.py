@@ -273,9 +273,10 @@ def gains(summary: pd.DataFrame, titles: Mapping[str, str], title: str) -> Figur
 def endings(curve: pd.DataFrame, ended: pd.DataFrame, rules: Sequence[str], title: str) -> Figure:
     """Show where stopping rules would have ended learning curves.
 
-    ``curve``: columns seed, n_human, value, a learning curve for each seed; ``ended``: these and
-    rule, where a rule ended which curve (no rows for a rule that never did); ``rules``: all, in the
-    order of their rows.
+    ``curve``: columns seed, n_human, value, a learning curve for each seed; ``ended``: these, rule
+    and labels, where a rule ended which curve and how many labels a person had given by then, those
+    of the rule included (no rows for a rule that never did); ``rules``: all, in the order of their
+    rows.
     """
     size = (8, 3.4 + 0.42 * len(rules))
     figure, (above, below) = axes(
@@ -285,15 +286,21 @@ def endings(curve: pd.DataFrame, ended: pd.DataFrame, rules: Sequence[str], titl
         above.plot(rows["n_human"], rows["value"], color="0.6", linewidth=1)
     above.set(ylabel="test accuracy")
     for place, rule in enumerate(rules):
-        labels = np.sort(ended.loc[ended["rule"] == rule, "n_human"].to_numpy(float))
+        own = ended[ended["rule"] == rule].sort_values("labels")
+        labels = own["labels"].to_numpy(float)
         if len(labels):
             # Loops that end in the same round stand above each other.
             heights = place + np.linspace(-0.22, 0.22, len(labels))
+            middle = own["n_human"].mean(), labels.mean()
+            below.plot(middle, (place, place), color="0.8", lw=7, solid_capstyle="butt", zorder=1)
             drawn = style.series(place) | {"linestyle": "none"}
             below.plot(labels, heights, **drawn, ms=6, mfc="none", mew=1.3)
             below.plot(labels.mean(), place, "|", color="black", ms=20, mew=2)
     name_rows(below, list(rules))
-    below.set(xlabel="human labels when the rule ends a loop (black bar: mean)")
+    below.set(
+        xlabel="human labels when the rule ends a loop\n"
+        "(black bar: mean; grey: the validation labels in it)"
+    )
     return figure
 
 

@@ -1,5 +1,7 @@
 """What notebook 06 shows: streams, made-up questions, people who err, when to stop."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -127,6 +129,43 @@ def test_after_the_change_the_old_labels_are_wrong(digits):
     assert after < before / 2
 
 
+@pytest.mark.parametrize("n_stream", [400, 601, 1000, 1499, 4000, 61])
+def test_the_change_comes_where_a_step_ends_near_the_middle(digits, n_stream):
+    many = digits if n_stream <= len(digits) else loading.load("mnist_article")
+    of = scenarios.Streams(many, n_stream, share=1.0, seeds=2)
+    ends = np.minimum(np.arange(1, streaming.STEPS + 1) * of.step, n_stream)
+    assert of.half in ends and abs(of.half - n_stream / 2) <= of.step / 2
+    arrivals = np.arange(n_stream)
+    step_of = np.searchsorted(ends, arrivals, side="right")
+    kept = of.after(pd.DataFrame({"n_seen": np.unique(ends)}))["n_seen"]
+    counted = np.isin(ends[step_of], kept)
+    assert np.array_equal(counted, arrivals >= of.half)
+
+
+@pytest.mark.parametrize("n_stream", [601, 1000])
+def test_what_is_told_of_the_time_after_a_change_has_no_arrival_from_before_it(digits, n_stream):
+    of = scenarios.Streams(digits, n_stream, share=0.2, seeds=2)
+    # As if every arrival before the change were right, and every one after it wrong.
+    ends = np.append(np.arange(of.step, n_stream, of.step), n_stream)
+    n_eval = np.diff(ends, prepend=0)
+    right = np.clip(of.half - (ends - n_eval), 0, n_eval)
+    spent = np.linspace(20, of.budget, len(ends)).astype(int)
+    one = pd.DataFrame(
+        {"n_seen": ends, "n_human": spent, "value": right / n_eval, "n_eval": n_eval}
+    ).assign(round=range(len(ends)))
+    table = pd.concat(
+        one.assign(decider=name, drift=kind, memory=memory, seed=number)
+        for kind, memory in streaming.VARIANTS
+        for name in streaming.DECIDERS
+        for number in of.numbers
+    ).reset_index(drop=True)
+    shown = scenarios.streams_table(of, table).table.data
+    assert set(shown[f"after arrival {of.half:,}"]) == {"0.0%"}
+    assert "0.0%" in (text := scenarios.drifts(of, table).text)
+    assert set(re.findall(r"[\d.]+%", text)) == {"0.0%"}
+    assert "+0.0 points (+0.0 to +0.0)" in scenarios.forgetting(of, table).text
+
+
 def test_lookalikes_are_taken_for_the_class_whose_mean_is_nearest(few):
     one = few.draw(0)
     matrix = scenarios.lookalikes(one, 0.2)
@@ -164,6 +203,38 @@ def test_curves_are_read_off_on_straight_lines():
     assert read["value"].tolist() == pytest.approx([0.2, 0.3, 0.4])
 
 
+@pytest.mark.parametrize("places", [[10, 25], [5, 20], [10, 20, 20.5]])
+def test_no_curve_is_read_off_where_it_does_not_go(places):
+    table = pd.DataFrame(
+        {"arm": list("aabb"), "seed": 0, "n_human": [5, 20, 10, 40], "value": [0.2, 0.4, 0.3, 0.5]}
+    )
+    assert reading.shared(table, "n_human") == (10, 20)
+    with pytest.raises(ValueError, match="expected places from 10 to 20"):
+        reading.at_same(table, "n_human", places)
+
+
+@pytest.mark.parametrize("silent", [0.7, 0.8])
+def test_curves_that_end_early_are_compared_as_far_as_all_of_them_go_and_that_is_said(
+    digits, silent
+):
+    scarce = Pools(digits, n_pool=300, batch=10, budget=100, seeds=2, halved=True)
+    found = scenarios.answers(scarce, 0.1, silent)
+    ends = found.curves.groupby(["arm", "seed"])["n_human"].max()
+    assert ends.min() < scarce.budget  # no answer is left that the pool could give
+    assert found.last == ends.min() // 10 * 10 == found.same["n_human"].max()
+    for finding in (scenarios.people(found), scenarios.worth_of_choosing(found)):
+        assert f"Read off up to {found.last} of 100 labels" in check(finding).text
+    assert f"Margin with {found.last} labels" in scenarios.people(found).text
+
+
+@pytest.mark.parametrize(("silent", "batch"), [(0.9, 10), (0.95, 5), (0.6, 40)])
+def test_too_few_answers_for_a_curve_are_refused_before_any_work(digits, silent, batch):
+    pools = Pools(digits, n_pool=200, batch=batch, budget=80, seeds=2, halved=True)
+    with pytest.raises(ParameterError, match=f"silent={silent}: of the 200 images"):
+        scenarios.answers(pools, 0.1, silent, keep=lambda *_, **__: pytest.fail("work was done"))
+    scenarios.check_answers(pools, 0.2)
+
+
 @pytest.fixture(scope="module")
 def reader():
     return scenarios.reader(loading.load("mnist_article"))
@@ -185,12 +256,65 @@ def test_people_cannot_read_most_made_up_digits(reader):
 
 
 def test_each_question_is_counted_whether_it_is_answered_or_not(reader):
-    pools = Pools(loading.load("mnist_article"), 200, 20, 60, 2, halved=True)
     for arm in ("random", "nearest_real", "as_it_is"):
-        table = questions.question_curve(pools, reader, arm, 0)
+        table = questions.question_curve(reader, arm, 0)
         assert table["n_human"].tolist() == list(range(50, 201, 25))
         assert (table["n_eval"] == questions.READ).all()
     assert content_digest(reader) == content_digest(scenarios.reader(loading.load("mnist_article")))
+
+
+def test_what_questions_buy_is_kept_by_the_reader_and_the_draw_alone(reader):
+    asked = []
+
+    def keep(function, *arguments, **named):
+        asked.append((function, arguments, named))
+        return pd.DataFrame({"value": [0.5, 0.6], "n_human": [50, 75], "n_eval": 9, "round": 0})
+
+    curves = scenarios.bought(reader, 3, keep=keep)
+    assert curves.groupby("arm")["seed"].unique().map(list).tolist() == [[0, 1, 2]] * 3
+    assert {(f, a[0] is reader, len(a), len(n)) for f, a, n in asked} == {
+        (questions.question_curve, True, 3, 0)
+    }
+    assert "(3 draws" in scenarios.what_questions_buy(curves).figure.get_suptitle()
+    with pytest.raises(ParameterError, match="seeds=1"):
+        scenarios.bought(reader, 1)
+
+
+def watched(few, ended):
+    """Return loops of 400 labels that rules ended: pairs of rule and labels of the loop by seed."""
+    curves = pd.DataFrame(
+        [(seed, n, 0.5 + n / 1000) for seed in few.numbers for n in (100, 200, 300, 395, 400)],
+        columns=["seed", "n_human", "value"],
+    )
+    rows = [
+        (seed, n, 0.895, rule, n + (200 if rule in stopping.VALIDATED else 0))
+        for rule, labels in ended.items()
+        for seed, n in zip(few.numbers, labels, strict=True)
+    ]
+    table = pd.DataFrame(rows, columns=["seed", "n_human", "value", "rule", "labels"])
+    longer = Pools(few.images, 500, 20, 400, few.seeds, halved=True)
+    return stopping.Watched(longer, curves, table)
+
+
+@pytest.mark.parametrize("validated", stopping.VALIDATED)
+def test_rules_are_compared_by_all_labels_that_a_person_gives(few, validated):
+    # By the loop's labels alone the first rule would be the one to use: 300 against 400.
+    found = watched(few, {validated: [299, 301], "report": [395, 396]})
+    points = check(scenarios.stopping_points(found))
+    by_rule = points.table.data.loc[stopping.NAMES[validated]]
+    assert by_rule["labels, mean"] == 500 and by_rule["of these validation"] == 200
+    assert (by_rule["labels, fewest"], by_rule["labels, most"]) == (499, 501)
+    (row,) = points.advice
+    assert row.use == stopping.NAMES["report"]
+    assert f"{stopping.NAMES[validated]} +104 labels" in row.because
+
+
+def test_a_loop_that_rules_watch_counts_their_validation_labels(few):
+    ended = scenarios.watch(few).ended
+    extra = (ended["labels"] - ended["n_human"]).groupby(ended["rule"]).unique()
+    assert len(extra)
+    for rule, values in extra.items():
+        assert list(values) == [200 if "validation labels" in stopping.NEEDS.get(rule, "") else 0]
 
 
 def test_a_rule_that_watches_ends_where_it_would_have_ended_the_loop(few):

@@ -14,7 +14,7 @@ from alutils.base.files import repository_root
 from alutils.data import loading
 from alutils.experiments import advice, scenarios, strategies
 from alutils.experiments.base import Finding
-from alutils.experiments.strategies import families, results
+from alutils.experiments.strategies import families, reference, results
 from alutils.experiments.strategies.draws import Pools, every_draw, pool_curve, pools, smaller
 from alutils.plots import arm_name
 from alutils.runs.notebook import runs
@@ -195,6 +195,20 @@ def test_costs_name_the_slowest_and_time_every_strategy(few):
     assert f"The slowest, {arm_name(slowest)}, takes" in found.text
 
 
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        ({"margin": 3.0}, "The slowest, margin, takes 3 s."),
+        ({"margin": 0.5, "badge": 2.0}, "The slowest, BADGE, takes 2 s, less than 10 times"),
+        ({"margin": 0.01, "badge": 2.0}, "BADGE, takes 2 s, more than 100 times as long as margin"),
+    ],
+)
+def test_how_much_slower_the_slowest_is_goes_by_its_time(few, seconds, said):
+    rows = [(name, seconds.get(name, 0.001), "n") for name in families.registry.STRATEGIES]
+    table = pd.DataFrame(rows, columns=["strategy", "seconds", "grows_with"])
+    assert said in strategies.costs(few, keep=lambda *_: table).text
+
+
 def test_large_batches_and_first_labels_are_compared_on_the_same_draws(few):
     batched, started = check(strategies.batches(few)), check(strategies.cold_starts(few))
     (row,) = batched.advice
@@ -243,6 +257,57 @@ def test_what_strategies_have_in_common_is_found_on_many_toys():
     assert f"{shared.loc['margin', 'least_confident']:.0%} in common" in found.text
     assert "margin and least confident" in found.text or "least confident and margin" in found.text
     assert apart.figure.axes[0].get_xlabel()
+
+
+def answered(monkeypatch, arms):
+    """Return the answer's lines of a benchmark: by strategy gain, verdict and seconds."""
+    rows = [
+        (setting, arm, 20, gain, verdict, seconds)
+        for setting in ("mnist_pixels", "mnist_vgg16")
+        for arm, (gain, verdict, seconds) in ({"random": (0.0, "", 1.0)} | arms).items()
+    ]
+    columns = ["protocol", "arm", "seeds", "gain", "verdict", "seconds"]
+    summary = pd.DataFrame(rows, columns=columns)
+    top = max(arms, key=lambda arm: arms[arm][0])
+    best = pd.DataFrame({"protocol": ["mnist_pixels", "mnist_vgg16"], "arm": top})
+    published = {"summary": summary, "best": best}
+    monkeypatch.setattr(reference, "_published", published.__getitem__)
+    return strategies.answer().lines
+
+
+@pytest.mark.parametrize(
+    ("arms", "said"),
+    [
+        (
+            {"margin": (0.03, "better", 9.0), "entropy": (0.01, "better", 2.0)},
+            ("Ask by margin", "Every strategy helps", "The slowest strategy is also the best"),
+        ),
+        (
+            {"margin": (0.03, "better", 2.0), "entropy": (-0.01, "worse", 9.0)},
+            ("Ask by margin", "Not every strategy helps", "The slowest strategy is not the best"),
+        ),
+        (
+            {"margin": (-0.01, "no better", 2.0), "entropy": (-0.02, "worse", 9.0)},
+            ("Draw at random", "No strategy helps", "The slowest strategy is not the best"),
+        ),
+        (
+            {"margin": (0.01, "no better", 9.0), "entropy": (-0.02, "worse", 2.0)},
+            (
+                "No strategy is clearly the one to use",
+                "No strategy helps",
+                "The slowest strategy is also the best",
+            ),
+        ),
+        (
+            {"margin": (0.01, "better", np.nan)},
+            ("Ask by margin", "Every strategy helps", "What a choice costs was not measured"),
+        ),
+    ],
+)
+def test_the_answers_headlines_go_by_what_the_benchmark_found(monkeypatch, arms, said):
+    lines = answered(monkeypatch, arms)
+    assert [line.split("**")[1].rstrip(".") for line in lines] == list(said)
+    assert not [line for line in lines if "nan" in line]
 
 
 def test_the_answer_and_the_advice_are_those_of_the_reference_tables():

@@ -204,14 +204,16 @@ def test_arms_are_ranked_only_among_those_that_ran_in_every_setting():
 
 def test_endings_put_a_marker_where_a_rule_ended_a_curve_and_none_for_one_that_never_did():
     curve = table(arms=("margin",))[["seed", "n_human", "value"]]
-    ended = curve[curve["n_human"] == 20].assign(rule="plateau")
+    ended = curve[curve["n_human"] == 20].assign(rule="plateau", labels=25)
     figure = strategy_plots.endings(curve, ended, ["never", "plateau"], "endings")
     check_readable(figure)
     above, below = figure.axes
     assert len(above.lines) == curve["seed"].nunique()
-    markers, mean = below.lines
-    assert np.array_equal(markers.get_xdata(), ended["n_human"])
-    assert mean.get_xdata() == [20] and np.array_equal(np.round(markers.get_ydata()), [1, 1, 1])
+    validation, markers, mean = below.lines
+    # The marker stands at all labels; a bar leads there from those of the loop.
+    assert markers.get_xdata().tolist() == [25, 25, 25]
+    assert list(validation.get_xdata()) == [20, 25]
+    assert mean.get_xdata() == [25] and np.array_equal(np.round(markers.get_ydata()), [1, 1, 1])
     assert [label.get_text() for label in below.get_yticklabels()] == ["never", "plateau"]
 
 

@@ -6,7 +6,7 @@ Notebook 06 shows each of them on digits; every comparison is made draw by draw.
 from alutils.base import lazy
 
 _HOMES = {
-    "labellers": "answers costs_of_answers lookalikes people worth_of_choosing",
+    "labellers": "answers check_answers costs_of_answers lookalikes people worth_of_choosing",
     "data": "Pools digits",
     "questions": "Reader blends bought reader toy_boundary what_questions_buy",
     "reference": "answer what_to_do",

@@ -9,9 +9,10 @@ import pandas as pd
 
 from alutils import plots
 from alutils.active.oracles import Abstaining, Costly, Noisy, Oracle, Perfect
+from alutils.base.errors import ParameterError
 from alutils.experiments.advice import Advice, Advised, in_points
 from alutils.experiments.base import Finding, Keep, compute
-from alutils.experiments.scenarios.reading import areas_apart, at_same, means
+from alutils.experiments.scenarios.reading import areas_apart, at_same, means, shared
 from alutils.experiments.strategies import comparison
 from alutils.experiments.strategies.draws import Pools, every_draw, long_rows, pool_curve
 from alutils.models.estimator import Estimator
@@ -65,15 +66,50 @@ def answered_curve(
     return pool_curve(pools, strategy, number, oracle=person)
 
 
+def check_answers(pools: Pools, silent: float) -> None:
+    """Raise ParameterError where so few questions are answered that no curve can be read off.
+
+    Each image of a pool is asked about once; a curve takes the answers of two rounds.
+    """
+    share = 1 - silent
+    sure = share * pools.room - 5 * np.sqrt(share * silent * pools.room)  # of every draw
+    if sure < 2 * pools.batch:
+        raise ParameterError(
+            "silent",
+            silent,
+            f"of the {pools.room} images of a pool a person may name only {max(0, int(sure))}, and "
+            f"two rounds take {2 * pools.batch} answers",
+            "lower silent or batch, or raise n_pool",
+        )
+
+
 @dataclass(frozen=True)
 class Answers:
-    """Curves under each kind of answers, as run and read off at the same numbers of labels."""
+    """Curves under each kind of answers, as run and read off at the same numbers of labels.
+
+    They are read off as far as every curve goes: a pool can be used up before the budget is.
+    """
 
     pools: Pools
     rate: float
     silent: float
     curves: pd.DataFrame
     same: pd.DataFrame
+
+    @property
+    def last(self) -> int:
+        """The most labels at which all curves are read off."""
+        return int(self.same["n_human"].max())
+
+    @property
+    def ended(self) -> str:
+        """A sentence for curves that are not read off up to the budget; else empty."""
+        if self.last == self.pools.budget:
+            return ""
+        return (
+            f" Read off up to {self.last} of {self.pools.budget} labels: further on some pools "
+            "have no image left to ask about."
+        )
 
     def name(self, kind: str) -> str:
         """Return what a kind of person is called, with its rate."""
@@ -89,10 +125,14 @@ def answers(pools: Pools, rate: float = 0.1, silent: float = 0.3, keep: Keep = c
     rate : of wrong answers, also of look-alikes taken for each other
     silent : share of questions that get no answer
     """
+    check_answers(pools, silent)
     arms = {f"{name}_{kind}": (name, kind) for kind in KINDS for name in ASKED}
     curves = every_draw("answers", pools, arms, answered_curve, keep, rate=rate, silent=silent)
     # Without answers the labels of a round are fewer: all are read off at the same numbers.
-    places = np.arange(pools.batch, pools.budget + 1, pools.batch)
+    _, end = shared(curves, "n_human")
+    places = np.arange(pools.batch, end + 1, pools.batch)
+    if end == pools.budget:
+        places = np.union1d(places, [end])  # the last round may be smaller
     return Answers(pools, rate, silent, curves, at_same(curves, "n_human", places))
 
 
@@ -114,7 +154,8 @@ def people(found: Answers) -> Finding:
         f"({found.pools.seeds} draws, 95% interval of the mean)",
     )
     text = (
-        f"Margin with {found.pools.budget} labels, against answers that are always right: {told}."
+        f"Margin with {found.last} labels, against answers that are always right: {told}."
+        f"{found.ended}"
     )
     alt = (
         "Learning curves of margin and of random under four kinds of answers: always right, at "
@@ -140,7 +181,7 @@ def worth_of_choosing(found: Answers) -> Advised:
         for kind in KINDS
     )
     return Advised(
-        f"Margin less random, in mean accuracy over the curve: {told}.", figure=figure,
+        f"Margin less random, in mean accuracy over the curve: {told}.{found.ended}", figure=figure,
         name="people_worth",
         alt="Paired differences in mean accuracy between margin and random under four kinds of "
         "answers, with intervals.",

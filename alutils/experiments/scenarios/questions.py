@@ -14,12 +14,13 @@ from alutils.active.loops import synthesis
 from alutils.active.loops.pool import PoolState, pool_based
 from alutils.active.oracles import ABSTAINED, Perfect
 from alutils.active.strategies import uncertainty
+from alutils.base.checks import check_count
 from alutils.data.dataset import Dataset, as_float
 from alutils.experiments.advice import Advice, Advised, in_points
 from alutils.experiments.base import Finding, Keep, compute
 from alutils.experiments.scenarios.reading import areas_apart, means
 from alutils.experiments.strategies import comparison
-from alutils.experiments.strategies.draws import Pools, every_draw, long_rows, one_thread
+from alutils.experiments.strategies.draws import every_number, long_rows, one_thread
 from alutils.models.estimator import Estimator
 
 TREES = 100
@@ -147,11 +148,11 @@ def _said(answer: int) -> str:
 
 
 @one_thread
-def question_curve(pools: Pools, person: Reader, arm: str, number: int) -> pd.DataFrame:
+def question_curve(person: Reader, arm: str, number: int) -> pd.DataFrame:
     """Ask the same number of questions in one of three ways; a row a round.
 
     ``arm``: ``random`` images, the ``nearest_real`` images to synthesised points, or these points
-    ``as_it_is``. ``pools`` gives the draws' numbers; what is asked about is the reader's pool.
+    ``as_it_is``. What is asked about is the reader's pool, in an order that ``number`` draws.
     """
     rng = np.random.default_rng([number, 6])
     order = rng.permutation(len(person.pool_x))
@@ -178,13 +179,15 @@ def question_curve(pools: Pools, person: Reader, arm: str, number: int) -> pd.Da
     return pd.DataFrame([row(done.number, done.n_human) for done in asked])
 
 
-def bought(pools: Pools, person: Reader, keep: Keep = compute) -> pd.DataFrame:
-    """Run all three ways to ask on every draw; rows of `question_curve`."""
+def bought(person: Reader, seeds: int, keep: Keep = compute) -> pd.DataFrame:
+    """Run all three ways to ask on so many draws of the reader's pool; rows of `question_curve`."""
+    check_count("seeds", seeds, 2)
     arms = {arm: (person, arm) for arm in ("random", "nearest_real", "as_it_is")}
-    return every_draw("questions", pools, arms, question_curve, keep)
+    numbers = range(person.seed, person.seed + seeds)
+    return every_number("questions", numbers, arms, question_curve, keep)
 
 
-def what_questions_buy(pools: Pools, curves: pd.DataFrame) -> Advised:
+def what_questions_buy(curves: pd.DataFrame) -> Advised:
     """Show accuracy against questions, asked in three ways; the table of `bought`."""
     gap = {arm: areas_apart(curves, arm, "random", 0) for arm in ("as_it_is", "nearest_real")}
     named = {"as_it_is": "the synthesised image", "nearest_real": "the nearest real image"}
@@ -202,7 +205,7 @@ def what_questions_buy(pools: Pools, curves: pd.DataFrame) -> Advised:
         "throughout).",
         figure=plots.curve_panels(
             {"questions about digits": means(curves, 0)},
-            f"What questions buy ({pools.seeds} draws, 95% interval of the mean)",
+            f"What questions buy ({curves['seed'].nunique()} draws, 95% interval of the mean)",
             xlabel=f"questions (the first {START} about real images)",
         ),
         name="questions", rows=long_rows(curves, "synthesis"),

@@ -15,7 +15,14 @@ def at_same(table: pd.DataFrame, column: str, places: Sequence[float] | np.ndarr
     """Return all curves at the same places of a column, straight in between.
 
     ``table``: columns arm, seed, value and ``column``; the same come back, as rows of accuracy.
+    ValueError for places that are not within all curves: nothing is known of a curve past its end.
     """
+    low, high = shared(table, column)
+    if len(places) == 0 or min(places) < low or max(places) > high:
+        raise ValueError(
+            f"{column}: read off at {list(places)}, expected places from {low:g} to {high:g}, "
+            "where all curves are"
+        )
     frames = [
         pd.DataFrame(
             {column: places, "value": np.interp(places, own[column], own["value"])}
@@ -24,6 +31,12 @@ def at_same(table: pd.DataFrame, column: str, places: Sequence[float] | np.ndarr
     ]
     together = pd.concat(frames, ignore_index=True)
     return together.assign(protocol="sound", split="test", metric="accuracy")
+
+
+def shared(table: pd.DataFrame, column: str) -> tuple[float, float]:
+    """Return where the last of the curves begins, and where the first of them ends."""
+    ends = table.groupby(["arm", "seed"])[column].agg(["min", "max"])
+    return ends["min"].max(), ends["max"].min()
 
 
 def means(table: pd.DataFrame, test_to_train: float) -> pd.DataFrame:

@@ -24,7 +24,7 @@ LEFT = 0.02
 """A rule misses little that leaves at most so much accuracy to gain."""
 NAMES = {
     "target": "85% of validation images right",
-    "bound": "lower bound of that over 85%",
+    "bound": "lower bound of accuracy over 85%",
     "plateau": "plateau: no rise in 4 rounds",
     "stable": "stable predictions: kappa 0.98 over 3",
     "report": "report: 10% under 0.6",
@@ -33,7 +33,9 @@ NAMES = {
 """What the rules are called in figures and tables."""
 
 
-NEEDS = dict.fromkeys(("target", "bound", "plateau"), f"{N_VALIDATION} validation labels") | {
+VALIDATED = ("target", "bound", "plateau")
+"""Rules that look at accuracy: a person gives `N_VALIDATION` labels more for each."""
+NEEDS = dict.fromkeys(VALIDATED, f"{N_VALIDATION} validation labels") | {
     "stable": f"{N_VALIDATION} images without labels"
 }
 """What a rule needs besides the pool."""
@@ -88,7 +90,8 @@ def watched_curve(pools: Pools, strategy: str, number: int) -> pd.DataFrame:
 class Watched:
     """Loops that rules watched: all curves, and the rounds at which rules would have ended them.
 
-    ``ended``: columns seed, n_human, value and rule (a key of `NAMES`).
+    ``ended``: columns seed, n_human, value, rule (a key of `NAMES`), and ``labels``, all that a
+    person gives: those of the loop, ``n_human``, and the rule's validation labels.
     """
 
     pools: Pools
@@ -97,16 +100,22 @@ class Watched:
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row a rule: draws, labels, fewest, most, accuracy, left (to gain until the end)."""
+        """A row a rule: draws, labels, fewest, most, validation, accuracy, left to gain.
+
+        ``labels``, ``fewest``, ``most``: all that a person gives, ``validation`` of them to the
+        rule; ``left``: accuracy to gain until the end of the loop.
+        """
         top = self.curves[self.curves["n_human"] == self.pools.budget].set_index("seed")["value"]
         rows = []
         for rule in NAMES:
             own = self.ended[self.ended["rule"] == rule].set_index("seed")
-            labels = own["n_human"]
+            labels = own["labels"]
             rows.append(
                 {
                     "rule": rule, "draws": len(own), "labels": labels.mean(),
-                    "fewest": labels.min(), "most": labels.max(), "accuracy": own["value"].mean(),
+                    "fewest": labels.min(), "most": labels.max(),
+                    "validation": N_VALIDATION if rule in VALIDATED else 0,
+                    "accuracy": own["value"].mean(),
                     "left": (top - own["value"]).mean(),  # of the draws that it ended
                 }
             )  # fmt: skip
@@ -126,13 +135,14 @@ def watch(pools: Pools, keep: Keep = compute) -> Watched:
     curves = every_draw("stopping", longer, ("margin",), watched_curve, keep)
     long = curves.melt(["seed", "n_human", "value"], list(NAMES), var_name="rule", value_name="at")
     ended = long[long["n_human"] == long["at"]].drop(columns="at")
-    return Watched(longer, curves, ended)
+    given = ended["n_human"] + N_VALIDATION * ended["rule"].isin(VALIDATED)
+    return Watched(longer, curves, ended.assign(labels=given))
 
 
 def endings(found: Watched) -> Finding:
     """Show where every rule would have ended each loop."""
     ended, longest = found.ended, found.pools.budget
-    labels = ended.groupby("rule")["n_human"].mean()
+    labels = ended.groupby("rule")["labels"].mean()
     silent = [NAMES[rule] for rule in NAMES if rule not in labels.index]
     first = f"{NAMES[str(labels.idxmin())]}, {labels.min():.0f} labels" if len(labels) else "none"
     figure = plots.endings(
@@ -142,12 +152,13 @@ def endings(found: Watched) -> Finding:
         f"Learning curves of {found.pools.seeds} loops, and where each rule ends them",
     )
     text = (
-        f"The earliest rule on average: {first}. Never within {longest} labels: "
-        f"{', '.join(silent) or 'none'}."
+        f"The fewest labels on average, validation labels included: {first}. Never within a loop "
+        f"of {longest} labels: {', '.join(silent) or 'none'}."
     )
     alt = (
-        "Learning curves in grey. Below, a row for each stopping rule: a marker at the labels at "
-        "which it would have ended each loop, and a bar at their mean."
+        "Learning curves in grey. Below, a row for each stopping rule: a marker at all the labels "
+        "that a person has given when it ends a loop, a black bar at their mean, and a grey one "
+        "for the validation labels in it."
     )
     rows = long_rows(found.curves, "stopping")
     return Finding(text, figure=figure, name="stopping", alt=alt, rows=rows)
@@ -161,7 +172,8 @@ def stopping_points(found: Watched) -> Advised:
     shown = table.assign(left=100 * table["left"]).rename(index=NAMES).rename(
         columns={
             "draws": "loops ended", "labels": "labels, mean", "fewest": "labels, fewest",
-            "most": "labels, most", "left": "left to gain, points",
+            "most": "labels, most", "validation": "of these validation",
+            "left": "left to gain, points",
         }
     )  # fmt: skip
     styled = shown.style.format("{:.0f}", na_rep="")
@@ -177,10 +189,10 @@ def stopping_points(found: Watched) -> Advised:
 
 
 def _later(found: Watched, near: list[str]) -> Mapping[str, tuple[intervals.Paired, bool]]:
-    """Return how many labels later each rule ends than the earliest, and whether that is sure."""
+    """Return how many labels more each rule takes than the first, and whether that is sure."""
     if len(near) < 2:
         return {}
-    at = found.ended.pivot(index="seed", columns="rule", values="n_human")[near]
+    at = found.ended.pivot(index="seed", columns="rule", values="labels")[near]
     ratio = found.pools.test_to_train
     apart = {rule: intervals.paired(at[rule], at[near[0]], ratio) for rule in near[1:]}
     sure = intervals.holm(np.array([result.p for result in apart.values()]))
@@ -202,7 +214,8 @@ def _advised(
         for rule, (r, _) in later.items()
     )
     because = (
-        f"the earliest that leaves at most {100 * LEFT:g} points: {NAMES[first]}, "
-        f"{near.loc[first, 'labels']:.0f} labels{differences}; {found.pools.seeds} loops"
+        f"the fewest labels (validation labels included) of the rules that leave at most "
+        f"{100 * LEFT:g} points: {NAMES[first]}, {near.loc[first, 'labels']:.0f} labels"
+        f"{differences}; {found.pools.seeds} loops"
     )
     return use, because

@@ -87,9 +87,22 @@ class Streams:
         return n_test / (len(self.images) - n_test)
 
     @property
+    def step(self) -> int:
+        """Arrivals of a step; rounded up, so that no last step is of a few arrivals."""
+        return -(-self.n_stream // STEPS)
+
+    @property
     def half(self) -> int:
-        """The arrival at which the classes begin to change their meaning."""
-        return self.n_stream // 2
+        """Arrivals before the classes begin to change their meaning.
+
+        The end of the step that is nearest to the middle, so that no step holds arrivals from
+        before the change and from after it.
+        """
+        return self.step * round(self.n_stream / 2 / self.step)
+
+    def after(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return the steps of `flow` that hold only arrivals from after the change."""
+        return table[table["n_seen"] - self.step >= self.half]
 
     @property
     def remembered(self) -> int:
@@ -137,7 +150,7 @@ def stream_curve(streams: Streams, name: str, kind: str, memory: str, number: in
         x, Perfect(y), Estimator(n_classes), decider(name, streams.share, n_classes, rng),
         n_classes=n_classes, budget=streams.budget, first=FIRST, train_every=TRAIN_EVERY, truth=y,
         window=streams.remembered if memory == "window" else None,
-        report_every=-(-streams.n_stream // STEPS),  # rounded up: no last step of a few arrivals
+        report_every=streams.step,
     )  # fmt: skip
     rows = [(s.n_seen, s.n_asked, s.accuracy, s.n_tested) for s in steps]
     return pd.DataFrame(rows, columns=["n_seen", "n_human", "value", "n_eval"])
@@ -223,8 +236,7 @@ def drifts(streams: Streams, table: pd.DataFrame) -> Finding:
     """Show accuracy on arrivals under abrupt and under gradual drift."""
     kept, half = streams.remembered, streams.half
     names = {kind: f"{kind}, latest {kept} labels" for kind in ("abrupt", "gradual")}
-    late = table[table["n_seen"] > half]
-    after = {kind: _wide(late, kind, "window").mean() for kind in names}
+    after = {kind: _wide(streams.after(table), kind, "window").mean() for kind in names}
     best = "; ".join(
         f"{kind} {arm_name(value.idxmax())} {value.max():.1%}, {arm_name(value.idxmin())} "
         f"{value.min():.1%}"
@@ -249,7 +261,7 @@ def drifts(streams: Streams, table: pd.DataFrame) -> Finding:
 
 def forgetting(streams: Streams, table: pd.DataFrame) -> Advised:
     """Show what it is worth to train on the latest labels only, after an abrupt change."""
-    kept, late = streams.remembered, table[table["n_seen"] > streams.half]
+    kept, late = streams.remembered, streams.after(table)
     latest, everything = (_wide(late, "abrupt", memory) for memory in ("window", "all"))
     spent = _spent(table, "abrupt", "window")
     gained = {
@@ -279,7 +291,8 @@ def forgetting(streams: Streams, table: pd.DataFrame) -> Advised:
         ),
     ) if "variable" in gained else ()  # fmt: skip
     return Advised(
-        f"What forgetting gains after the change: {'; '.join(told)}.", figure=figure,
+        "Accuracy after the change, training on the latest labels against training on all: "
+        f"{'; '.join(told)}.", figure=figure,
         name="forgetting",
         alt="Accuracy on arrivals under abrupt drift, training on all labels on the left and on "
         "the latest ones on the right.",
@@ -294,11 +307,12 @@ def streams_table(streams: Streams, table: pd.DataFrame) -> Finding:
     rows = []
     for kind, memory in VARIANTS:
         whole, spent = _wide(table, kind, memory).mean(), _spent(table, kind, memory).mean()
-        late = _wide(table[table["n_seen"] > streams.half], kind, memory).mean()
+        late = _wide(streams.after(table), kind, memory).mean()
         rows += [
             {
                 "drift": names[kind], "trained on": trained[memory], "who decides": arm_name(name),
-                "accuracy": f"{whole[name]:.1%}", "second half": f"{late[name]:.1%}",
+                "accuracy": f"{whole[name]:.1%}",
+                f"after arrival {streams.half:,}": f"{late[name]:.1%}",
                 "labels spent": f"{spent[name]:.0f}",
             }
             for name in DECIDERS

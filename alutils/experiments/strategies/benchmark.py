@@ -128,7 +128,8 @@ def standings(compared: Comparison) -> Finding:
     table = pd.DataFrame(columns).reindex(everywhere + elsewhere).fillna("")
     table.index = pd.Index(map(arm_name, table.index), name="strategy")
     ranked = ", ".join(arm_name(arm) for arm in everywhere if arm != "random")
-    return Finding(f"By mean gain over both data sets: {ranked}.", name="standings", table=table)
+    over = "both" if len(compared.pools) == 2 else f"{len(compared.pools)}"
+    return Finding(f"By mean gain over {over} data sets: {ranked}.", name="standings", table=table)
 
 
 @one_thread
@@ -162,10 +163,9 @@ def costs(pools: Pools, keep: Keep = compute) -> Finding:
     slow = by.index[-1]
     times = by.loc[slow, "seconds"] / by.loc["margin", "seconds"]
     order = np.floor(np.log10(times))  # times differ from run to run: an order of magnitude
-    text = (
-        f"The slowest, {arm_name(slow)}, takes {by['seconds'].max():.2g} s, more than "
-        f"{10**order:,.0f} times as long as margin."
-    )
+    than = f"more than {10**order:,.0f} times" if order else "less than 10 times"
+    text = f"The slowest, {arm_name(slow)}, takes {by['seconds'].max():.2g} s"
+    text += "." if slow == "margin" else f", {than} as long as margin."
     shown = pd.DataFrame(
         {
             "strategy": table["strategy"].map(arm_name),

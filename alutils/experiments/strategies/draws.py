@@ -168,11 +168,27 @@ def every_draw(
     curve, named : called as ``curve(pools, *arguments, number, **named)``
     """
     given = arms if isinstance(arms, Mapping) else {arm: (arm,) for arm in arms}
+    on_pools = {arm: (pools, *arguments) for arm, arguments in given.items()}
+    return every_number(name, pools.numbers, on_pools, curve, keep, **named)
+
+
+def every_number(
+    name: str,
+    numbers: range,
+    arms: Mapping[str, tuple[Any, ...]],
+    curve: Callable[..., pd.DataFrame],
+    keep: Keep = compute,
+    **named: Any,
+) -> pd.DataFrame:
+    """Run every arm on every number, as `every_draw` does; ``curve(*arguments, number, **named)``.
+
+    For curves that are not on `Pools`: what a part does not depend on must not be in its key.
+    """
     frames = []
-    with tqdm(total=len(given) * pools.seeds, desc=name, unit="curve", disable=None) as bar:
-        for number in pools.numbers:
-            for arm, arguments in given.items():
-                frame = keep(curve, pools, *arguments, number, **named)
+    with tqdm(total=len(arms) * len(numbers), desc=name, unit="curve", disable=None) as bar:
+        for number in numbers:
+            for arm, arguments in arms.items():
+                frame = keep(curve, *arguments, number, **named)
                 frames.append(frame.assign(arm=arm, seed=number))
                 bar.update()
     table = pd.concat(frames, ignore_index=True)

@@ -26,23 +26,74 @@ def answer() -> Answer:
         missing = f"The reference benchmark is not in results/ yet. `{COMMAND}` makes it."
         return Answer((missing,), figure)
     summary, best = _published("summary"), _published("best")
-    settings = list(summary["protocol"].unique())
-    gain = summary[summary["arm"] != results.BASELINE].groupby("arm")["gain"].mean()
-    top, draws = gain.idxmax(), summary["seeds"].min()
-    tied = best.groupby("arm")["protocol"].nunique().get(top, 0)
-    seconds = summary.groupby("arm")["seconds"].mean()
-    slow = gain.index[gain > 0].to_series().map(seconds).idxmax()
-    lines = (
-        f"**Ask by {arm_name(top)}.** Over {len(settings)} settings and {draws} draws of each it "
-        f"adds {100 * gain[top]:.1f} points to the mean accuracy, more than any other strategy. It "
-        f"is the best, or statistically tied with the best, in {tied} of {len(settings)} settings.",
-        f"**Not every strategy helps.** Better than random sampling in no setting: "
-        f"{_listed(_never(summary))}. Only in some settings: {_listed(_at_times(summary))}.",
-        f"**Cost does not buy accuracy.** A learning curve takes {seconds[top]:.1f} s with "
-        f"{arm_name(top)} and {seconds[slow]:.0f} s with {arm_name(slow)}, which adds "
-        f"{100 * gain[slow]:.1f} points.",
-    )
+    lines = (_which_one(summary, best), _who_helps(summary), _what_it_costs(summary))
     return Answer(lines, figure)
+
+
+def _mean_gains(summary: pd.DataFrame) -> pd.Series:
+    """Return each strategy's gain over random, the mean of all settings."""
+    return summary[summary["arm"] != results.BASELINE].groupby("arm")["gain"].mean()
+
+
+def _which_one(summary: pd.DataFrame, best: pd.DataFrame) -> str:
+    """Return which strategy to use, if any: the one that gains most, where it is sure to gain."""
+    gain, n_settings = _mean_gains(summary), summary["protocol"].nunique()
+    top, over = gain.idxmax(), f"Over {n_settings} settings and {summary['seeds'].min()} draws of"
+    if gain[top] <= 0:
+        return (
+            f"**Draw at random.** {over} each no strategy adds to the mean accuracy: "
+            f"{arm_name(top)}, which comes nearest, changes it by {100 * gain[top]:+.1f} points."
+        )
+    if top in _never(summary):
+        return (
+            f"**No strategy is clearly the one to use.** {over} each {arm_name(top)} adds most to "
+            f"the mean accuracy, {100 * gain[top]:.1f} points, and is better than random sampling "
+            "in no setting."
+        )
+    tied = best.groupby("arm")["protocol"].nunique().get(top, 0)
+    return (
+        f"**Ask by {arm_name(top)}.** {over} each it "
+        f"adds {100 * gain[top]:.1f} points to the mean accuracy, more than any other strategy. It "
+        f"is the best, or statistically tied with the best, in {tied} of {n_settings} settings."
+    )
+
+
+def _who_helps(summary: pd.DataFrame) -> str:
+    """Return which strategies are better than random in no setting, and which only in some."""
+    never, at_times = _never(summary), _at_times(summary)
+    n_others = len(_mean_gains(summary))
+    if len(never) == n_others:
+        return f"**No strategy helps.** None of {n_others} is better than random sampling anywhere."
+    if not never and not at_times:
+        return (
+            f"**Every strategy helps.** All {n_others} are better than random sampling in every "
+            "setting."
+        )
+    return (
+        f"**Not every strategy helps.** Better than random sampling in no setting: "
+        f"{_listed(never)}. Only in some settings: {_listed(at_times)}."
+    )
+
+
+def _what_it_costs(summary: pd.DataFrame) -> str:
+    """Return whether the strategy that takes longest gains most."""
+    gain, seconds = _mean_gains(summary), summary.groupby("arm")["seconds"].mean()
+    timed = seconds.reindex(gain.index).dropna()
+    if timed.empty:
+        return "**What a choice costs was not measured.** The reference benchmark has no times."
+    top, slow = gain[timed.index].idxmax(), timed.idxmax()
+    if top == slow:
+        alone = seconds.get(results.BASELINE)
+        beside = f" and {alone:.1f} s with random sampling" if pd.notna(alone) else ""
+        return (
+            f"**The slowest strategy is also the best.** A learning curve takes "
+            f"{seconds[top]:.1f} s with {arm_name(top)} ({100 * gain[top]:+.1f} points){beside}."
+        )
+    return (
+        f"**The slowest strategy is not the best.** A learning curve takes {seconds[top]:.1f} s "
+        f"with {arm_name(top)} ({100 * gain[top]:+.1f} points) and {seconds[slow]:.0f} s with "
+        f"{arm_name(slow)} ({100 * gain[slow]:+.1f} points)."
+    )
 
 
 def what_to_use() -> Finding:
@@ -57,7 +108,7 @@ def what_to_use() -> Finding:
         arms = list(tied["arm"])  # the best itself is the first
         top, useful = arms[0], [arm for arm in arms if own.loc[arm, "verdict"] == "better"]
         cheapest = own.loc[useful or arms, "seconds"].idxmin()
-        always.append(set(useful))
+        always.append(set(arms))
         gain = 100 * own.loc[top, ["gain", "low", "high"]]
         rows.append(
             {
@@ -75,6 +126,9 @@ def what_to_use() -> Finding:
         f"Best or statistically tied with the best in every setting: {_listed(everywhere)} "
         f"({summary['seeds'].min()} draws of each setting, from the reference benchmark)."
     )
+    unsure = {arm for arms in no_better.values() for arm in arms} | {results.BASELINE}
+    if idle := [arm for arm in everywhere if arm in unsure]:
+        text += f" Not better than random in every setting: {_listed(idle)}."
     return Finding(text, name="what_to_use", table=as_wide_text(pd.DataFrame(rows)))
 
 
