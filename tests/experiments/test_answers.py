@@ -47,6 +47,16 @@ def test_the_answer_gives_the_mean_over_all_draws_and_tells_the_two_effects_apar
     assert "_" not in "".join(lines)
 
 
+def test_arms_that_were_never_certified_are_no_answer(results):
+    rows = [("mnist", "active", "labels_to_certify", 0, 3), ("mnist", "active", "n_pool", 3, 3)]
+    table = pd.DataFrame(rows, columns=["protocol", "arm", "metric", "seeds", "of"])
+    table = table.assign(mean=60_000.0, low=0.0, high=0.0)
+    table.to_csv(results / "label_costs_summary.csv", index=False)
+    assert label_costs.answer().lines == (
+        "No audit of the sweeps was passed: nothing was certified.",
+    )  # fmt: skip
+
+
 def test_without_results_the_notebook_says_what_is_missing(results):
     assert "label_costs_summary.csv is not there" in label_costs.answer().lines[0]
     assert "label_costs_summary.csv is not there" in label_costs.sweeps_table().text

@@ -22,6 +22,7 @@ from alutils.experiments.article import (
     todays_methods,
 )
 from alutils.runs.notebook import runs
+from alutils.stats import intervals
 
 COUNTS = {"all": 36, "random": 30, "first": 15, "active": 34, "auto_at_once": 34}
 COUNTS["auto_confident_first"] = 35
@@ -152,6 +153,25 @@ def test_where_nothing_is_left_to_label_there_is_nothing_wrong():
     noise = article.replicates("noise", digits, n=2, seed=0, noise=1e-6)
     found = article.wrong_labels(noise, noise)
     assert found.figure is None and "no automatic labels" in found.text
+
+
+@pytest.mark.parametrize(
+    ("active", "says"),
+    [
+        ((60, 70, 80), "The mean of active labels is never below that of random ones"),
+        ((40, 70, 80), "above that of random ones for good only after 10 labels"),
+        ((60, 70, 74), "below that of random ones at the end"),
+    ],
+)
+@pytest.mark.parametrize(("low", "verdict"), [(-0.01, "inconclusive"), (0.001, "supported")])
+def test_what_only_means_show_is_said_of_means_beside_the_verdict(active, says, low, verdict):
+    counts = [10, 20, 30]
+    at = {"random": pd.Series([50, 60, 75], counts), "active": pd.Series(active, counts)}
+    found = intervals.Paired(0.02, low, 0.05, 0.1, 0.1, 3)
+    text = sound_runs._about_curve(at, found, 30)
+    assert says in text and text.startswith("The mean of active labels is")
+    assert f"+2.0 points ({100 * low:+.1f} to +5.0)" in text
+    assert text.endswith(f"The claim that active labels are better is {verdict}.")
 
 
 @pytest.fixture(scope="module")

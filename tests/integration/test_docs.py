@@ -408,4 +408,4 @@ def test_letters_are_called_real_only_where_the_manifest_does(
     manifest.write_json(results / "az.manifest.json", about)
     row = {"inputs": "pixels", "classifier": "head", "n_human": 100, "accuracy": 0.8}
     pd.DataFrame([row]).to_csv(results / "az_classifiers.csv", index=False)
-    assert page_tables.classifiers().startswith(f"| 100 {word} letters labelled |")
+    assert page_tables.classifiers().startswith(f"| 100 {word} letters labelled, one draw |")

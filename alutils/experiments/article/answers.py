@@ -63,8 +63,9 @@ def _sound(results: Path, table: pd.DataFrame) -> str:
     ours = table[(table["protocol"] == "better") & (table["metric"] == "accuracy")]
     if ours.empty:
         return line
-    best = ours.groupby("arm")["value"].mean().max()
-    return f"{line} Today's best method gets {best:.1%} right with as many labels."
+    best, draws = ours.groupby("arm")["value"].mean().max(), ours["seed"].nunique()
+    mean = f" (mean of {draws} draws)" if draws > 1 else ""
+    return f"{line} Today's best method gets {best:.1%} right with as many labels{mean}."
 
 
 def _n_test(results: Path) -> int:

@@ -157,7 +157,7 @@ def wrong_in_first_half(table: pd.DataFrame) -> pd.Series:
 
 def _given_and_wrong(one: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Return one replicate's automatic labels after each round, and the wrong ones; 0 first."""
-    return tuple(np.concatenate([[0], one[name]]) for name in ("n_auto", "n_auto_wrong"))
+    return np.concatenate([[0], one["n_auto"]]), np.concatenate([[0], one["n_auto_wrong"]])
 
 
 def wrong_by_part(table: pd.DataFrame, parts: int = PARTS) -> pd.DataFrame:

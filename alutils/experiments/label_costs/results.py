@@ -281,7 +281,7 @@ def needed_by_arm(summary: pd.DataFrame, protocol: str) -> dict[str, Needed]:
         chosen = row.loc[there[0]]
         chance = row["mean"].get("accept_chance", chosen["seeds"] / chosen["of"])
         found[str(arm)] = Needed(
-            *(float(chosen[name]) for name in ("mean", "low", "high")),
+            float(chosen["mean"]), float(chosen["low"]), float(chosen["high"]),
             int(chosen["seeds"]), int(chosen["of"]), there[0] == EXPECTED, float(chance),
         )  # fmt: skip
     return dict(sorted(found.items(), key=lambda item: item[1].mean))

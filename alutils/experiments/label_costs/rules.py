@@ -167,7 +167,7 @@ def made_up() -> Finding:
     broken = table.groupby("rule")["broken"].max()
     others = broken.index.intersection(["fixed 0.6", "fixed 0.9"])
     return Finding(
-        f"On three made-up models, {table['audits'].iloc[0]:,} audits each, the certificate of "
+        f"On {table['model'].nunique()} made-up models, {table['audits'].iloc[0]:,} audits each, the certificate of "
         f"this notebook breaks its promise in at most {broken['certified']:.1%}; the lowest "
         f"threshold that looks right in up to {broken['lowest that looks right']:.1%}; "
         + "; ".join(f"{name} in up to {broken[name]:.0%}" for name in others)
