@@ -11,6 +11,7 @@ import pandas as pd
 
 from alutils.base.checks import check_open_fraction
 from alutils.base.errors import ParameterError
+from alutils.stats import tables
 
 LEVEL = 0.95
 
@@ -50,7 +51,8 @@ def over_seeds(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     Returns
     -------
     DataFrame in the order of the table: ``by``; seeds (that have a value), of (all); mean, the
-    interval low, high of `t_interval`, least and most
+    interval low, high of `t_interval`, least and most. Where ``by`` has a metric, the interval
+    stays within the values that it can have
     """
     records = []
     for key, rows in table.groupby(list(by), sort=False):
@@ -58,7 +60,9 @@ def over_seeds(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
         mean, least, most = (
             (values.mean(), values.min(), values.max()) if len(values) else (np.nan,) * 3
         )
-        records.append((*key, len(values), len(rows), mean, *t_interval(values), least, most))
+        possible = tables.bounds(str(dict(zip(by, key, strict=True)).get("metric", "")))
+        low, high = np.clip(t_interval(values), *possible)
+        records.append((*key, len(values), len(rows), mean, low, high, least, most))
     columns = [*by, "seeds", "of", "mean", "low", "high", "least", "most"]
     return pd.DataFrame(records, columns=columns)
 

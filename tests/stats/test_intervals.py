@@ -26,3 +26,18 @@ def test_seeds_without_a_value_are_counted_apart():
     assert (b["low"], b["high"]) == pytest.approx(t_interval([1.0, 3.0]))
     assert (a["arm"], a["seeds"], a["of"]) == ("a", 0, 2)
     assert np.isnan([a["mean"], a["low"], a["high"], a["least"], a["most"]]).all()
+
+
+def test_an_interval_over_seeds_stays_within_what_its_metric_can_be():
+    rows = [
+        {"metric": metric, "seed": seed, "value": value}
+        for metric, values in {
+            "auto_coverage": (0.0, 0.6, 0.75), "labels_expected": (3.0, 40.0, 900.0),
+            "saved_by_weighting": (-80.0, 5.0, 90.0),
+        }.items()
+        for seed, value in enumerate(values)
+    ]  # fmt: skip
+    out = over_seeds(pd.DataFrame(rows), ["metric"]).set_index("metric")
+    assert out.loc["auto_coverage", ["low", "high"]].tolist() == [0, 1]
+    assert out.loc["labels_expected", "low"] == 0 < out.loc["labels_expected", "high"]
+    assert out.loc["saved_by_weighting", "low"] < -80  # a difference may be anything

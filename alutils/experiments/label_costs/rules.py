@@ -167,9 +167,11 @@ def made_up() -> Finding:
     broken = table.groupby("rule")["broken"].max()
     others = broken.index.intersection(["fixed 0.6", "fixed 0.9"])
     return Finding(
-        f"On {table['model'].nunique()} made-up models, {table['audits'].iloc[0]:,} audits each, the certificate of "
-        f"this notebook breaks its promise in at most {broken['certified']:.1%}; the lowest "
-        f"threshold that looks right in up to {broken['lowest that looks right']:.1%}; "
+        f"On {table['model'].nunique()} made-up models, "
+        f"{table['audits'].iloc[0]:,} audits each, "
+        f"the certificate of this notebook breaks its promise in at most "
+        f"{broken['certified']:.1%}; the lowest threshold that looks right in up to "
+        f"{broken['lowest that looks right']:.1%}; "
         + "; ".join(f"{name} in up to {broken[name]:.0%}" for name in others)
         + "."
     )
