@@ -335,7 +335,8 @@ def test_the_summary_holds_means_and_student_intervals():
     row = told.loc["asked_again", "auto_coverage_99"]
     half = stats.t.ppf(0.975, 2) * np.std([0.8, 0.7, 0.9], ddof=1) / np.sqrt(3)
     assert row["mean"] == pytest.approx(0.8) and row["seeds"] == 3
-    assert row["low"] == pytest.approx(0.8 - half) and row["high"] == pytest.approx(0.8 + half)
+    assert row["low"] == pytest.approx(0.8 - half)
+    assert row["high"] == 1 < 0.8 + half  # a share is 1 at most
     assert told.loc["wrong", "wall_s"]["mean"] == 20
     assert row["measured"] == "share labelled automatically, certified 99%"
     assert set(published["metric"]) == {*MEASURED, "wall_s"}
@@ -375,7 +376,7 @@ def test_no_share_and_no_interval_is_drawn_below_0_or_above_100():
     table = swept(COVERAGE | {"asked_again": [0.0, 0.0, 0.3], "right": [1.0, 1.0, 0.7]})
     broken = (table["metric"] == "broken_99") & (table["arm"] == "wrong")
     table.loc[broken, "value"] = [0.0, 0.0, 0.04]
-    assert noisy_results.summary(table)["low"].min() < 0
+    assert noisy_results.summary(table)["low"].min() == 0
     figure = noisy_results.figures(table)["guarantee"][0]
     for panel in figure.axes:
         assert panel.get_xlim()[0] == 0

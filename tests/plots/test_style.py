@@ -18,6 +18,7 @@ from alutils.plots.style import ARMS, COLOURS, look
 BY_PLACE = re.compile(
     r"(noise|blur|occlusion|wrong_labels|seven_steps|block)_?[\d.]+(@[\d.]+)?"  # levels, on an axis
     r"|\w+_on_(raw_pixels|vgg16_features)"  # classifiers, a row each
+    r"|(random|margin|least_confident)_(softmax|rbf_svm|network(_unlabelled)?)"  # a row each
     r"|\w+_balanced_test"  # in a panel of their own, with the look of the arm before it
     r"|right|wrong|asked_again|asked_everyone_twice"  # what people do, a row each
     # notebooks 04 and 06: the part of the notebook, then the arm, which has its look
