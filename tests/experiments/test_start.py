@@ -16,7 +16,6 @@ from alutils.active import by_score, margin
 from alutils.active.oracles import ABSTAINED
 from alutils.base.errors import BadInput, ParameterError
 from alutils.experiments import start
-from alutils.experiments.start import steps
 
 CLASSES = ("cat", "cow", "dog")
 
@@ -186,9 +185,9 @@ def test_a_folder_of_pictures_is_labelled_from_the_first_answer_to_the_file(tmp_
     p = model.predict_proba(x[state.pool])
     places = np.random.default_rng(0).choice(100, 60, replace=False)
     told = oracle(state.pool[places])
-    found = start.promises(pictures, state, p, places, told, 0.9, "out")
+    found = start.promises(start.Audited(pictures, state, p, places, told, "out"), 0.9)
     assert "Audit: 0 of 60 random pictures read wrongly" in found.text
-    wrote = start.write(pictures, state, p, places, told, 0.9, "out").text
+    wrote = start.write(start.Audited(pictures, state, p, places, told, "out"), 0.9).text
     table = pd.read_csv(tmp_path / "out" / "labels.csv", keep_default_na=False)
     assert table["picture"].tolist() == list(pictures.names)
     assert (table["by"] == "person").sum() == 80
@@ -201,7 +200,7 @@ def test_a_folder_of_pictures_is_labelled_from_the_first_answer_to_the_file(tmp_
     assert [back.classes[label] for label in back.labels] == named["label"].tolist()
 
 
-def test_few_audits_of_one_model_break_their_promise(tmp_path):
+def test_few_audits_of_one_model_break_their_promise(tmp_path, monkeypatch):
     rng = np.random.default_rng(3)
     n, broken, given_at_all, audits = 800, 0, 0, 150
     confidence = 1 - 0.4 * rng.random(n) ** 3
@@ -211,15 +210,18 @@ def test_few_audits_of_one_model_break_their_promise(tmp_path):
     state = PoolState.start(n)
     for _ in range(audits):
         places = rng.choice(n, 150, replace=False)
-        certificate = steps.certify_pool(p.max(axis=1), places, truth[places] == 0, target=0.9)
-        chosen = steps._automatic(certificate, p.max(axis=1), places)
+        audited = start.Audited(pictures, state, p, places, truth[places], tmp_path)
+        monkeypatch.setattr(start.Audited, "attempt", 1)  # each as if it were the only one
+        _, chosen = audited.labels(0.9)
         assert not chosen[places].any()
         if chosen.any():
             given_at_all += 1
             broken += (truth[chosen] == 0).mean() < 0.9
     assert given_at_all > 10
     assert broken <= 0.1 * audits
-    text = start.promises(pictures, state, p, places, truth[places], 0.9, tmp_path).text
+    text = start.promises(
+        start.Audited(pictures, state, p, places, truth[places], tmp_path), 0.9
+    ).text
     assert "of 150 random pictures read wrongly" in text
 
 
@@ -231,10 +233,16 @@ def test_every_try_on_the_same_pictures_is_held_to_a_higher_level(tmp_path):
 
     def labelled(pictures=pictures):
         places = rng.choice(n, 70, replace=False)
-        found = start.promises(pictures, state, p, places, np.zeros(70, int), 0.95, tmp_path)
-        again = start.promises(pictures, state, p, places, np.zeros(70, int), 0.95, tmp_path)
+        found = start.promises(
+            start.Audited(pictures, state, p, places, np.zeros(70, int), tmp_path), 0.95
+        )
+        again = start.promises(
+            start.Audited(pictures, state, p, places, np.zeros(70, int), tmp_path), 0.95
+        )
         assert found.text == again.text  # a cell run again is no further try
-        wrote = start.write(pictures, state, p, places, np.zeros(70, int), 0.95, tmp_path).text
+        wrote = start.write(
+            start.Audited(pictures, state, p, places, np.zeros(70, int), tmp_path), 0.95
+        ).text
         count = re.search(r"for ([\d,]+) labels of the model", found.text)[1]
         assert f"{count} of the model" in wrote
         return int(count.replace(",", "")), found.text
@@ -250,7 +258,9 @@ def test_every_try_on_the_same_pictures_is_held_to_a_higher_level(tmp_path):
 def test_a_promise_is_said_as_it_is(tmp_path, promise, said):
     pictures, state = pictures_of(300, np.zeros(300, np.int64)), PoolState.start(300)
     p = np.tile([0.98, 0.01, 0.01], (300, 1))
-    text = start.promises(pictures, state, p, np.arange(50), np.zeros(50, int), promise, tmp_path)
+    text = start.promises(
+        start.Audited(pictures, state, p, np.arange(50), np.zeros(50, int), tmp_path), promise
+    )
     assert f"At least {said} right is promised" in text.text
 
 
@@ -293,7 +303,7 @@ def test_what_a_person_skipped_is_marked_so(tmp_path):
     state.declined, state.pool = state.pool[:3], state.pool[3:]
     p = np.tile([0.98, 0.01, 0.01], (117, 1))
     told = np.where(np.arange(80) < 2, ABSTAINED, 0)
-    text = start.write(pictures, state, p, np.arange(80), told, 0.5, tmp_path).text
+    text = start.write(start.Audited(pictures, state, p, np.arange(80), told, tmp_path), 0.5).text
     assert "78 labels of people" in text and "5 that people skipped" in text
     by = pd.read_csv(tmp_path / "labels.csv", keep_default_na=False)["by"]
     assert (by == "skipped").tolist() == [i < 5 for i in range(120)]

@@ -5,7 +5,7 @@ from alutils.base import lazy
 _HOMES = {
     "pictures": "Pictures read",
     "person": "Person",
-    "steps": "Diary answer learner oracle promises write",
+    "steps": "Audited Diary answer learner oracle promises write",
 }
 __getattr__, __dir__, _public = lazy.attach(__name__, _HOMES)
 __all__ = _public

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +75,7 @@ def oracle(pictures: Pictures, out: str) -> Oracle:
     return Person(pictures, folder(out) / JOURNAL)
 
 
-def folder(out: str) -> Path:
+def folder(out: str | Path) -> Path:
     """Return where results go: beside a headless run's others, else where the notebook stands."""
     return Path(os.environ.get("ALUTILS_RUN_DIR", ".")) / Path(out).expanduser()
 
@@ -129,39 +131,82 @@ class Diary:
         return Finding(text, figure, "curve", alt)
 
 
-def promises(
-    pictures: Pictures,
-    state: PoolState,
-    probabilities: np.ndarray,
-    places: np.ndarray,
-    told: np.ndarray,
-    promise: float,
-    out: str,
-) -> Finding:
-    """Return what the model may label by itself under several promises.
+@dataclass(frozen=True, eq=False)
+class Audited:
+    """A model, and what people said of a random sample of the pictures that it is to label.
 
-    Each try on the same pictures is held to a higher level than the one before, so that all of them
-    together keep 95% (`alutils.guarantee.pool.attempt_level`). They are counted in the folder of
-    the results.
-
-    Parameters
+    Attributes
     ----------
     state : after the last training; the audit came from its pool
     probabilities : (n_left, n_classes) of ``state.pool``, in its order
     places, told : (n_audit,) which rows were audited, a random sample, and what people said
-    promise : share of the automatic labels that is to be right, looked at beside `PROMISES`
-    out : folder of the results
+    out : folder of the results, in which tries are counted
     """
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1)[places] == told
-    attempt = _attempt(out, pictures, state, probabilities, places)
-    level, rows = attempt_level(LEVEL, attempt), []
+
+    pictures: Pictures
+    state: PoolState
+    probabilities: np.ndarray
+    places: np.ndarray
+    told: np.ndarray
+    out: str | Path
+
+    @cached_property
+    def confidence(self) -> np.ndarray:
+        return self.probabilities.max(axis=1)
+
+    @cached_property
+    def predicted(self) -> np.ndarray:
+        return self.probabilities.argmax(axis=1)
+
+    @cached_property
+    def right(self) -> np.ndarray:
+        """(n_audit,) bool: what the model has right of what was audited."""
+        return self.predicted[self.places] == self.told
+
+    @cached_property
+    def attempt(self) -> int:
+        """Which try on these pictures this audit of this model is, from 1 on; a new one is noted.
+
+        Each is held to a higher level than the one before, so that all of them together keep
+        `LEVEL` (`alutils.guarantee.pool.attempt_level`).
+        """
+        same = content_digest(self.pictures.images)[:16]
+        this = content_digest(self.state.pool[self.places], self.probabilities)[:16]
+        path = folder(self.out) / TRIES
+        noted = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
+        tries = [line.split()[1] for line in noted if line.startswith(f"{same} ")]
+        if this not in tries:
+            tries.append(this)
+            write_atomically(path, "\n".join([*filter(None, noted), f"{same} {this}", ""]))
+        return tries.index(this) + 1
+
+    def labels(self, promise: float) -> tuple[Certificate, np.ndarray]:
+        """Return the certificate of a promise, and (n_left,) bool: what the model may label.
+
+        What was audited has its label already.
+        """
+        level = attempt_level(LEVEL, self.attempt)
+        certificate = certify_pool(
+            self.confidence, self.places, self.right, target=promise, level=level
+        )
+        chosen = certificate.covers(self.confidence)
+        chosen[self.places] = False
+        return certificate, chosen
+
+
+def promises(audited: Audited, promise: float) -> Finding:
+    """Return what the model may label by itself under several promises.
+
+    ``promise``: share of the automatic labels that is to be right, looked at beside `PROMISES`.
+    """
+    pictures, state, attempt = audited.pictures, audited.state, audited.attempt
+    rows = []
     for share in sorted({*PROMISES, promise}):
-        certificate = certify_pool(confidence, places, right, target=share, level=level)
-        chosen = _automatic(certificate, confidence, places)
+        certificate, chosen = audited.labels(share)
         truly = np.nan
         if pictures.labels is not None and chosen.any():
             true = pictures.labels[state.pool[chosen]]
-            truly = float((probabilities[chosen].argmax(axis=1) == true).mean())
+            truly = float((audited.predicted[chosen] == true).mean())
         rows.append(
             {
                 "promise": share, "from confidence": certificate.threshold,
@@ -171,9 +216,9 @@ def promises(
         )  # fmt: skip
     table = pd.DataFrame(rows)
     mine = table[table["promise"] == promise].iloc[0]
-    wrong = int((~right).sum())
+    wrong, n_audit = int((~audited.right).sum()), len(audited.places)
     text = (
-        f"Audit: {wrong} of {len(places)} random pictures read wrongly. At least "
+        f"Audit: {wrong} of {n_audit} random pictures read wrongly. At least "
         f"{100 * promise:g}% right is promised for {mine['labelled']:,.0f} labels of the model "
         f"({mine['share']:.1%} of all pictures), at {LEVEL:.0%} confidence"
         f"{f' over all {attempt} tries' if attempt > 1 else ''}."
@@ -181,45 +226,34 @@ def promises(
     if not np.isnan(mine["in truth"]):
         text += f" In truth {mine['in truth']:.1%} of these are right."
     figure = plots.promises(
-        table, state.book.n_human + len(places), len(pictures), pictures.title(pictures.name)
+        table, state.book.n_human + n_audit, len(pictures), pictures.title(pictures.name)
     )
     alt = "For each promised share of right labels a bar: the share of the pictures labelled by "
     return Finding(text, figure, "promises", alt + "people, by the model, and not yet.")
 
 
-def write(
-    pictures: Pictures,
-    state: PoolState,
-    probabilities: np.ndarray,
-    places: np.ndarray,
-    told: np.ndarray,
-    promise: float,
-    out: str,
-) -> Finding:
+def write(audited: Audited, promise: float) -> Finding:
     """Write the labelled pictures: ``labelled.npz``, which `alutils.load` reads, and labels.csv.
 
     The model's labels are those of which `promises` says that a share of ``promise`` is right; what
     it may not label stays without one, and is named in labels.csv.
     """
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1)[places] == told
-    level = attempt_level(LEVEL, _attempt(out, pictures, state, probabilities, places))
-    certificate = certify_pool(confidence, places, right, target=promise, level=level)
-    chosen = _automatic(certificate, confidence, places)
+    pictures, state, places = audited.pictures, audited.state, audited.places
+    _, chosen = audited.labels(promise)
     label = state.book.label.copy()
     who = np.where(label >= 0, "person", "").astype("<U7")
     who[state.declined] = "skipped"
-    label[state.pool[places]] = told
-    who[state.pool[places]] = np.where(told >= 0, "person", "skipped")
-    label[state.pool[chosen]] = probabilities[chosen].argmax(axis=1)
+    label[state.pool[places]] = audited.told
+    who[state.pool[places]] = np.where(audited.told >= 0, "person", "skipped")
+    label[state.pool[chosen]] = audited.predicted[chosen]
     who[state.pool[chosen]] = "model"
     sure = np.ones(len(pictures))
-    sure[state.pool] = confidence
+    sure[state.pool] = audited.confidence
     names = np.array([*pictures.classes, ""])
     table = pd.DataFrame(
         {"picture": pictures.names, "label": names[label], "by": who, "confidence": sure.round(4)}
     )
-    target = folder(out)
+    target = folder(audited.out)
     done = label != ABSTAINED
     labelled = Dataset(
         pictures.images[done], label[done], pictures.classes, pictures.origin, pictures.name
@@ -233,25 +267,3 @@ def write(
         f"{people:,} labels of people, {model:,} of the model{said}, {left:,} pictures without "
         f"one: `{display_path(path)}` and `labels.csv` beside it."
     )
-
-
-def _attempt(
-    out: str, pictures: Pictures, state: PoolState, probabilities: np.ndarray, places: np.ndarray
-) -> int:
-    """Return which try on these pictures this audit of this model is, from 1 on; note a new one."""
-    same = content_digest(pictures.images)[:16]
-    this = content_digest(state.pool[places], probabilities)[:16]
-    path = folder(out) / TRIES
-    noted = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
-    tries = [line.split()[1] for line in noted if line.startswith(f"{same} ")]
-    if this not in tries:
-        tries.append(this)
-        write_atomically(path, "\n".join([*filter(None, noted), f"{same} {this}", ""]))
-    return tries.index(this) + 1
-
-
-def _automatic(certificate: Certificate, confidence: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Return (n_left,) bool: what the model labels; what was audited has its label already."""
-    chosen = certificate.covers(confidence)
-    chosen[places] = False
-    return chosen
