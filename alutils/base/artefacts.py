@@ -21,10 +21,9 @@ import numpy as np
 from alutils.base.downloads import (
     Arrays,
     Content,
-    PackageMember,
-    Source,
     SourceError,
     Url,
+    Urls,
     check_hash,
     one_line,
     read_npz,
@@ -32,6 +31,8 @@ from alutils.base.downloads import (
     wait_for_answer,
 )
 from alutils.base.files import atomic_file, repository_root
+from alutils.base.idx import read_idx
+from alutils.base.packages import DebianPackage, PackageMember, Source
 
 _log = logging.getLogger("alutils")
 
@@ -54,8 +55,8 @@ class Artefact:
     ----------
     name : it is kept in the cache as ``<name>.npz``
     content : what the arrays must be
-    sources : where to ask, in order. A file of a source's name that lies in the cache folder, put
-        there by hand, is taken before any is asked
+    sources : where to ask, in order. A file, or a folder of files, of a source's name that lies in
+        the cache folder, put there by hand, is taken before any is asked
     """
 
     name: str
@@ -73,7 +74,7 @@ class Artefact:
         failures = []
         for source in self.sources:
             by_hand = kept.with_name(source.filename)
-            places = [by_hand] if by_hand.is_file() and by_hand != kept else []
+            places = [by_hand] if by_hand.exists() and by_hand != kept else []
             for place in (*places, None):
                 try:
                     arrays = self._from(source, place)
@@ -88,7 +89,8 @@ class Artefact:
                         problem = "%s could not be kept for the next time: %s"
                         _log.warning(problem, self.name, one_line(error))
                     return arrays
-        names = " or ".join(dict.fromkeys(source.filename for source in self.sources))
+        wanted = {source.filename: source.wanted for source in reversed(self.sources)}
+        names = " or ".join(reversed(wanted.values()))
         raise ArtefactError(
             f"{self.name}: no source gave it.\n"
             + "".join(f"  - {failure}\n" for failure in failures)
@@ -149,6 +151,43 @@ MNIST = Artefact(
             _read_mnist_pickle,
             "f11bb9e41d6c1b6c124aa38fd605497bdcfe2ee08cf7c2bb5a41ab5d759e1416",
         ),
+    ),
+)
+
+# --- Fashion-MNIST (Xiao, Rasul and Vollgraf, 2017; MIT licence) ----------------------------------
+
+_FASHION_FILES = {
+    "x_train": "train-images-idx3-ubyte.gz",
+    "y_train": "train-labels-idx1-ubyte.gz",
+    "x_test": "t10k-images-idx3-ubyte.gz",
+    "y_test": "t10k-labels-idx1-ubyte.gz",
+}
+
+
+def _read_fashion(folder: Path) -> Arrays:
+    return {name: read_idx(folder / file) for name, file in _FASHION_FILES.items()}
+
+
+FASHION = Artefact(
+    name="fashion",
+    content=Content(
+        shapes=MNIST.content.shapes,
+        dtype=MNIST.content.dtype,
+        sha256={
+            ("x_train",): "2e487a6c89124f78f2d7521542223cafe96f7123c3ca13d447772ac6ecbb3012",
+            ("y_train",): "657fbd221bfc9f4198cc14b5619cc33ec57c58dd0e47af4d99d6650759e869a7",
+            ("x_test",): "c867c93ff95360594e8ec3287995350b824dd110b11595c0e13d5423f621867a",
+            ("y_test",): "3d0e6c6ea990b53b6f8f500a41cac93881d981b315f84578b7d915342ade01e9",
+        },
+    ),
+    sources=(
+        Urls(
+            "fashion-mnist",
+            "https://storage.googleapis.com/tensorflow/tf-keras-datasets",
+            tuple(_FASHION_FILES.values()),
+            _read_fashion,
+        ),
+        DebianPackage("dataset-fashion-mnist", "usr/share/datasets/fashion-mnist", _read_fashion),
     ),
 )
 
@@ -227,6 +266,11 @@ def mnist() -> Arrays:
     (10000,), pixels 0 (paper) to 255 (ink).
     """
     return MNIST.load()
+
+
+def fashion() -> Arrays:
+    """All 70,000 pictures of clothes of Fashion-MNIST, arrays and errors as those of `mnist`."""
+    return FASHION.load()
 
 
 def vgg16_convolutions() -> list[np.ndarray]:

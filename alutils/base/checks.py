@@ -37,6 +37,16 @@ def check_known(name: str, value: object, known: Collection[str]) -> None:
         raise ParameterError(name, value, nearest(str(value), known))
 
 
+def known_values(name: str, values: object) -> np.ndarray:
+    """Return an array; what is behind a mask would be taken as if it were known: ParameterError."""
+    if n := int(np.ma.count_masked(values)) if isinstance(values, np.ma.MaskedArray) else 0:
+        raise ParameterError(
+            name, f"an array with {n:,} masked values", "expected values that are known",
+            "fill them, or leave these items out",
+        )  # fmt: skip
+    return np.asarray(values)
+
+
 def check_keys(name: str, values: Mapping[str, Any], kind: type) -> None:
     expected = {each.name for each in fields(kind)}
     if set(values) != expected:

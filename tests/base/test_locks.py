@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -103,3 +104,9 @@ def test_threads_wait_for_each_other(tmp_path):
         order.append("first")
     thread.join(60)
     assert order == ["first", "second"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="/proc and read-only folders are Linux'")
+def test_where_nothing_can_be_written_nobody_else_is_blamed():
+    with pytest.raises(OSError, match=r"nothing can be written there|Permission|No such file"):
+        locks.hold(Path("/proc/there.lock"))

@@ -12,7 +12,7 @@ NUMBERS = """
 import hashlib, sys
 import numpy as np
 from alutils.base.tensorflow import import_tensorflow
-from alutils.models import embeddings, saved
+from alutils.models import embeddings, report_model, saved
 from alutils.models.convnet import ConvNet
 from alutils.models.dense_head import DenseHead
 
@@ -30,7 +30,7 @@ options = {"weights": weights, "backend": "keras", "cache": False, "progress": F
 features = embeddings.features(images, **options)
 head = DenseHead(3, epochs=2)
 head.fit(features, labels)
-saved.save_model(sys.argv[1], head, weights, classes=["a", "b", "c"])
+report_model.save_model(sys.argv[1], head, weights, classes=["a", "b", "c"])
 whole = saved.load_model(sys.argv[1]).predict_proba(images)
 small = ConvNet(3, images, steps=3, width=2).fit(images, labels).predict_proba(images)
 for numbers in (features, head.predict_proba(features), whole, small):
