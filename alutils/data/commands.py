@@ -8,7 +8,8 @@ from typing import Any
 
 from alutils.base import surfaces
 from alutils.base.errors import ParameterError
-from alutils.base.files import display_path
+from alutils.base.files import display_path, path_argument
+from alutils.base.names import printable
 
 
 def add_data(commands: Any) -> None:
@@ -20,9 +21,15 @@ def add_data(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument("name", choices=DATA, metavar="NAME", help=", ".join(DATA))
     parser.add_argument(
-        "paths", nargs="*", type=Path, metavar="PATH", help="file or folder to write, where one is"
+        "paths",
+        nargs="*",
+        type=path_argument,
+        metavar="PATH",
+        help="file or folder to write, where one is",
     )
-    parser.add_argument("--from", type=Path, dest="table", metavar="CSV", help="for az_png")
+    parser.add_argument(
+        "--from", type=path_argument, dest="table", metavar="CSV", help="for az_png"
+    )
     parser.add_argument(
         "--on-bad", choices=("error", "skip"), default="error",
         help="what to do with rows and files that cannot be used: stop (the default), or leave "
@@ -37,7 +44,7 @@ def add_data(commands: Any) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="of rendered letters (0)")
     hint = "; the same command goes on where this one ended"
-    surface = surfaces.command(surfaces.FLAGS)
+    surface = surfaces.command(surfaces.PREPARING)
     parser.set_defaults(call=data, hint=hint, surface=surface)
 
 
@@ -58,34 +65,36 @@ def data(options: argparse.Namespace) -> int:
 
 
 def _folder(options: argparse.Namespace) -> Path:
-    """IN OUT.npz: pictures in class folders, or letters in a CSV, made into one npz file."""
-    from alutils.data import csv_letters, folders, npz
+    """IN OUT.npz: a folder of class folders, a CSV or idx files, made into one npz file."""
+    from alutils.data import csv_letters, folders, idx, npz
 
     if len(options.paths) != 2 or options.out.suffix != ".npz":
         given = " ".join(map(str, options.paths))
-        expected = "expected a folder of class folders or a CSV, and the file to write"
+        expected = "expected a folder of class folders, a CSV or an idx file, and the file to write"
         raise ParameterError("PATH", given, expected, "python -m alutils data folder IN OUT.npz")
-    given, size = options.paths[0], _size(options.size)
+    given, size = options.paths[0], size_of(options.size)
     if not given.exists():
         raise ParameterError("IN", given, "there is no such file or folder", "check the spelling")
     if given.is_dir():
         pictures = folders.read_folder(
             given, options.on_bad, colour=options.colour or "auto", size=size, progress=True
         )
-    elif given.suffix.lower() != ".csv":
-        expected = "expected a folder of class folders or a .csv"
-        raise ParameterError("IN", given, expected, "put pictures into a folder for each class")
     elif options.colour or size:
-        only = "for folders only: the letters in a CSV are grey and 28x28"
+        only = "for folders only: other files hold pictures of one size and colour"
         raise ParameterError("--colour" if options.colour else "--size", options.colour or
                              options.size, only)  # fmt: skip
-    else:
+    elif given.suffix.lower() == ".csv":
         pictures = csv_letters.read_csv(given, options.on_bad, progress=True)
+    elif idx.is_idx(given):
+        pictures = idx.read_idx_pair(given)
+    else:
+        expected = "expected a folder of class folders, a .csv or an idx file (-ubyte, -ubyte.gz)"
+        raise ParameterError("IN", given, expected, "put pictures into a folder for each class")
     _print_counts(pictures.class_counts())
     return npz.write_npz(pictures, options.out)
 
 
-def _size(text: str | None) -> tuple[int, int] | None:
+def size_of(text: str | None) -> tuple[int, int] | None:
     """Read ``28x28``, or ``28`` for a square."""
     if text is None:
         return None
@@ -130,10 +139,20 @@ def _mnist(options: argparse.Namespace) -> Path:
     return artefacts.cache_folder()
 
 
+def _fashion(options: argparse.Namespace) -> Path:
+    """Fashion-MNIST: 70,000 clothes, downloaded and kept in the cache."""
+    from alutils.base import artefacts
+
+    _refuse_out(options)
+    artefacts.fashion()
+    return artefacts.cache_folder()
+
+
 def _mnist_article(options: argparse.Namespace) -> Path:
     """Make the article's 4,000 + 400 digits again: the repository's file, or OUT.npz."""
     from alutils.data import mnist
 
+    _check_npz(options.out)
     return mnist.make_mnist_article(options.out)
 
 
@@ -144,9 +163,16 @@ def _rendered(options: argparse.Namespace) -> Path:
 
     if options.seed < 0:
         raise ParameterError("--seed", options.seed, "expected 0 or more")
+    _check_npz(options.out)
     letters = loading.load("rendered", seed=options.seed)
     _print_counts(letters.class_counts())
     return npz.write_npz(letters, options.out) if options.out else artefacts.cache_folder()
+
+
+def _check_npz(path: Path | None) -> None:
+    """Say before the work, and not after it, that the file would not be found again."""
+    if path is not None and path.suffix != ".npz":
+        raise ParameterError("out", path, "expected the name of a file that ends in .npz")
 
 
 def _refuse_out(options: argparse.Namespace) -> None:
@@ -159,12 +185,13 @@ def _refuse_out(options: argparse.Namespace) -> None:
 
 def _print_counts(counts: dict[str, int]) -> None:
     for name, n in [*counts.items(), ("all", sum(counts.values()))]:
-        print(f"{name:>4} {n:>8,}")
+        print(f"{printable(name):>4} {n:>8,}")
 
 
 DATA: dict[str, Callable[[argparse.Namespace], Path]] = {
     "az": _az,
     "az_png": _az_png,
+    "fashion": _fashion,
     "folder": _folder,
     "mnist": _mnist,
     "mnist_article": _mnist_article,

@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from alutils.base.names import is_writable, printable
+
 DIGITS = tuple("0123456789")
 LETTERS = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """Images, their true labels, and where they came from.
 
@@ -43,10 +45,14 @@ class Dataset:
 
     def _check_images(self) -> None:
         images = self.images
+        for field, array in (("images", images), ("labels", self.labels)):
+            if np.ma.is_masked(array):
+                raise ValueError(f"{self.name}: {field} are masked in part, expected known values")
         if not isinstance(images, np.ndarray) or images.dtype != np.uint8:
             raise TypeError(
-                f"{self.name}: images are {_kind(images)}, expected uint8 from 0 to 255; scale "
-                "fractions by 255 and round, then .astype(np.uint8)"
+                f"{self.name}: images are {_kind(images)}, expected uint8 from 0 to 255; "
+                "whole numbers in this range need .astype(np.uint8) only, fractions up to 1 are "
+                "multiplied by 255 and rounded before"
             )
         if not (images.ndim == 3 or (images.ndim == 4 and images.shape[3] == 3)):
             raise ValueError(
@@ -63,6 +69,12 @@ class Dataset:
         if len(set(classes)) != len(classes):
             twice = sorted({name for name in classes if classes.count(name) > 1})
             raise ValueError(f"{self.name}: classes named more than once: {', '.join(twice)}")
+        for name in classes:
+            if not is_writable(name):
+                raise ValueError(
+                    f"{self.name}: the class {name!a} holds half of a character, which no file "
+                    "can hold; expected whole ones"
+                )
         if not isinstance(labels, np.ndarray) or labels.dtype != np.int64:
             raise TypeError(
                 f"{self.name}: labels are {_kind(labels)}, expected int64 positions in classes; "
@@ -80,6 +92,18 @@ class Dataset:
                 f"({len(classes)} classes); the first is {labels[outside[0]]} at position "
                 f"{outside[0]}"
             )
+
+    def __repr__(self) -> str:
+        """Say in one line what the images are, and show none of their pixels."""
+        height, width = self.images.shape[1:3]
+        kind = "colour" if self.images.ndim == 4 else "grey"
+        names = ", ".join(map(printable, self.classes[:3])) + (
+            ", ..." if len(self.classes) > 3 else ""
+        )
+        return (
+            f"Dataset({self.name!r}: {len(self):,} {kind} images of {height}x{width} pixels, "
+            f"{len(self.classes)} classes ({names}), provenance {self.provenance!r})"
+        )
 
     def __len__(self) -> int:
         return len(self.labels)

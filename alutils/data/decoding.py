@@ -14,7 +14,10 @@ transparent parts   made white; or black where what can be seen is light: white 
                     nothing would be lost on white. A wholly transparent picture is refused
 alpha that hides    dropped: grey stays grey, RGB stays RGB
 nothing
+alpha 0 in a BMP    left out: programs that do not use it write so
+after the end       left out and noted; refused in PNG, where another file may hide
 32 bit              refused: nobody knows which value is white
+costly              refused: hundreds of scans, or thousands of parts with nothing in them
 ==================  ==============================================================================
 """
 
@@ -22,12 +25,18 @@ from __future__ import annotations
 
 import io
 import logging
-import struct
-import zlib
+import os
+import stat
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
+
+from alutils.data import tiff
+from alutils.data.bad_picture import BadPicture, damaged
+from alutils.data.cost import check_cost
+from alutils.data.png_parts import SIGNATURE, check_rows, pixel_stream
 
 _log = logging.getLogger("alutils")
 
@@ -35,14 +44,24 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 EXPECTED = "expected a PNG, JPEG, WebP, BMP, GIF or TIFF picture"
 MOST_PIXELS = 50_000_000  # what cameras take; little more than half of what Pillow warns of
 MOST_SIDE = 20_000
-MOST_TEXT = 2**20  # bytes of text beside a PNG's pixels, before they are unpacked
+MOST_BYTES = 2**29  # of a file; the largest picture that is taken is smaller without compression
 
-_PNG = b"\x89PNG\r\n\x1a\n"
+_TWELVE_BITS = 2**12
 # What a file that is no picture is, by how it begins: people should read what they have sent.
 _OTHERS = (
+    (b"\0\0\0\x0cjP  ", "a JPEG 2000 picture", "save it as PNG"),
+    (b"\xff\x4f\xff\x51", "a JPEG 2000 picture", "save it as PNG"),
+    (b"\0\0\0\x0cJXL ", "a JPEG XL picture", "save it as PNG"),
+    (b"\xff\x0a", "a JPEG XL picture", "save it as PNG"),
+    (b"\0\0\1\0", "an icon", "save it as PNG"),
+    (b"8BPS", "a Photoshop document", "save it as PNG"),
+    (b"%!PS", "a PostScript document", "save the page as PNG"),
+    *((b"P%d\n" % n, "a Netpbm picture", "save it as PNG") for n in range(1, 8)),
     (b"%PDF", "a PDF document", "save the page as PNG"),
     (b"PK\x03\x04", "a ZIP archive (or an Office document)", "unpack it and add what is in it"),
     (b"\x1f\x8b", "a gzip archive", "unpack it and add what is in it"),
+    (b"version https://git-lfs", "a pointer of Git LFS", "get the picture with git lfs pull"),
+    (b"/annex/objects", "a pointer of git-annex", "get the picture with git annex get"),
     (b"<?xml", "an XML or SVG document", "save it as PNG"),
     (b"<svg", "an SVG drawing", "save it as PNG"),
     (b"<!doctype", "an HTML page", "save the picture itself"),
@@ -52,17 +71,6 @@ _OTHERS = (
     (b"\x7fELF", "a program", "choose the picture itself"),
 )
 _HEIC = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypavif", b"ftypmsf1")
-
-
-class BadPicture(ValueError):
-    """Bytes that are not taken: why, to count by; what was found and expected; what to do."""
-
-    def __init__(self, reason: str, problem: str, hint: str) -> None:
-        self.reason, self.problem, self.hint = reason, problem, hint
-        super().__init__(f"{problem}; {hint}.")
-
-    def __reduce__(self) -> tuple:  # exceptions with several arguments do not pickle by themselves
-        return type(self), (self.reason, self.problem, self.hint)
 
 
 class Picture(NamedTuple):
@@ -76,6 +84,42 @@ class Picture(NamedTuple):
 
     pixels: np.ndarray
     notes: tuple[str, ...] = ()
+
+
+def read_bytes(path: str | Path, most: int = MOST_BYTES) -> bytes:
+    """Return the bytes of a file on disk.
+
+    A pipe would be waited for without end, and a device may have no end: neither is opened.
+
+    Parameters
+    ----------
+    path : of a file, or of a link to one
+    most : bytes that are taken
+
+    Raises
+    ------
+    BadPicture
+        If there is no such file (a link to nowhere), it may not be read, it is not a file, or it is
+        too large.
+    """
+    try:
+        about = os.stat(path)  # noqa: PTH116 - paths are texts here: there are very many of them
+        if not stat.S_ISREG(about.st_mode):
+            raise BadPicture("not a file", f"is not a file: {EXPECTED}", "move it away")
+        if about.st_size > most:
+            problem = f"is {about.st_size / 2**20:,.1f} MiB large: expected at most "
+            raise BadPicture("too large", f"{problem}{most // 2**20} MiB", "save it smaller")
+        # It may have become a pipe since.
+        with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+            return file.read(most)
+    except FileNotFoundError:
+        is_link = os.path.islink(path)  # noqa: PTH114
+        why = "it is a link to a file that is not there" if is_link else "it is not there any more"
+        raise BadPicture("missing", f"cannot be read ({why})", "get the file again") from None
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        hint = "check that it may be read"
+        raise BadPicture("cannot be read", f"cannot be read ({why})", hint) from error
 
 
 def decode(data: bytes, name: str = "a picture") -> Picture:
@@ -96,31 +140,56 @@ def decode(data: bytes, name: str = "a picture") -> Picture:
         return _decode(data)
     except BadPicture:
         raise
+    except MemoryError:
+        problem = "needs more memory than there is"
+        raise BadPicture("too costly", problem, "save it smaller") from None
     except Exception as error:
         # Whatever strange file brings it about must not keep the others away; the log tells more.
         _log.exception("%s: cannot be decoded", name)
-        raise _damaged(f"{type(error).__name__}: {error}") from error
+        raise damaged(f"{type(error).__name__}: {error}") from error
+
+
+def of_image(image: Image.Image) -> Picture:
+    """Return the pixels of an image that Pillow holds, by the rules for files; not turned.
+
+    Raises
+    ------
+    BadPicture
+        For one that no file could be read as: of 32 bits, say, or wholly transparent.
+    """
+    notes: list[str] = []
+    return Picture(np.array(_plain(image, notes)), tuple(notes))
 
 
 def _decode(data: bytes) -> Picture:
     if not data:
         raise BadPicture("empty file", f"is an empty file: {EXPECTED}", "get it again")
-    packed = _pixel_stream(data) if data.startswith(_PNG) else b""
+    check_cost(data)
+    packed = pixel_stream(data) if data.startswith(SIGNATURE) else b""
     image = _opened(data)
+    notes: list[str] = []
     if packed:
-        _check_rows(data, packed)
+        check_rows(data, packed)
+    _check_packing(image, data, notes)
+    facts = tiff.look(image) if image.format == "TIFF" else None
     try:
         # All of it, now: verify() passes JPEG files that are cut.
         image.load()
+    except MemoryError:
+        raise
     except Exception as error:  # OSError, SyntaxError, ValueError, zlib.error ...: all damage
-        raise _damaged(str(error)) from error
-    if image.format in ("JPEG", "MPO") and b"\xff\xd9" not in data:
-        raise _damaged("its end is missing")
+        raise damaged(str(error)) from error
+    if facts is not None:
+        image = tiff.as_meant(image, facts, notes)
+    if image.mode == "P":
+        _check_palette(image)
+    if image.format == "BMP" and image.mode == "RGBA" and not image.getchannel("A").getbbox():
+        notes.append("alpha left out: it is 0 everywhere, as programs write it that do not use it")
+        image = image.convert("RGB")
     bits, kind = (data[24], data[25]) if packed else (0, 0)
     if packed and bits < 16 and image.mode in ("L", "RGB") and not image.info:
         return Picture(np.array(image))  # the usual case, quickly: there is nothing to be changed
     _check_pixels(*image.size)  # the frames of a GIF can be larger than its header says
-    notes: list[str] = []
     if bits == 16 and kind != 0:
         image = _of_sixteen_bits(data, image, notes)
     return Picture(np.array(_plain(_turned(image, notes), notes)), tuple(notes))
@@ -142,10 +211,6 @@ def _check_pixels(width: int, height: int) -> None:
         )
 
 
-def _damaged(why: str) -> BadPicture:
-    return BadPicture("damaged", f"is cut or damaged ({why[:120]})", "get it again")
-
-
 def _opened(data: bytes) -> Image.Image:
     """Read the header, and refuse by it what is too large or has several frames."""
     try:
@@ -156,12 +221,12 @@ def _opened(data: bytes) -> Image.Image:
     except Image.UnidentifiedImageError:
         raise _no_picture(data) from None
     except Exception as error:  # Pillow raises many things at a damaged header
-        raise _damaged(str(error)) from error
+        raise damaged(str(error)) from error
     _check_pixels(*image.size)
     try:
         several = image.format != "MPO" and getattr(image, "is_animated", False)
     except Exception as error:
-        raise _damaged(str(error)) from error
+        raise damaged(str(error)) from error
     if several:
         what = "pages" if image.format == "TIFF" else "frames"
         problem = f"has several {what}: expected one picture"
@@ -177,69 +242,35 @@ def _no_picture(data: bytes) -> BadPicture:
     if data[4:12] in _HEIC:
         problem = f"is a HEIC or AVIF photograph: {EXPECTED}"
         return BadPicture("not a picture", problem, "save it as JPEG")
-    if data.startswith((_PNG[:4], b"\xff\xd8", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")):
-        return _damaged("its header cannot be read")
+    if data.startswith((b"II*\0", b"MM\0*")):
+        hint = "save it as PNG, or get it again"
+        return BadPicture("damaged", f"is cut or damaged, or {tiff.UNREAD}", hint)
+    if data.startswith((SIGNATURE[:4], b"\xff\xd8", b"GIF8", b"RIFF", b"BM")):
+        return damaged("its header cannot be read")
     problem = f"is not a picture: {EXPECTED}"
     return BadPicture("not a picture", problem, "choose another file")
 
 
-def _pixel_stream(data: bytes) -> bytes:
-    """Walk over a PNG's chunks and return its packed pixels.
+def _check_packing(image: Image.Image, data: bytes, notes: list[str]) -> None:
+    """Refuse a JPEG whose packed pixels are not whole; note what comes after a picture's end."""
+    behind = 0
+    if image.format in ("JPEG", "MPO"):
+        from alutils.data import jpeg  # brings a compiler with it, which takes a second
 
-    Checked are lengths, check sums, the amount of text, the end and what comes after it; Pillow
-    does not look at the check sums of pixels, nor behind the end.
-    """
-    at, text, pixels = len(_PNG), 0, []
-    view = memoryview(data)
-    while True:
-        head = data[at : at + 8]
-        if len(head) < 8:
-            raise _damaged("its end is missing")
-        length, kind = struct.unpack(">I4s", head)
-        end = at + 12 + length
-        if end > len(data):
-            raise _damaged("it ends inside a part")
-        if zlib.crc32(view[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
-            raise _damaged(f"the check sum of its part {kind!r} is wrong")
-        # the sizes are read from bytes 16 to 29, so the header must be there, and be the only one
-        if (kind == b"IHDR") != (at == len(_PNG)) or (kind == b"IHDR" and length != 13):
-            raise _damaged("it does not begin with its header, or has two")
-        text += length if kind in (b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"eXIf") else 0
-        if text > MOST_TEXT:
-            problem = f"holds more than {MOST_TEXT:,} bytes of text beside its pixels"
-            raise BadPicture("too much text", problem, "save it again without comments")
-        if kind == b"IDAT":
-            pixels.append(data[at + 8 : end - 4])
-        at = end
-        if kind == b"IEND":
-            break
-    if at != len(data):
-        problem = f"has {len(data) - at:,} bytes after the picture's end, of another file perhaps"
-        raise BadPicture("more than a picture", problem, "open it and save it again as PNG")
-    return b"".join(pixels)
+        behind = jpeg.check(data)
+    elif image.format == "WEBP":
+        behind = len(data) - 8 - int.from_bytes(data[4:8], "little")
+    if image.format != "MPO" and behind > 1 and data[-behind:].strip(b"\0"):
+        notes.append("what comes after the picture's end was left out")
 
 
-def _check_rows(data: bytes, packed: bytes) -> None:
-    """Refuse a PNG that lacks rows: Pillow would make them black."""
-    width, height, bits, kind, _, _, interlaced = struct.unpack(">IIBBBBB", data[16:29])
-    bits *= {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[kind]
-    parts = [(width, height)]
-    if interlaced:  # Adam7: seven small pictures, each every so many pixels, from a first one on
-        steps = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2))
-        parts = [
-            (len(range(x, width, across)), len(range(y, height, down)))
-            for x, y, across, down in (*steps, (0, 1, 1, 2))
-        ]
-    expected = sum(h * (1 + (w * bits + 7) // 8) for w, h in parts if w and h)
-    inflater, n = zlib.decompressobj(), 0
-    try:
-        while n < expected and packed:
-            n += len(inflater.decompress(packed, min(expected - n, 2**20)))
-            packed = inflater.unconsumed_tail
-    except zlib.error as error:
-        raise _damaged(str(error)) from error
-    if n < expected:
-        raise _damaged(f"it holds {n:,} bytes of pixels, expected {expected:,}")
+def _check_palette(image: Image.Image) -> None:
+    """Refuse colours that the palette does not have: Pillow would make them black."""
+    palette = image.palette
+    n = len(palette.palette) // len(palette.mode) if palette else 0
+    most = np.asarray(image).max()
+    if most >= n:
+        raise damaged(f"it uses colour {most} of a palette of {n}")
 
 
 # --- what is changed ------------------------------------------------------------------------------
@@ -252,7 +283,7 @@ def _turned(image: Image.Image, notes: list[str]) -> Image.Image:
     except Exception as error:  # any of a dozen, at EXIF data that are damaged
         notes.append(f"not turned: its EXIF data cannot be read ({type(error).__name__})")
         return image
-    if image.getexif().get(0x0112, 1) not in (0, 1):
+    if image.getexif().get(0x0112, 1) in range(2, 9):
         notes.append("turned as its EXIF data say")
     return turned
 
@@ -260,8 +291,12 @@ def _turned(image: Image.Image, notes: list[str]) -> Image.Image:
 def _plain(image: Image.Image, notes: list[str]) -> Image.Image:
     """8 bit grey or RGB."""
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
-        notes.append("16 bit scaled to 8")
-        return Image.fromarray(_eight_bits(np.asarray(image)))
+        values = np.asarray(image)
+        grey = Image.fromarray(_eight_bits(values, notes))
+        if (key := image.info.get("transparency")) is None:
+            return grey
+        alpha = Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8))
+        return _opaque(Image.merge("LA", (grey, alpha)), notes)
     if image.mode in ("I", "F"):
         problem = "has 32 bits a pixel, and it is not known which value is white"
         raise BadPicture("32 bit", problem, "save it with 8 or 16 bits")
@@ -284,15 +319,17 @@ def _of_sixteen_bits(data: bytes, image: Image.Image, notes: list[str]) -> Image
 
     values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None or values.dtype != np.uint16 or values.ndim != 3:
-        raise _damaged("OpenCV cannot decode its 16 bits")
-    notes.append("16 bit scaled to 8")
-    scaled = Image.fromarray(_eight_bits(values[..., [2, 1, 0, 3][: values.shape[2]]]))  # from BGR
+        raise damaged("OpenCV cannot decode its 16 bits")
+    from_bgr = values[..., [2, 1, 0, 3][: values.shape[2]]]
+    scaled = Image.fromarray(_eight_bits(from_bgr, notes))
     scaled = scaled.convert("LA") if image.mode in ("L", "LA") else scaled
     scaled.info = {key: value for key, value in image.info.items() if key == "exif"}
     return scaled
 
 
-def _eight_bits(values: np.ndarray) -> np.ndarray:
+def _eight_bits(values: np.ndarray, notes: list[str]) -> np.ndarray:
+    dark = 0 < values[..., :3].max() < _TWELVE_BITS
+    notes.append("16 bit scaled to 8" + (", nearly black: were fewer bits used?" if dark else ""))
     return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 

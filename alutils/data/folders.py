@@ -1,11 +1,13 @@
 """Images in class folders, a folder a class: picture files read into one array."""
 
 import logging
+import math
 import os
 from collections import Counter
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from numbers import Integral
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,11 +17,16 @@ from tqdm import tqdm
 
 from alutils.base.errors import BadInput
 from alutils.base.manifest import read_json
+from alutils.base.names import seen_as
+from alutils.base.project_folder import is_project
 from alutils.base.surfaces import Remedy
+from alutils.data.class_names import NAMES, read_names
 from alutils.data.dataset import Dataset
-from alutils.data.decoding import BadPicture, Picture, decode
+from alutils.data.decoding import MOST_PIXELS, MOST_SIDE, BadPicture, Picture, decode, read_bytes
 from alutils.data.png import NOTE
 from alutils.data.skips import Skips, check_choice
+from alutils.data.soundness import copies, dark
+from alutils.data.streams.files import is_folder, walk
 
 _log = logging.getLogger("alutils")
 _BATCH = 64  # files that a thread reads at a time
@@ -48,7 +55,9 @@ def read_folder(
     """Read images from class folders: ``PATH/CLASS/FILE``.
 
     `alutils.data.decoding` says what is read and what becomes of it; what is changed is logged.
-    Hidden files are ignored. The images are sorted by the names of the classes, then by their own.
+    Hidden files are ignored, and so is a project of the labelling tool. The images are sorted by
+    the names of the classes, then by their own. A class is called as its folder, unless
+    `alutils.data.class_names` has kept another name of it.
 
     Parameters
     ----------
@@ -75,7 +84,7 @@ def read_folder(
         If something is bad and is not to be skipped, nothing good is left, the files are partly
         grey and partly colour with ``colour="auto"``, or an option has no such value.
     OSError
-        If a file cannot be read.
+        If the folder cannot be listed.
     """
     path, report = _begun(path, on_bad, colour, size, report, "that holds a folder for each class")
     found = _find(path, classes, on_bad, report)
@@ -92,8 +101,11 @@ def read_folder(
     if classes is None:
         names = tuple(name for name in names if counts[name] and name not in too_small)
     images = np.stack([each.image for each in good])
-    labels = np.array([names.index(each.class_name) for each in good], np.int64)
-    provenance = provenance or read_json(path / NOTE).get("provenance", "local")
+    numbers = {name: number for number, name in enumerate(names)}
+    labels = np.array([numbers[each.class_name] for each in good], np.int64)
+    provenance = provenance or _provenance(path)
+    report.note(path, dark(int(images.max()), path))
+    report.note(path, copies(images, labels, lambda place: _below(path, good[place].file)))
     return Dataset(images, labels, names, provenance, path.resolve().name)
 
 
@@ -110,7 +122,7 @@ def read_pictures(
 
     Parameters
     ----------
-    path : folder of picture files; hidden ones are ignored
+    path : folder of picture files; hidden ones are ignored, and the labelling tool's own
     on_bad, colour, size, progress, report : as in `read_folder`
 
     Returns
@@ -124,18 +136,24 @@ def read_pictures(
         As `read_folder` does.
     """
     path, report = _begun(path, on_bad, colour, size, report, "of pictures")
-    files = sorted(
-        str(file)
-        for file in path.rglob("*")
-        if file.is_file() and not any(p.startswith(".") for p in file.relative_to(path).parts)
-    )
+    files = sorted(str(path / file.name) for file in walk(path))
     no_class = [(file, "") for file in files]
     taken = _take(path, no_class, on_bad, colour, size, report, progress)
     report.log(path)
     if not taken:
         raise BadInput(f"{path}: no image can be used; expected pictures in it")
-    names = tuple(Path(each.file).relative_to(path).as_posix() for each in taken)
+    names = tuple(_below(path, each.file) for each in taken)
     return np.stack([each.image for each in taken]), names
+
+
+def _provenance(path: Path) -> str:
+    """Return what is noted in a folder; whatever else may be called like the note says nothing."""
+    noted = read_json(path / NOTE).get("provenance") if (path / NOTE).is_file() else None
+    return noted if isinstance(noted, str) and noted else "local"
+
+
+def _below(path: Path, file: str) -> str:
+    return Path(file).relative_to(path).as_posix()
 
 
 def _begun(
@@ -145,7 +163,7 @@ def _begun(
     path = Path(path)
     check_choice("on_bad", on_bad)
     check_choice("colour", colour, ("auto", "grey", "rgb"))
-    check_size(size)
+    sides(size)
     report = Skips() if report is None else report
     report.what = "files"
     if not path.is_dir():
@@ -163,6 +181,8 @@ def _take(
     progress: bool,
 ) -> list[_Taken]:
     """Read files, each with the name of its class; return the good ones, which are all alike."""
+    if size is not None:
+        check_room(len(files), size)
     taken: list[_Taken] = []
     changed: Counter[str] = Counter()
     # closing: when the first bad file ends it, the rest need not be read
@@ -180,12 +200,36 @@ def _take(
     return _alike(taken, on_bad, report)
 
 
-def check_size(size: object) -> None:
-    """Raise BadInput unless it is None or a height and a width in pixels."""
-    sides = size if isinstance(size, tuple | list) else ()
-    good = len(sides) == 2 and all(isinstance(side, int) and side > 0 for side in sides)
-    if size is not None and not good:
+def sides(size: object) -> tuple[int, int] | None:
+    """Return a height and a width in pixels; None for None.
+
+    BadInput for what is none, or is larger than a picture may be.
+    """
+    if size is None:
+        return None
+    given = tuple(size) if isinstance(size, tuple | list) else ()
+    whole = all(isinstance(side, Integral) and not isinstance(side, bool) for side in given)
+    if len(given) != 2 or not whole or min(given) < 1:
         raise BadInput(f"size={size!r}: expected a height and a width in pixels, as (28, 28)")
+    height, width = map(int, given)
+    if max(height, width) > MOST_SIDE or height * width > MOST_PIXELS:
+        most = f"{MOST_SIDE:,} pixels a side and {MOST_PIXELS:,} in all"
+        raise BadInput(f"size={size!r}: expected at most {most}")
+    return height, width
+
+
+def check_room(n: int, shape: tuple[int, ...]) -> None:
+    """Raise BadInput if so many pictures of this shape are more than the machine's memory holds."""
+    if not hasattr(os, "sysconf"):  # Windows does not tell
+        return
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    needed = n * math.prod(shape)
+    if needed > there:
+        raise BadInput(
+            f"{n:,} pictures of {_shown(shape[:2])} pixels take {needed / 2**30:,.0f} GiB, the "
+            f"memory of this machine is {there / 2**30:,.0f} GiB",
+            Remedy("make them smaller", "size", (28, 28)),
+        )
 
 
 def _find(
@@ -193,32 +237,54 @@ def _find(
 ) -> dict[str, list[str]]:
     """Paths of each class' files, sorted; what is in the wrong place is bad."""
     found: dict[str, list[str]] = {}
-    entries = _visible(path)
-    if entries and not any(entry.is_dir() for entry in entries):
+    true = read_names(path)
+    # A project of the labelling tool that lies among the pictures is no class.
+    entries = [each for each in _visible(path) if not (is_folder(each) and is_project(each.path))]
+    if entries and not any(is_folder(entry) for entry in entries):
         raise BadInput(
             f"{path} holds no folder for each class, only files such as {entries[0].name}; sort "
             "pictures that have labels into folders named after their classes; for pictures "
             "without labels use notebook 00, or `python -m alutils label FOLDER`"
         )
     for entry in entries:
-        if not entry.is_dir():
+        if not is_folder(entry):
             report.seen += 1
             problem = f"{entry.path} lies outside the class folders"
             report.bad("outside class folders", problem, on_bad, "move it away")
             continue
-        inside = _visible(entry.path)
-        if classes is not None and entry.name not in classes:
+        # Bytes that are no UTF-8 could not be printed later on.
+        plain = os.fsencode(entry.name).decode("utf-8", "backslashreplace")
+        name = true.get(entry.name, plain)
+        if name in found:
+            problem = f"{entry.path} and another folder are both the class {name!r}"
+            raise BadInput(f"{problem}, expected one", f"put {NAMES} right")
+        try:
+            inside = _visible(entry.path)
+        except OSError as error:
+            report.seen += 1
+            problem = f"{entry.path} is a folder that cannot be opened ({error.strerror})"
+            report.bad("cannot be opened", problem, on_bad, "check that it may be read")
+            continue
+        if classes is not None and name not in classes:
             report.seen += len(inside)
             problem = f"{entry.path}: no such class is expected, only {', '.join(classes)}"
             for _ in inside or [entry]:
                 report.bad("unexpected class", problem, on_bad, "rename it")
             continue
-        for nested in (each for each in inside if each.is_dir()):
+        for nested in (each for each in inside if is_folder(each)):
             report.seen += 1
             problem = f"{nested.path} is a folder inside a class folder, expected images only"
             report.bad("nested folder", problem, on_bad, "move it away")
-        found[entry.name] = [each.path for each in inside if not each.is_dir()]
-    return found
+        found[name] = [each.path for each in inside if not is_folder(each)]
+    alike: dict[str, str] = {}
+    for name in found:
+        other = alike.setdefault(seen_as(name), name)
+        if other != name:
+            raise BadInput(
+                f"{path}: the classes {other!a} and {name!a} look the same, expected one",
+                "rename one of them, or put their pictures together",
+            )
+    return dict(sorted(found.items()))
 
 
 def _visible(folder: Path | str) -> list[os.DirEntry]:
@@ -240,7 +306,8 @@ def _check_classes(
         what = ("no image", "one image")[n] if n < 2 else f"{n} images"
         reason = ("empty class", "class of one image")[n] if n < 2 else "class too small"
         message = f"{path}: class {name!r} has {what}, expected {at_least} or more"
-        ways = "add some", Remedy("take smaller classes, too,", "at_least", n)
+        smaller = "take smaller classes, too, by alutils.data.folders.read_folder"
+        ways = "add some", Remedy(smaller, "at_least", n)
         for _ in range(max(n, 1)):  # each of its images is skipped; an empty class counts as one
             (report or Skips("files")).bad(reason, message, on_bad, *ways)
     return too_small
@@ -295,7 +362,7 @@ def _read_all(
 
 def _read(file: str, colour: str, size: tuple[int, int] | None) -> Picture | BadPicture:
     try:
-        picture = decode(Path(file).read_bytes(), file)
+        picture = decode(read_bytes(file), file)
     except BadPicture as bad:
         return bad
     if colour == "auto" and size is None:

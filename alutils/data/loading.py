@@ -10,10 +10,10 @@ from PIL import Image
 
 from alutils.base import artefacts
 from alutils.base.errors import BadInput
-from alutils.base.files import repository_root
-from alutils.data import csv_letters, folders, mnist, npz
+from alutils.base.files import expanded, is_there, repository_root
+from alutils.data import csv_letters, fashion, folders, idx, mnist, npz
 from alutils.data.dataset import Dataset
-from alutils.data.folders import as_asked, check_size
+from alutils.data.folders import as_asked, check_room, sides
 from alutils.data.skips import Skips, check_choice
 
 _log = logging.getLogger("alutils")
@@ -24,7 +24,7 @@ RENDERED_N = 41_600
 RENDERED_AT_LEAST = 1_120
 AZ_ROWS = (372_450, 372_451)  # in the report, and with the row that pandas takes for a header
 
-NAMES = ("az", "mnist", "mnist_article", "rendered")
+NAMES = ("az", "fashion", "mnist", "mnist_article", "rendered")
 
 
 def load(
@@ -41,9 +41,10 @@ def load(
     ----------
     spec : ``rendered``: 41,600 letters rendered from handwriting fonts, as uneven as real ones,
         1,120 or more of each class. ``az``: Kaggle's handwritten letters. ``mnist``: all 70,000
-        digits, the test digits last. ``mnist_article``: the 4,000 + 400 of the article. Else the
-        path of a CSV in the format of the Kaggle letters, of an npz file with ``images`` and
-        ``labels``, or of a folder of class folders; a relative one is looked for in the working
+        digits, the test digits last. ``fashion``: 70,000 clothes, likewise. ``mnist_article``: the
+        4,000 + 400 of the article. Else the path of a CSV in the format of the Kaggle letters, of
+        an npz file with ``images`` and ``labels``, of an idx file as MNIST's (its partner lies
+        beside it), or of a folder of class folders; a relative one is looked for in the working
         directory, then in the repository. ``./az`` is a path, ``az`` is not
     seed : of the rendered letters
     on_bad : what to do with rows and files that cannot be used: ``error`` or ``skip``, which counts
@@ -64,22 +65,29 @@ def load(
     check_choice("on_bad", on_bad)
     colour = "auto" if colour is None else colour
     check_choice("colour", colour, ("auto", "grey", "rgb"))
-    size = (size, size) if isinstance(size, int) else size
-    check_size(size)
+    both = isinstance(size, int | np.integer) and not isinstance(size, bool)
+    size = sides((size, size) if both else size)
     if spec == "rendered":
         from alutils.data.rendering import rendered_dataset
 
         loaded = rendered_dataset(RENDERED_N, seed, at_least=RENDERED_AT_LEAST)
     elif spec == "az":
         loaded = _az(on_bad)
-    elif spec in ("mnist", "mnist_article"):
-        train, test = mnist.mnist() if spec == "mnist" else mnist.mnist_article()
-        images = np.concatenate([train.images, test.images])
-        labels = np.concatenate([train.labels, test.labels])
-        loaded = replace(train, images=images, labels=labels, name=spec)
+    elif spec == "mnist":
+        loaded = _whole(spec, *mnist.mnist())
+    elif spec == "mnist_article":
+        loaded = _whole(spec, *mnist.mnist_article())
+    elif spec == "fashion":
+        loaded = _whole(spec, *fashion.fashion())
     else:
         loaded = _load_path(spec, on_bad, colour, size)
     return converted(loaded, colour, size)
+
+
+def _whole(name: str, train: Dataset, test: Dataset) -> Dataset:
+    images = np.concatenate([train.images, test.images])
+    labels = np.concatenate([train.labels, test.labels])
+    return replace(train, images=images, labels=labels, name=name)
 
 
 def converted(data: Dataset, colour: str, size: tuple[int, int] | None) -> Dataset:
@@ -89,9 +97,10 @@ def converted(data: Dataset, colour: str, size: tuple[int, int] | None) -> Datas
     if images.ndim == n_dimensions and size in (None, images.shape[1:3]):
         return data
     pictures = (as_asked(Image.fromarray(image), colour, size) for image in images)
-    first = next(pictures, None)
+    first = next(pictures, None)  # its size is checked: of one picture there is room for that
     if first is None:
         return data
+    check_room(len(images), first.shape)
     made = np.empty((len(images), *first.shape), np.uint8)
     made[0] = first
     for place, picture in enumerate(pictures, 1):
@@ -126,27 +135,32 @@ def az_path() -> Path:
 
 
 def _load_path(spec: str | Path, on_bad: str, colour: str, size: tuple[int, int] | None) -> Dataset:
-    path = _find(spec)
+    path = find(spec)
     if path.is_dir():
         return folders.read_folder(path, on_bad, colour=colour, size=size, progress=True)
     if path.suffix.lower() == ".csv":
         return csv_letters.read_csv(path, on_bad, progress=True)
     if path.suffix.lower() == ".npz":
         return npz.read_npz(path)
+    if idx.is_idx(path):
+        return idx.read_idx_pair(path)
     raise BadInput(
-        f"{spec}: a {path.suffix or 'file without suffix'} is not read; expected .csv, .npz or a "
-        "folder of class folders (unpack an archive first)"
+        f"{spec}: a {path.suffix or 'file without suffix'} is not read; expected .csv, .npz, "
+        "-ubyte.gz or a folder of class folders (unpack an archive first)"
     )
 
 
-def _find(spec: str | Path) -> Path:
-    """Return the path that is meant, or raise an error that says where it was looked for."""
+def find(spec: str | Path) -> Path:
+    """Return the path that is meant, looked for from the working directory, then the repository.
+
+    BadInput, with the places where it was looked for, if there is none.
+    """
     if not isinstance(spec, str | Path) or not str(spec).strip():
         raise BadInput(f"data={spec!r}: expected {', '.join(NAMES)} or a path")
-    path = Path(spec).expanduser()
+    path = expanded(spec)
     places = list(dict.fromkeys((Path.cwd() / path, repository_root() / path)))
     for place in places:
-        if place.exists():
+        if is_there(place):
             return place
     near = difflib.get_close_matches(str(spec).lower(), NAMES, 1)
     raise BadInput(

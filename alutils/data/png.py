@@ -179,7 +179,7 @@ def _write_all(csv: Path, folder: Path, rows_done: int) -> Iterator[int]:
     workers = min(cores(), 8)
     with ThreadPoolExecutor(workers) as pool:
         # Bad rows were counted, or ended it all, at the first reading.
-        for chunk in csv_chunks(csv, "skip", report=Skips()):
+        for chunk in csv_chunks(csv, "skip", report=Skips(silent=True)):
             if chunk.rows[-1] >= rows_done:
                 parts = [pool.submit(_write, chunk, folder, i, workers) for i in range(workers)]
                 for part in parts:

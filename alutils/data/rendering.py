@@ -18,6 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from alutils.base.artefacts import cache_folder
+from alutils.base.checks import check_count
 from alutils.base.downloads import read_npz
 from alutils.base.files import atomic_file
 from alutils.data.dataset import Dataset
@@ -188,11 +189,8 @@ def render_letters(
 
 
 def _whole(name: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name}={value!r}: expected a whole number")
-    if value < 0:
-        raise ValueError(f"{name}={value}: expected 0 or more")
-    return int(value)
+    check_count(name, value)
+    return int(value)  # type: ignore[call-overload]
 
 
 def _counts(n: int | Sequence[int] | np.ndarray) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Distorted images: the same ink, moved a little, and never from outside the picture."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from alutils.base.errors import ParameterError
-from alutils.data.augmentation import KNOTS, NONE, USUAL, Distortion, distort
+from alutils.data.augmentation import DISTORTIONS, KNOTS, NONE, USUAL, Distortion, distort
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +79,66 @@ def test_each_distortion_is_scipys_look_up_at_the_same_places(images, distortion
         np.testing.assert_allclose(shown[k], expected, atol=2e-4)
 
 
-def test_times_multiplies_every_amount():
-    assert Distortion(10, 0.2, 0.4, 2, 1).times(0.5) == Distortion(5, 0.1, 0.2, 1, 0.5)
+@pytest.mark.parametrize("name", DISTORTIONS)
+def test_channels_of_a_colour_image_are_distorted_alike(images, name):
+    items = np.array([0, 4, 2])
+    one = distort(images, items, np.random.default_rng(5), DISTORTIONS[name])
+    colour = np.stack([images, images[::-1], images], axis=-1)
+    shown = distort(colour, items, np.random.default_rng(5), DISTORTIONS[name])
+    assert shown.shape == (3, 28, 28, 3) and shown.flags.c_contiguous
+    assert np.array_equal(shown[..., 0], one) and np.array_equal(shown[..., 2], one)
+    assert not np.array_equal(shown[..., 1], one)
+
+
+def test_mirrored_images_are_mirrored_and_so_many_of_them(images):
+    items = np.arange(2000) % 6
+    shown = distort(images, items, np.random.default_rng(0), Distortion(0, 0, 0, 0, 0, mirror=0.25))
+    plain = images[items] / 255
+    mirrored = np.abs(shown - plain[:, :, ::-1]).max(axis=(1, 2)) < 1e-5
+    assert (mirrored | (np.abs(shown - plain).max(axis=(1, 2)) < 1e-5)).all()
+    assert 0.2 < mirrored.mean() < 0.3
+
+
+def test_beyond_the_edge_lies_black_or_the_edge_again():
+    grey = np.full((1, 20, 20), 100, np.uint8)
+    items, far = np.zeros(50, int), Distortion(20, 0.3, 0.1, 6, 1)
+    black = distort(grey, items, np.random.default_rng(0), far)
+    edge = distort(grey, items, np.random.default_rng(0), replace(far, edge=True))
+    assert black.min() == 0
+    np.testing.assert_allclose(edge, 100 / 255, atol=1e-6)
+
+
+def test_strokes_become_a_pixel_wider_or_narrower():
+    image = np.zeros((1, 12, 12), np.uint8)
+    image[0, 3:9, 5:7] = 255  # 6 x 2 pixels
+    how = Distortion(0, 0, 0, 0, 0, stroke=0.5)
+    shown = distort(image, np.zeros(2000, int), np.random.default_rng(0), how)
+    ink = shown.reshape(2000, -1).sum(axis=1).round().astype(int)
+    assert set(ink) == {5 * 1, 6 * 2, 7 * 3}
+    assert abs((ink == 12).mean() - 0.5) < 0.05
+    wide, narrow = (shown[ink == n][0] > 0.5 for n in (21, 5))
+    assert wide[3:10, 5:8].all() and narrow[4:9, 6].all()
+
+
+def test_what_is_not_asked_for_draws_nothing(images):
+    """So the distortions of earlier results are what they always were."""
+    rng, d, n = np.random.default_rng(9), USUAL, 4
+    distort(images, np.arange(n), rng)
+    other = np.random.default_rng(9)
+    for size in (n, (2, n), n, (n, 2, KNOTS, KNOTS), (n, 2, 1, 1)):
+        other.uniform(-d.shift, d.shift, size)
+    assert rng.bit_generator.state == other.bit_generator.state
+
+
+def test_times_multiplies_every_amount_and_leaves_the_shares():
+    one = Distortion(10, 0.2, 0.4, 2, 1, mirror=0.5, edge=True, stroke=0.4)
+    assert one.times(0.5) == Distortion(5, 0.1, 0.2, 1, 0.5, mirror=0.5, edge=True, stroke=0.4)
+
+
+@pytest.mark.parametrize("change", [{"mirror": 1.1}, {"stroke": -0.1}, {"edge": 1}])
+def test_shares_that_are_none_are_refused_by_name(change):
+    with pytest.raises(ParameterError, match=f"{next(iter(change))}="):
+        Distortion(**change)
 
 
 @pytest.mark.parametrize("value", [-1, np.nan, np.inf, True])
@@ -91,7 +151,8 @@ def test_amounts_that_are_none_are_refused_by_name(value):
     ("images", "items", "message"),
     [
         (np.zeros((2, 8, 8), np.float32), [0], "images=float32"),
-        (np.zeros((2, 8, 8, 3), np.uint8), [0], "images="),
+        (np.zeros((2, 8, 8, 4), np.uint8), [0], "images="),
+        (np.zeros((2, 8, 8, 3), np.float32), [0], "images="),
         (np.zeros((2, 8, 8), np.uint8), [2], "items=2"),
         (np.zeros((2, 8, 8), np.uint8), [-1], "items=-1"),
     ],

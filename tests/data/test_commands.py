@@ -132,7 +132,10 @@ def test_a_table_of_letters_becomes_an_npz(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["folder"], "expected a folder of class folders or a CSV, and the file to write"),
+        (
+            ["folder"],
+            "expected a folder of class folders, a CSV or an idx file, and the file to write",
+        ),
         (["folder", "in"], "python -m alutils data folder IN OUT.npz"),
         (["folder", "in", "out.png"], "python -m alutils data folder IN OUT.npz"),
         (["folder", "nowhere", "o.npz"], "IN=nowhere: there is no such file or folder"),

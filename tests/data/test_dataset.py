@@ -106,6 +106,19 @@ def test_content_hash_sees_every_pixel_label_and_the_shape_and_nothing_else(few)
     assert changed(few, images=mirrored, name="x", provenance="y").content_hash() in hashes
 
 
+def test_a_data_set_is_printed_in_one_line_without_a_pixel(few):
+    assert repr(few) == str(few)
+    assert "\n" not in repr(few) and "array" not in repr(few)
+    for fact in (few.name, few.provenance, f"{len(few)} ", f"{len(few.classes)} classes"):
+        assert fact in repr(few)
+    many = Dataset(
+        np.zeros((1200, 4, 6, 3), np.uint8), np.zeros(1200, np.int64), tuple("abcdef"), "x", "y"
+    )
+    assert repr(many) == (
+        "Dataset('y': 1,200 colour images of 4x6 pixels, 6 classes (a, b, c, ...), provenance 'x')"
+    )
+
+
 def test_titles_say_when_images_are_rendered(few):
     assert few.title("Samples") == "Samples"
     assert "rendered" in changed(few, provenance="rendered").title("Samples")
@@ -213,3 +226,13 @@ def test_data_sets_are_read_without_tensorflow():
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=300
     )
     assert found.stdout == "[]\n", found.stderr
+
+
+@pytest.mark.parametrize("part", ["images", "labels"])
+def test_masked_values_are_refused(part):
+    parts = {"images": np.zeros((2, 3, 4), np.uint8), "labels": np.array([0, 1])}
+    parts[part] = np.ma.array(
+        parts[part], mask=np.arange(parts[part].size).reshape(parts[part].shape) == 1
+    )
+    with pytest.raises(ValueError, match=f"some: {part} are masked in part"):
+        Dataset(**parts, classes=("a", "b"), provenance="local", name="some")

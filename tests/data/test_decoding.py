@@ -1,9 +1,11 @@
 """The one decoder of picture files: what it reads as what, by its table of rules."""
 
+import io
 import pickle
 import struct
 import tracemalloc
 import warnings
+import zlib
 
 import cv2
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 from label_helpers import colour, encoded, interlaced, letter, pixel_bomb, text_bomb
 from PIL import Image
 
+from alutils.data import decoding
 from alutils.data.decoding import BadPicture, decode
 
 
@@ -30,6 +33,20 @@ def test_pillows_warning_of_a_bomb_is_a_refusal_too():
     with warnings.catch_warnings(), pytest.raises(BadPicture, match=r"more pixels|pixels large"):
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         decode(pixel_bomb(11_000))
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"), [(KeyError(98), "damaged"), (MemoryError(), "too costly")]
+)
+def test_a_fault_of_the_decoder_is_a_refusal(monkeypatch, caplog, fault, reason):
+    def fail(data):
+        raise fault
+
+    monkeypatch.setattr(decoding, "_opened", fail)
+    with pytest.raises(BadPicture) as caught:
+        decode(encoded(letter()), "a.png")
+    assert caught.value.reason == reason
+    assert ("a.png: cannot be decoded" in caplog.text) == (reason == "damaged")
 
 
 def test_pixels_stay_as_they_are():
@@ -130,3 +147,91 @@ def test_a_refusal_comes_through_a_process_pool_whole():
     error = BadPicture("damaged", "is cut", "get it again")
     again = pickle.loads(pickle.dumps(error))
     assert (str(again), again.reason) == ("is cut; get it again.", "damaged")
+
+
+def saved(image: Image.Image, kind: str, **options) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("turn", [3, 6, 8])
+def test_a_turn_is_followed_in_every_format(kind, turn):
+    pixels = np.zeros((6, 9), np.uint8)
+    pixels[:3, :4] = 255
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    picture = decode(saved(Image.fromarray(np.stack([pixels] * 3, -1)), kind, exif=exif))
+    quarters = {3: 2, 6: 3, 8: 1}[turn]
+    expected = np.rot90(pixels, quarters)
+    assert picture.pixels.shape[:2] == expected.shape
+    assert (abs(picture.pixels[..., 0].astype(int) - expected) < 99).all()
+
+
+def test_a_turn_that_there_is_not_is_not_said():
+    exif = Image.Exif()
+    exif[0x0112] = 9
+    assert decode(saved(Image.new("L", (4, 3)), "JPEG", exif=exif)).notes == ()
+
+
+def parts(data: bytes) -> list[tuple[bytes, bytes]]:
+    """Return the kinds and contents of a PNG's parts."""
+    at, found = 8, []
+    while at < len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        found.append((data[at + 4 : at + 8], data[at + 8 : at + 8 + length]))
+        at += 12 + length
+    return found
+
+
+def joined(found: list[tuple[bytes, bytes]]) -> bytes:
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(content)) + kind + content
+        + struct.pack(">I", zlib.crc32(kind + content))
+        for kind, content in found
+    )  # fmt: skip
+
+
+PALETTE = saved(Image.fromarray(np.arange(240, dtype=np.uint8).reshape(12, 20)).convert("P"), "PNG")
+
+
+@pytest.mark.parametrize("left", [0, 1, 100, 239])
+def test_a_palette_that_lacks_colours_is_refused(left):
+    found = [(k, c[: 3 * left] if k == b"PLTE" else c) for k, c in parts(PALETTE)]
+    found = [each for each in found if each != (b"PLTE", b"")]
+    with pytest.raises(BadPicture, match=r"palette is missing|uses colour 239 of a palette of"):
+        decode(joined(found))
+    assert decode(joined(parts(PALETTE))).notes == ()
+
+
+@pytest.mark.parametrize("alpha", [0, 255])
+def test_alpha_of_a_bmp_that_is_0_everywhere_is_not_meant(alpha):
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 4), np.uint8)
+    pixels[..., 3] = alpha
+    body = pixels[::-1, :, [2, 1, 0, 3]].tobytes()
+    header = struct.pack("<IiiHHIIiiII", 108, 7, 5, 1, 32, 3, len(body), 0, 0, 0, 0)
+    header += struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000) + bytes(52)
+    start = b"BM" + struct.pack("<IHHI", 14 + len(header) + len(body), 0, 0, 14 + len(header))
+    picture = decode(start + header + body)
+    assert np.array_equal(picture.pixels, pixels[..., :3])
+    assert len(picture.notes) == (alpha == 0)
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_16_bits_of_which_few_are_used_are_noted(bits):
+    values = np.linspace(0, 2**bits - 1, 60).reshape(6, 10).astype(np.uint16)
+    (note,) = decode(saved(Image.fromarray(values), "PNG")).notes
+    assert ("were fewer bits used?" in note) == (bits <= 12)
+
+
+def test_a_png_of_very_many_parts_is_refused_before_it_is_read():
+    found = parts(saved(Image.new("L", (4, 3)), "PNG"))
+    with pytest.raises(BadPicture, match="has more than 200,000 parts"):
+        decode(joined([*found[:-1], *[(b"IDAT", b"")] * 200_001, found[-1]]))
+
+
+def test_what_comes_after_a_webp_is_noted():
+    data = saved(Image.new("RGB", (4, 3)), "WEBP")
+    assert decode(data).notes == ()
+    assert decode(data + b"behind").notes == ("what comes after the picture's end was left out",)

@@ -1,6 +1,7 @@
 """Letters from tables, to PNG files and back; what is wrong with them is named or counted."""
 
 import io
+import os
 import random
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from alutils.base.manifest import read_json
 from alutils.data import csv_letters
 from alutils.data.csv_letters import COLUMNS, csv_chunks, read_csv
 from alutils.data.dataset import LETTERS, Dataset
-from alutils.data.folders import read_folder
+from alutils.data.folders import read_folder, read_pictures
 from alutils.data.npz import read_npz, write_npz
 from alutils.data.png import NOTE, csv_to_png
 from alutils.data.skips import Skips
@@ -139,7 +140,7 @@ BAD_ROWS = {  # the table, the reason, what the message says
     "256": (with_line(11, cell(1, "256")), "pixel out of range", "line 11: pixel in column 2 is"),
     "huge": (with_line(11, cell(1, "9" * 30)), "pixel out of range", "'" + "9" * 30 + "'"),
     "below 0": (with_line(11, cell(1, "-3")), "pixel out of range", "'-3', expected .* 0 to 255"),
-    "label 26": (with_line(13, cell(0, "26")), "label out of range", "line 13: label is '26'"),
+    "label 26": (with_line(13, cell(0, "26")), "label 26", "line 13: label is '26'"),
     "label -1": (with_line(13, cell(0, "-1")), "label out of range", "'-1', expected .* 25 .Z."),
     "label Q": (with_line(13, cell(0, "Q")), "not a number", "line 13: label is 'Q'"),
     "empty": (with_line(15, lambda row: ""), "empty row", "line 15: is empty"),
@@ -187,9 +188,12 @@ def test_a_bad_row_is_skipped_counted_and_reported(tmp_path, case, caplog):
         (b"", "holds no rows; expected 785 numbers a row"),
         (PANDAS_HEADER, "holds no rows"),
         (b"\x1f\x8b" + b"0" * 100, "compressed by gzip; unpack"),
-        (b"PK\x03\x04" + b"0" * 100, "a zip archive; unpack"),
+        (b"PK\x03\x04" + b"0" * 100, "a zip archive or an Excel workbook; unpack"),
         (text(table(3)).encode("utf-16"), "text in UTF-16; save it as UTF-8"),
-        (text(table(3)).replace(",", ";"), "none of its 3 rows can be read"),
+        (
+            text(table(3)).replace(",", ";"),
+            "its values are separated by semicolons",
+        ),
         (b"0," * 2**22, "no line ends within"),
     ],
 )
@@ -637,6 +641,18 @@ def test_a_data_set_survives_an_npz_file(tmp_path):
     assert (again.classes, again.provenance, again.name) == (("a", "b", "c"), "rendered", "few")
 
 
+def test_further_arrays_go_into_an_npz_file_unless_they_had_to_be_pickled(tmp_path):
+    data = Dataset(np.zeros((2, 3, 3), np.uint8), np.array([0, 1]), ("a", "b"), "local", "two")
+    path = write_npz(data, tmp_path / "two.npz", paths=np.array(["x.png", "y.png"]))
+    with np.load(path, allow_pickle=False) as arrays:
+        assert arrays["paths"].tolist() == ["x.png", "y.png"]
+    assert read_npz(path).classes == ("a", "b")
+    for wrong in ({"paths": np.array(["x", None], object)}, {"labels": np.zeros(2)}):
+        with pytest.raises(TypeError, match=next(iter(wrong))):
+            write_npz(data, tmp_path / "wrong.npz", **wrong)
+    assert not (tmp_path / "wrong.npz").exists()
+
+
 def test_an_npz_file_without_names_gets_letters_or_numbers(tmp_path):
     images = np.zeros((2, 4, 4), np.uint8)
     for most, classes in ((25, LETTERS), (2, ("0", "1", "2"))):
@@ -653,17 +669,20 @@ IMAGES, LABELS = np.zeros((3, 4, 4), np.uint8), np.array([0, 1, 0])
     [
         ({"x": IMAGES, "labels": LABELS}, "holds no array 'images', only 'x', 'labels'"),
         ({"images": IMAGES}, "holds no array 'labels', only 'images'"),
-        ({"images": IMAGES / 255, "labels": LABELS}, "images are float64, expected uint8"),
+        ({"images": IMAGES + 0.5, "labels": LABELS}, "float64 from 0.5 to 0.5, with fractions"),
         ({"images": IMAGES.reshape(3, 16), "labels": LABELS}, r"shape \(3, 16\)"),
         ({"images": IMAGES, "labels": LABELS[:2]}, r"labels have shape \(2,\), expected \(3,\)"),
-        ({"images": IMAGES, "labels": LABELS * 0.5}, "labels are float64, expected whole"),
+        ({"images": IMAGES, "labels": LABELS * 0.5}, "label is 0.5 at position 1, expected whole"),
         ({"images": IMAGES, "labels": np.array(["a", "b", "c"])}, "expected whole numbers"),
-        ({"images": IMAGES, "labels": LABELS - 1}, "2 labels are outside 0 to 0"),
+        ({"images": IMAGES, "labels": LABELS - 1}, "label is -1 at position 0"),
         ({"images": IMAGES[:0], "labels": LABELS[:0]}, "holds no image"),
         ({"images": IMAGES, "labels": LABELS, "classes": np.array(["a"])}, "first is 1 at"),
         ({"images": IMAGES, "labels": LABELS, "classes": np.arange(2)}, "classes are int64"),
         ({"images": IMAGES, "labels": LABELS, "provenance": np.arange(2)}, "provenance is int64"),
-        ({"images": IMAGES, "labels": np.array([0, 1, None])}, "no npz file of plain arrays"),
+        (
+            {"images": IMAGES, "labels": np.array([0, 1, None])},
+            "labels: is an array of Python objects",
+        ),
     ],
 )
 def test_a_wrong_npz_file_says_what_is_wrong(tmp_path, arrays, message):
@@ -727,3 +746,28 @@ def test_a_folder_of_pictures_without_classes_says_what_to_do_with_them(tmp_path
         Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / name)
     with pytest.raises(BadInput, match=r"holds no folder for each class.*notebook 00"):
         read_folder(tmp_path)
+
+
+# --- folders in the wild --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bad", ["link", "pipe", "locked", "link to itself"])
+def test_what_is_no_file_is_named_or_skipped_and_never_waited_for(tmp_path, bad):
+    for name in ("A/1", "A/2", "B/1", "B/2"):
+        path = tmp_path / f"{name}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(np.full((4, 5), 9, np.uint8)).save(path)
+    odd = tmp_path / "B" / "3.png"
+    if bad == "pipe":
+        os.mkfifo(odd)
+    elif bad == "locked":
+        odd.write_bytes(b"x")
+        odd.chmod(0)
+    else:
+        odd.symlink_to(odd if bad == "link to itself" else tmp_path / "nowhere.png")
+    with pytest.raises(BadInput, match=r"3\.png (cannot be read|is not a)"):
+        read_folder(tmp_path)
+    report = Skips()
+    assert len(read_folder(tmp_path, "skip", report=report)) == 4
+    assert report.total == 1
+    assert len(read_pictures(tmp_path, "skip")[0]) == 4

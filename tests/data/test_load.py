@@ -18,6 +18,7 @@ from alutils.data.csv_letters import read_csv
 from alutils.data.dataset import LETTERS, Dataset
 from alutils.data.loading import load
 from alutils.data.npz import read_npz, write_npz
+from alutils.data.streams import open_stream
 from benchmarks import made_up_csv
 
 ROOT = repository_root()
@@ -168,14 +169,17 @@ def test_a_file_called_as_a_data_set_is_reached_by_its_path(table, tmp_path, mon
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("renderd", r"data='renderd': no such name \(az, mnist.*did you mean rendered\?"),
+        ("renderd", r"data='renderd': no such name \(az, fashion, mnist.*did you mean rendered\?"),
         ("MNIST", r"did you mean mnist\?"),
         ("letters2.npz", r"no such file or folder; looked for .*letters2.npz and .*letters2.npz"),
         ("/nowhere/at.csv", r"looked for /nowhere/at.csv; check the spelling"),
-        ("", "data='': expected az, mnist, mnist_article, rendered or a path"),
+        ("", "data='': expected az, fashion, mnist, mnist_article, rendered or a path"),
         (None, "data=None: expected az"),
         (7, "data=7: expected az"),
-        ("pyproject.toml", r"pyproject.toml: a .toml is not read; expected .csv, .npz or a folder"),
+        (
+            "pyproject.toml",
+            r"pyproject.toml: a .toml is not read; expected .csv, .npz, -ubyte.gz or a folder",
+        ),
         ("LICENSE", r"a file without suffix is not read"),
         ("docs.zip", "unpack an archive first"),
     ],
@@ -188,7 +192,7 @@ def test_what_cannot_be_loaded_is_named_with_what_could_be(spec, message, tmp_pa
 
 
 def test_an_unknown_choice_is_named_before_any_work():
-    with pytest.raises(BadInput, match="on_bad='maybe': expected one of 'error', 'skip'"):
+    with pytest.raises(BadInput, match=r"on_bad='maybe': expected one of 'error', 'skip'"):
         load("az", on_bad="maybe")
 
 
@@ -229,7 +233,7 @@ def test_data_az_png_converts_kaggles_table_and_counts(monkeypatch, table, tmp_p
         (["az_png", "png", "--from", "bad.csv"], "bad.csv, line 301: 2 values, expected 785"),
         (["mnist", "--from", "bad.csv"], "--from=bad.csv: mnist is not made from a table"),
         (["az", "az.npz"], "az is kept in the cache and takes no file"),
-        (["rendered", "r.csv"], "r.csv: expected a file name that ends in .npz"),
+        (["rendered", "r.csv"], "r.csv: expected the name of a file that ends in .npz"),
         (["rendered", "--seed", "-1"], "--seed=-1: expected 0 or more"),
     ],
 )
@@ -297,3 +301,77 @@ def test_pictures_of_any_source_come_in_the_colour_and_size_asked_for(tmp_path, 
 def test_a_colour_or_size_that_there_is_not_is_refused_before_any_work(options, message):
     with pytest.raises(BadInput, match=message):
         load("mnist", **options)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+@pytest.mark.parametrize("suffix", ["csv", "npz"])
+@pytest.mark.parametrize("what", ["pipe", "device"])
+def test_a_pipe_or_a_device_is_refused_and_not_waited_for(tmp_path, suffix, what):
+    path = tmp_path / f"x.{suffix}"
+    if what == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    for read in (load, open_stream):
+        with pytest.raises(BadInput, match="is a folder, a pipe or a device, expected a file"):
+            read(path)
+
+
+@pytest.mark.parametrize("spec", ["x" * 5000, "~no_such_user/pictures", "a\0b", " "])
+def test_whatever_cannot_be_a_path_is_one_line(spec):
+    for read in (load, open_stream):
+        with pytest.raises(BadInput, match=r"no such file or folder|expected"):
+            read(spec)
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        (True, "size=True: expected a height and a width"),
+        ((28, False), "expected a height and a width"),
+        ((28, 28, 3), "expected a height and a width"),
+        (28.0, "expected a height and a width"),
+        (10**20, "expected at most 20,000 pixels a side"),
+        ((20_000, 20_000), "50,000,000 in all"),
+    ],
+)
+def test_a_size_that_no_picture_has_is_refused_before_any_work(size, message):
+    with pytest.raises(BadInput, match=message):
+        load("mnist_article", size=size)
+
+
+def test_a_size_of_numpys_is_one(tmp_path):
+    assert load("mnist_article", size=np.int64(5)).images.shape[1:] == (5, 5)
+
+
+@pytest.mark.parametrize("kind", ["npz", "folder"])
+def test_more_pictures_than_memory_holds_are_refused_before_it_is_asked_for(
+    tmp_path, monkeypatch, kind
+):
+    digits = load("mnist_article").take(np.arange(6))
+    if kind == "npz":
+        spec = write_npz(digits, tmp_path / "six.npz")
+    else:
+        spec = tmp_path / "six"
+        for place, image in enumerate(digits.images):
+            (spec / f"{place % 2}").mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(spec / f"{place % 2}" / f"{place}.png"), image)
+    memory = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 2**10}
+    monkeypatch.setattr(os, "sysconf", memory.get)
+    assert len(load(spec, size=100)) == 6
+    with pytest.raises(BadInput, match=r"6 pictures of 2000×1000 pixels take .* make them smaller"):
+        load(spec, size=(2000, 1000))
+
+
+@pytest.mark.parametrize("value", [["skip"], np.array(["skip", "error"]), None])
+def test_a_choice_that_is_no_text_is_refused(value):
+    with pytest.raises(BadInput, match=r"on_bad=.*: expected one of 'error', 'skip'"):
+        load("mnist_article", on_bad=value)
+
+
+@pytest.mark.parametrize("name", ["rendered", "mnist_article"])
+@pytest.mark.parametrize("out", ["letters.txt", "letters"])
+def test_a_name_that_nothing_reads_is_refused_before_the_work(tmp_path, capsys, name, out):
+    assert main(["data", name, str(tmp_path / out)]) == 2
+    assert "expected the name of a file that ends in .npz" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
