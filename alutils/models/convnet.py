@@ -13,7 +13,8 @@ Source: pseudo-labels on distorted copies, Sohn et al. (2020), "FixMatch".
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,9 @@ LABELLED_FIRST = 0.2
 """The share of the steps that come before the unlabelled images are first believed."""
 WIDTH = 16
 """Maps of the first convolution, where nothing else is said."""
+LARGEST = 64
+"""Pixels a side of the images, at most: of larger ones three convolutions see too little at once,
+and frozen features of a large network are better."""
 SEEN_AGAIN = 0.5
 """Of the distortions in training, those of the copies that are looked at when predicting."""
 
@@ -44,10 +48,10 @@ class ConvNet:
     Parameters
     ----------
     n_classes : in all
-    unlabelled : (n_images, height, width) uint8, images to learn from without labels; labelled ones
-        may be among them. None: labelled images only
-    prior : (n_prior, height, width) uint8 and (n_prior,) int: images of another origin with their
-        classes, rendered characters for instance. Half of what is shown in the first
+    unlabelled : (n_images, height, width[, 3]) uint8, images to learn from without labels; labelled
+        ones may be among them. None: labelled images only
+    prior : (n_prior, height, width[, 3]) uint8 and (n_prior,) int: images of another origin with
+        their classes, rendered characters for instance. Half of what is shown in the first
         `LABELLED_FIRST` of the steps is drawn from them, later as many as `LABELLED`
     seed : of the first weights, the batches and the distortions
     members : networks, trained from different seeds, whose probabilities are averaged
@@ -91,6 +95,7 @@ class ConvNet:
         check_count("steps", steps, 1)
         check_count("width", width, 1)
         check_count("views", views)
+        check_count("seed", seed)
         if not 0 < tau <= 1:
             raise ParameterError("tau", tau, "expected more than 0 and at most 1")
         if unlabelled is not None:
@@ -108,10 +113,10 @@ class ConvNet:
         from, chunk by chunk."""
 
     def fit(self, x: np.ndarray, y: np.ndarray) -> ConvNet:
-        """Train anew on ``x`` (n, height, width) uint8 and ``y`` (n,) int.
+        """Train anew on ``x`` (n, height, width[, 3]) uint8 and ``y`` (n,) int.
 
-        ParameterError for no images or images of another kind or size, and for labels that are no
-        classes.
+        ParameterError for no images or images of another kind or size, or larger than `LARGEST`
+        pixels a side, and for labels that are no classes.
         """
         y = _check_labelled("x", x, y, self.n_classes)
         others = {"unlabelled": self.unlabelled, "prior": self.prior and self.prior[0]}
@@ -122,21 +127,32 @@ class ConvNet:
                 )
         total, desc = self.members * self.steps, f"{len(x):,} labels"
         bar = tqdm(total=total, desc=desc, unit="step", disable=not self.progress)
-        networks = self._networks(x)
+        networks, interrupted = self._networks(x), Event()
 
         def member(number: int) -> tuple[list[np.ndarray], np.ndarray]:
             rng = np.random.default_rng([self.seed, number])
-            believed = self._train(networks[number], x, y, rng, bar)
+            believed = self._train(networks[number], x, y, rng, bar, interrupted)
             return networks[number].weights(), believed
 
         # One network does not keep two cores busy, its steps are too small: two side by side do.
         with bar, ThreadPoolExecutor(min(self.members, cores())) as pool:
-            trained = list(pool.map(member, range(self.members)))
+            try:
+                at_work = [pool.submit(member, number) for number in range(self.members)]
+                wait(at_work, return_when=FIRST_EXCEPTION)
+            finally:  # Ctrl-C or an error in one: the others would go on to the end
+                interrupted.set()
+            trained = [each.result() for each in at_work]
         self.weights, self.believed = map(list, zip(*trained, strict=True))
         return self
 
     def _train(
-        self, network: Network, x: np.ndarray, y: np.ndarray, rng: np.random.Generator, bar: tqdm
+        self,
+        network: Network,
+        x: np.ndarray,
+        y: np.ndarray,
+        rng: np.random.Generator,
+        bar: tqdm,
+        interrupted: Event,
     ) -> np.ndarray:
         """Take the steps of one member; return the shares of the unlabelled that were believed."""
         network.start(rng)
@@ -155,6 +171,8 @@ class ConvNet:
 
         believed = []
         for begin in range(0, self.steps, CHUNK):
+            if interrupted.is_set():
+                break
             k = min(CHUNK, self.steps - begin)
             early = begin < LABELLED_FIRST * self.steps
             n_prior = 0 if self.prior is None else BATCH // 2 if early else LABELLED
@@ -184,7 +202,7 @@ class ConvNet:
         return np.array(believed)
 
     def member_probabilities(self, x: np.ndarray) -> np.ndarray:
-        """Return (members, n, n_classes) float32: what each network says of (n, h, w) images."""
+        """Return (members, n, n_classes) float32: what each network says of ``x``, as `fit`."""
         _check_images("x", x)
         if not self.weights:
             raise RuntimeError("ConvNet.fit comes first: the network has not been trained")
@@ -208,11 +226,11 @@ class ConvNet:
             return np.stack(list(pool.map(member, range(self.members))))
 
     def _networks(self, x: np.ndarray) -> list[Network]:
-        size = x.shape[1:]
-        return [network(self.n_classes, size, self.width, k) for k in range(self.members)]
+        shape = (*x.shape[1:3], 1 if x.ndim == 3 else 3)
+        return [network(self.n_classes, shape, self.width, k) for k in range(self.members)]
 
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
-        """Return (n, n_classes) float32: probabilities of (n, height, width) uint8 images."""
+        """Return (n, n_classes) float32: probabilities of images like those of `fit`."""
         return self.member_probabilities(x).mean(axis=0)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
@@ -236,11 +254,18 @@ class _Endless:
 
 
 def _check_images(name: str, images: Any) -> None:
-    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 3:
+    is_array = isinstance(images, np.ndarray) and images.dtype == np.uint8
+    if not is_array or images.ndim not in (3, 4) or images.shape[3:] not in ((), (3,)):
         what = f"{getattr(images, 'dtype', type(images).__name__)} {np.shape(images)}"
-        raise ParameterError(name, what, "expected (n, height, width) uint8, grey images")
-    if min(images.shape[1:]) < 8:
+        raise ParameterError(name, what, "expected (n, height, width) grey or (n, height, width, "
+                             "3) colour, uint8")  # fmt: skip
+    if min(images.shape[1:3]) < 8:
         raise ParameterError(name, images.shape[1:], "expected images of 8 x 8 pixels or more")
+    if max(images.shape[1:3]) > LARGEST:
+        raise ParameterError(
+            name, images.shape[1:], f"expected images of at most {LARGEST} pixels a side",
+            "make them smaller, or train a classifier on features (alutils.models.features)",
+        )  # fmt: skip
 
 
 def _check_labelled(name: str, x: Any, y: Any, n_classes: int) -> np.ndarray:

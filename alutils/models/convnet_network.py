@@ -38,19 +38,35 @@ def cores() -> int:
 
 
 @functools.lru_cache(maxsize=8)  # compiling takes seconds; the weights are set from outside
-def network(n_classes: int, size: tuple[int, int], width: int, member: int) -> Network:
-    """Return a compiled network; each member has its own, so that they can run side by side."""
-    return Network(n_classes, size, width)
+def network(n_classes: int, shape: tuple[int, int, int], width: int, member: int) -> Network:
+    """Return a compiled network for images of a shape, (height, width, channels).
+
+    Each member has its own, so that they can run side by side.
+    """
+    return Network(n_classes, shape, width)
+
+
+def weight_shapes(n_classes: int, shape: tuple[int, int, int], width: int) -> list[tuple[int, ...]]:
+    """Return the shapes of a network's weights, in the order of `Network.weights`."""
+    height, across, maps = shape
+    shapes: list[tuple[int, ...]] = []
+    for kernel, wide in ((5, width), (3, 2 * width), (3, 4 * width)):
+        shapes += [(kernel, kernel, maps, wide), *[(wide,)] * 4]
+        maps = wide
+    # The first convolution halves the image, rounding up; each pooling halves it, rounding down.
+    left = [(side + 1) // 2 // 2 // 2 for side in (height, across)]
+    return [*shapes, (left[0] * left[1] * maps, n_classes), (n_classes,)]
 
 
 class Network:
     """The compiled network: one for each shape, whatever it is trained on."""
 
-    def __init__(self, n_classes: int, size: tuple[int, int], width: int) -> None:
+    def __init__(self, n_classes: int, shape: tuple[int, int, int], width: int) -> None:
         self._tf = import_tensorflow()
         import keras
 
-        self.model = keras.Sequential(_layers(n_classes, size, width))
+        self.shape = shape
+        self.model = keras.Sequential(_layers(n_classes, shape, width))
         self.optimizer = keras.optimizers.AdamW(RATE, weight_decay=DECAY)
         self.optimizer.build(self.model.trainable_variables)
         self._train, self._predict = _compiled(self.model, self.optimizer)
@@ -81,22 +97,23 @@ class Network:
     def train(
         self, x: np.ndarray, target: np.ndarray, weight: np.ndarray, rate: np.ndarray
     ) -> None:
-        """Take a step for each of (n_steps, batch, height, width) batches."""
+        """Take a step for each of (n_steps, batch, height, width[, 3]) batches."""
         seed = self.rng.integers(0, 2**31, (len(x), 2), dtype=np.int32)
-        self._train(*map(self._tf.constant, (x[..., None], target, weight, rate, seed)))
+        x = x.reshape(*x.shape[:2], *self.shape)
+        self._train(*map(self._tf.constant, (x, target, weight, rate, seed)))
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """Return (n, n_classes) float32 for (n, height, width) uint8, or float32 from 0 to 1."""
+        """Return (n, n_classes) float32 for (n, height, width[, 3]) uint8, or float32 to 1."""
         out = np.empty((len(x), self.model.output_shape[1]), np.float32)
         for begin in range(0, len(x), SCORED):
-            part = x[begin : begin + SCORED, ..., None]
+            part = x[begin : begin + SCORED].reshape(-1, *self.shape)
             if part.dtype == np.uint8:
                 part = part * np.float32(1 / 255)
             out[begin : begin + SCORED] = self._predict(self._tf.constant(part)).numpy()
         return out
 
 
-def _layers(n_classes: int, size: tuple[int, int], width: int) -> list[Any]:
+def _layers(n_classes: int, shape: tuple[int, int, int], width: int) -> list[Any]:
     """Return the layers: three convolutions, each normalised, and one for the classes."""
     import keras
 
@@ -113,7 +130,7 @@ def _layers(n_classes: int, size: tuple[int, int], width: int) -> list[Any]:
     # The first convolution halves the image at once: at full size it would take more time than
     # all the others, and was measured to gain nothing.
     return [
-        keras.Input((*size, 1), **real),
+        keras.Input(shape, **real),
         *convolution(width, 5, 2),
         *convolution(2 * width, 3, 1),
         layers.MaxPool2D(**last),
@@ -177,7 +194,8 @@ def _compiled(model: Any, optimizer: Any) -> tuple[Callable, Callable]:
         for i in tf.range(tf.shape(x)[0]):
             step(x[i], target[i], weight[i], rate[i], seed[i])
 
-    @tf.function(reduce_retracing=True)
+    # Compiled once for any number of images: the numbers do not depend on which came first.
+    @tf.function(input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)])
     def predict(x: Any) -> Any:
         return tf.nn.softmax(model(x, training=False))
 

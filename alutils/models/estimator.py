@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from alutils.base.checks import check_count
+from alutils.base.rows import number_of
 from alutils.models.classifier import Make
 
 
@@ -43,8 +45,7 @@ class Estimator:
     """
 
     def __init__(self, n_classes: int, make: Make = softmax_regression, seed: int = 0) -> None:
-        if n_classes < 2:
-            raise ValueError(f"n_classes={n_classes}: expected 2 or more")
+        check_count("n_classes", n_classes, 2)
         self.n_classes, self.make, self.seed = n_classes, make, seed
         self.model: Any = None  # None where there is nothing to tell apart
         self.classes = np.empty(0, np.int64)
@@ -59,7 +60,7 @@ class Estimator:
 
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
         """Return (n, n_classes) float32 probabilities."""
-        out = np.zeros((len(x), self.n_classes), np.float32)
+        out = np.zeros((number_of(x), self.n_classes), np.float32)
         if self.model is not None:
             with _threads().limit(limits=1, user_api="blas"):
                 out[:, self.classes] = self.model.predict_proba(x)

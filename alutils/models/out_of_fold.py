@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from alutils.base.errors import ParameterError
+from alutils.base.rows import as_rows, number_of
 from alutils.models.classifier import Classifier
 
 
@@ -27,7 +29,7 @@ def dealt(labels: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarra
 
 def out_of_fold(
     make: Callable[[], Classifier],
-    features: np.ndarray,
+    features: Any,
     labels: np.ndarray,
     fold: np.ndarray,
     *,
@@ -39,7 +41,7 @@ def out_of_fold(
     Parameters
     ----------
     make : gives a new classifier; if it has ``classes_``, its columns are those classes only
-    features : (n_items, ...) array
+    features : (n_items, ...) array, or other rows as `alutils.base.rows.as_rows` takes them
     labels : (n_items,) int from 0 to n_classes - 1
     fold : (n_items,) int from 0, the fold of each item, such as `dealt` gives
     n_classes : columns to return
@@ -55,13 +57,14 @@ def out_of_fold(
     ParameterError
         For labels that do not fit, and a classifier whose columns are not the classes.
     """
-    labels, features = np.asarray(labels), np.asarray(features)
+    kept = hasattr(features, "iloc") or hasattr(features, "tocsr")
+    labels, features = np.asarray(labels), as_rows(features if kept else np.asanyarray(features))
     if labels.ndim != 1 or not len(labels) or not np.issubdtype(labels.dtype, np.integer):
         raise ParameterError(
             "labels", f"{labels.dtype} of shape {labels.shape}", "expected a class for each item"
         )
-    if len(features) != len(labels):
-        raise ParameterError("labels", len(labels), f"expected one for each of {len(features)}")
+    if (n := number_of(features)) != len(labels):
+        raise ParameterError("labels", len(labels), f"expected one for each of {n}")
     if labels.min() < 0 or labels.max() >= n_classes:
         worst = labels.min() if labels.min() < 0 else labels.max()
         raise ParameterError("labels", worst, f"expected classes from 0 to {n_classes - 1}")

@@ -9,19 +9,38 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from alutils.base import artefacts, manifest
-from alutils.models.backbones import vgg16
+from alutils.models.backbones.runtimes import Network
 
 _log = logging.getLogger("alutils")
 
 FASTER, MOST_ERROR = 1.2, 0.02
 """Bfloat16 is taken from this gain in speed on, and up to this relative error of the features."""
-_SHAPE, _MEASURED_S = (32, 32, 32), 1.0  # of a batch; for how long at least
+_MEASURED_S = 1.0
+"""For how long it is measured at least."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The network that is measured.
+
+    Attributes
+    ----------
+    shape : (batch, height, width) of the images
+    channels : features of an image
+    build : gives the network on OpenVINO in a precision
+    most_error : relative error of the features up to which bfloat16 may be taken
+    """
+
+    shape: tuple[int, int, int]
+    channels: int
+    build: Callable[[str], Network]
+    most_error: float = MOST_ERROR
 
 
 @dataclass(frozen=True)
@@ -39,14 +58,13 @@ class Decision:
         )
 
 
-def decide(
-    kernel: str, threads: int, weights_sha256: str, load: Callable[[], Sequence[np.ndarray]]
-) -> Decision:
+def decide(kernel: str, threads: int, weights_sha256: str, trial: Callable[[], Trial]) -> Decision:
     """Return what was decided on this machine, which is measured at the first call.
 
     The decision is a small JSON file beside the cached features, so that one machine always
     computes the same features. Delete it to have it measured again. ``kernel`` and ``threads`` are
-    those of `vgg16.openvino_cpu`; ``load``, called to measure, gives the weights of this hash.
+    those of `runtimes.openvino_cpu`; ``trial``, called to measure, gives the network that has the
+    weights of this hash.
     """
     origin = {
         "backend": f"openvino {importlib.metadata.version('openvino')}",
@@ -67,8 +85,9 @@ def decide(
 
     if (before := kept()) is not None:
         return before
-    speedup, error = _measure(load(), threads)
-    is_better = speedup >= FASTER and error <= MOST_ERROR
+    measured = trial()
+    speedup, error = _measure(measured, threads)
+    is_better = speedup >= FASTER and error <= measured.most_error
     decision = Decision("bfloat16" if is_better else "float32", round(speedup, 2), round(error, 5))
     if (other := kept()) is not None:  # of a process that was at it at the same time
         return other
@@ -80,17 +99,15 @@ def decide(
     return decision
 
 
-def _measure(weights: Sequence[np.ndarray], threads: int) -> tuple[float, float]:
+def _measure(trial: Trial, threads: int) -> tuple[float, float]:
     """Return how many times as fast bfloat16 is, and the relative error of its features."""
-    rng = np.random.default_rng(0)
-    batches = rng.integers(0, 256, (max(4, threads), *_SHAPE, 3)).astype(np.float32)
+    rng, batch = np.random.default_rng(0), trial.shape[0]
+    batches = rng.integers(0, 256, (max(4, threads), *trial.shape, 3)).astype(np.float32)
     networks, seconds, rows = {}, {}, {}
     for precision in ("float32", "bfloat16"):
-        networks[precision] = vgg16.openvino_network(
-            weights, layer="block5", pooling="avg", shape=_SHAPE, precision=precision
-        )
-        rows[precision] = np.empty((len(batches) * _SHAPE[0], weights[-1].size), np.float32)
-        networks[precision](batches[:1], rows[precision][: _SHAPE[0]])  # the first run is slower
+        networks[precision] = trial.build(precision)
+        rows[precision] = np.empty((len(batches) * batch, trial.channels), np.float32)
+        networks[precision](batches[:1], rows[precision][:batch])  # the first run is slower
         seconds[precision] = np.inf
     begin, rounds = time.perf_counter(), 0
     # In turn, and the best of several: the machine may be busy with other things now and then.

@@ -1,5 +1,7 @@
 """The small network: learns, learns more from unlabelled images, and says what it cannot use."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from alutils.base.errors import ParameterError
 from alutils.data import mnist
 from alutils.models import convnet
 from alutils.models.convnet import ConvNet
+from alutils.models.convnet_network import Network, weight_shapes
 
 
 @pytest.fixture(scope="module")
@@ -158,12 +161,50 @@ def test_values_that_cannot_be_used_are_named(change, message):
         (np.zeros((2, 28, 28), np.uint8), np.array([0.0, 1.0]), "x="),
         (np.zeros((2, 28, 28), np.float32), np.array([0, 1]), "x=float32"),
         (np.zeros((2, 4, 4), np.uint8), np.array([0, 1]), "8 x 8"),
+        (np.zeros((2, 65, 28), np.uint8), np.array([0, 1]), "at most 64 pixels a side"),
+        (np.zeros((2, 28, 28, 4), np.uint8), np.array([0, 1]), "colour, uint8"),
         (np.zeros((2, 20, 20), np.uint8), np.array([0, 1]), "size of unlabelled"),
     ],
 )
 def test_images_and_labels_that_do_not_fit_are_refused(x, y, message):
     with pytest.raises(ParameterError, match=message):
         ConvNet(10, np.zeros((5, 28, 28), np.uint8), steps=1).fit(x, y)
+
+
+def test_what_only_colour_tells_apart_is_learned():
+    rng, y = np.random.default_rng(0), np.arange(60) % 2
+    x = rng.integers(0, 60, (60, 10, 12, 3), dtype=np.uint8)
+    x[y == 0, ..., 0] += 120
+    x[y == 1, ..., 2] += 120
+    net = ConvNet(2, x, steps=100, width=4).fit(x[:30], y[:30])
+    assert (net.predict(x[30:]) == y[30:]).all()
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (8, 8, 1), (32, 32, 3), (64, 33, 3), (9, 20, 1)])
+def test_the_shapes_of_the_weights_are_known_without_the_network(shape):
+    shapes = weight_shapes(7, shape, 3)
+    assert [each.shape for each in Network(7, shape, 3).weights()] == shapes
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_training_ends_at_once_where_one_member_fails(digits, monkeypatch, which):
+    images, labels = digits[0].images[:40], digits[0].labels[:40]
+    model = ConvNet(10, members=2, steps=convnet.CHUNK * 400, width=2)
+    fails = model._networks(images)[which]
+    chunks, train = [], Network.train
+
+    def slowly(network, *batches):
+        chunks.append(network)
+        if network is fails:
+            raise KeyboardInterrupt  # as it would come from outside
+        time.sleep(0.05)
+        return train(network, *batches)
+
+    monkeypatch.setattr(Network, "train", slowly)
+    monkeypatch.setattr(convnet, "cores", lambda: 2)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(images, labels)
+    assert len(chunks) < 100
 
 
 def test_an_untrained_network_says_so():

@@ -1,5 +1,6 @@
 """Features against an independent network, pixels against Pillow, the cache against damage."""
 
+import functools
 import importlib.metadata
 import importlib.util
 import json
@@ -17,7 +18,7 @@ from pools import random_weights
 from alutils.base import artefacts, manifest
 from alutils.data.pixels import prepare
 from alutils.models import embeddings, precision
-from alutils.models.backbones import vgg16
+from alutils.models.backbones import planning, runtimes, vgg16
 from alutils.models.embeddings import features, plan
 from alutils.models.precision import Decision
 
@@ -92,7 +93,7 @@ def test_both_backends_give_the_features_of_keras_applications():
 
 @needs_openvino
 def test_bfloat16_is_close_to_float32():
-    if "bf16" not in vgg16.openvino_cpu()[0]:
+    if "bf16" not in runtimes.openvino_cpu()[0]:
         pytest.skip("this CPU has no bf16 instructions")
     weights = random_weights([16, 16, 32, 32, *9 * [64]])
     letters = np.random.default_rng(2).integers(0, 256, (6, 28, 28), dtype=np.uint8)
@@ -185,9 +186,9 @@ def machine(monkeypatch):
                 (object() if kernel else None) if name == "openvino" else found(name, *rest)
             ),
         )
-        monkeypatch.setattr(vgg16, "openvino_cpu", lambda: (kernel, 8))
-        monkeypatch.setattr(vgg16, "keras_has_gpu", lambda: gpu)
-        monkeypatch.setattr(embeddings, "decide", lambda *_: Decision("bfloat16", 1.97, 0.0046))
+        monkeypatch.setattr(runtimes, "openvino_cpu", lambda: (kernel, 8))
+        monkeypatch.setattr(runtimes, "keras_has_gpu", lambda: gpu)
+        monkeypatch.setattr(planning, "decide", lambda *_: Decision("bfloat16", 1.97, 0.0046))
 
     return pretend
 
@@ -216,6 +217,13 @@ def test_the_backend_and_precision_suit_the_machine(machine, kernel, gpu, asked,
 # --- the precision that pays ----------------------------------------------------------------------
 
 
+def small_trial() -> precision.Trial:
+    """Return VGG16 with few maps, to be measured."""
+    weights, shape = random_weights([16, 16, 32, 32, *9 * [64]]), (32, 32, 32)
+    build = functools.partial(vgg16.openvino_network, weights, layer="block5", pooling="avg")
+    return precision.Trial(shape, 64, lambda kind: build(shape=shape, precision=kind))
+
+
 @pytest.fixture
 def measured(monkeypatch, tmp_path):
     """Pretend that a measurement gave this; return how often it was made."""
@@ -225,7 +233,7 @@ def measured(monkeypatch, tmp_path):
         monkeypatch.setenv("ALUTILS_CACHE", str(tmp_path))
         monkeypatch.setattr(importlib.metadata, "version", lambda name: "1.0")
         monkeypatch.setattr(
-            precision, "_measure", lambda w, threads: calls.append(1) or (speedup, error)
+            precision, "_measure", lambda trial, threads: calls.append(1) or (speedup, error)
         )
         return calls
 
@@ -239,41 +247,41 @@ def measured(monkeypatch, tmp_path):
 )  # fmt: skip
 def test_bfloat16_is_taken_where_it_is_clearly_faster_and_close(measured, speedup, error, expected):
     measured(speedup, error)
-    assert precision.decide("bf16", 2, "abc", list).precision == expected
+    assert precision.decide("bf16", 2, "abc", small_trial).precision == expected
 
 
 def test_a_machine_decides_once_and_then_always_the_same(measured, tmp_path):
     calls = measured(1.97)
-    first = precision.decide("bf16", 2, "abc", list)
+    first = precision.decide("bf16", 2, "abc", small_trial)
     measured(0.5)
-    assert precision.decide("bf16", 1, "abc", list) == first and len(calls) == 1
+    assert precision.decide("bf16", 1, "abc", small_trial) == first and len(calls) == 1
     (path,) = tmp_path.glob("features/precision-*.json")
     told = json.loads(path.read_text())
     assert (told["precision"], told["speedup"], told["weights_sha256"]) == ("bfloat16", 1.97, "abc")
     assert "1.97 times the speed of float32" in str(first) and "0.0040" in str(first)
     # Other weights, or another processor, are another question.
-    assert precision.decide("bf16", 2, "other", list).precision == "float32"
-    assert precision.decide("other bf16", 2, "abc", list).precision == "float32"
+    assert precision.decide("bf16", 2, "other", small_trial).precision == "float32"
+    assert precision.decide("other bf16", 2, "abc", small_trial).precision == "float32"
     # What somebody wrote into the file counts; a damaged one is measured again.
     path.write_text(json.dumps(told | {"precision": "float32"}))
-    assert precision.decide("bf16", 2, "abc", list).precision == "float32"
+    assert precision.decide("bf16", 2, "abc", small_trial).precision == "float32"
     for damaged in ('{"precision', json.dumps(told | {"precision": "int8"}), "{}"):
         path.write_text(damaged)
-        assert precision.decide("bf16", 2, "abc", list) == Decision("float32", 0.5, 0.004)
+        assert precision.decide("bf16", 2, "abc", small_trial) == Decision("float32", 0.5, 0.004)
 
 
 def test_a_decision_that_cannot_be_kept_is_said_and_used(measured, tmp_path, caplog):
     measured(2.0)
     (tmp_path / "features").write_text("a file in the folder's place")
-    assert precision.decide("bf16", 2, "abc", list).precision == "bfloat16"
+    assert precision.decide("bf16", 2, "abc", small_trial).precision == "bfloat16"
     assert "cannot be kept" in caplog.text
 
 
 @needs_openvino
 def test_the_measurement_is_of_both_precisions_and_quick():
-    if "bf16" not in vgg16.openvino_cpu()[0]:
+    if "bf16" not in runtimes.openvino_cpu()[0]:
         pytest.skip("this CPU has no bf16 instructions")
-    speedup, error = precision._measure(random_weights([16, 16, 32, 32, *9 * [64]]), 2)
+    speedup, error = precision._measure(small_trial(), 2)
     assert speedup > 0 and 0 < error < 0.01
 
 
@@ -290,7 +298,7 @@ def test_the_plan_can_go_into_a_manifest(weights):
 @needs_openvino
 @pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="asks Linux for the CPU's flags")
 def test_the_runtime_names_a_kernel_that_this_cpu_has():
-    kernel, threads = vgg16.openvino_cpu()
+    kernel, threads = runtimes.openvino_cpu()
     flags = Path("/proc/cpuinfo").read_text().split()
     assert ("amx" in kernel) == ("amx_bf16" in flags)
     assert "bf16" in kernel or "avx512_bf16" not in flags
@@ -303,7 +311,7 @@ def test_the_runtime_names_a_kernel_that_this_cpu_has():
         ({"backend": "openvno"}, ValueError, "did you mean 'openvino'"),
         ({"backend": "kears"}, ValueError, "did you mean 'keras'"),
         ({"precision": "bf16"}, ValueError, "precision='bf16'.*bfloat16"),
-        ({"layer": "block6"}, ValueError, "layer='block6'.*block5"),
+        ({"layer": "block6"}, ValueError, "layer=block6.*block5"),
         ({"pooling": "mean"}, ValueError, "pooling='mean'.*avg, max"),
         ({"preprocessing": "VGG"}, ValueError, "preprocessing='VGG'.*raw, vgg"),
         ({"size": (28, 28)}, ValueError, "32 x 32"),
@@ -359,7 +367,7 @@ class Counted:
         self.dies_at: int | None = None
 
     def __call__(self, weights, *, layer, pooling, shape, precision):
-        channels = weights[2 * sum(vgg16.layers_until(layer)) - 1].size
+        channels = vgg16.channels(layer, list(map(np.shape, weights)))
         mix = np.random.default_rng(7).integers(1, 100, (3, channels))
 
         def run(batches, out):
@@ -379,8 +387,8 @@ def network(monkeypatch) -> Counted:
     counted = Counted()
     monkeypatch.setattr(vgg16, "keras_network", counted)
     monkeypatch.setattr(vgg16, "openvino_network", counted)
-    monkeypatch.setattr(vgg16, "keras_has_gpu", lambda: False)
-    monkeypatch.setattr(embeddings, "decide", lambda *_: Decision("float32", 1.0, 0.004))
+    monkeypatch.setattr(runtimes, "keras_has_gpu", lambda: False)
+    monkeypatch.setattr(planning, "decide", lambda *_: Decision("float32", 1.0, 0.004))
     monkeypatch.setattr(embeddings, "_BLOCK", 4)
     return counted
 
@@ -608,10 +616,10 @@ import resource, sys
 from pathlib import Path
 import numpy as np
 from alutils.models import embeddings
-from alutils.models.backbones import vgg16
+from alutils.models.backbones import runtimes, vgg16
 sys.path[:0] = [sys.argv[1], str(Path(sys.argv[1]).parent)]
 from test_embeddings import Counted, WIDTHS, random_weights
-vgg16.keras_network, vgg16.keras_has_gpu = Counted(), lambda: False
+vgg16.keras_network, runtimes.keras_has_gpu = Counted(), lambda: False
 folder = Path(sys.argv[2])
 images = np.memmap(folder / "images", np.uint16, "w+", shape=(800, 512, 512, 3))
 images.flush()
@@ -690,7 +698,7 @@ def fill(*shape: int, value: float = 9, kind: type = np.uint8) -> np.ndarray:
         (fill(2, 28, 28, value=-1, kind=np.int32), {}, "from -1 to -1"),
         (fill(2, 28, 28, value=255.5, kind=np.float32), {}, "255.5"),
         (fill(2, 28, 28, value=np.nan, kind=np.float32), {}, "nan"),
-        (fill(2, 28, 28, value=0.5, kind=np.float32), {}, "fractions up to 0.5.*255"),
+        (fill(2, 28, 28, value=0.5, kind=np.float32), {}, "brightest pixel .* is 0.5.*255"),
         (fill(2, 28, 28, value=1, kind=bool), {}, "type bool"),
         (np.full((2, 28, 28), "a"), {}, "type <U1"),
     ],

@@ -1,20 +1,22 @@
 """VGG16's convolutions on two runtimes, built from plain arrays.
 
-A network here is a function: it takes prepared batches of one shape, float32 (batch, height, width,
-3), and fills the rows of an array with their pooled features; what the last batch has too much of
-is left out. Runtimes are imported when they are used.
+A layer is one block, ``"block3"``, or several side by side, ``"block3+4"``: one pass gives them
+all. `alutils.models.backbones.runtimes` says what a network is.
+
+Source: Simonyan and Zisserman (2015).
 """
 
-import functools
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from alutils.base.errors import ParameterError
 from alutils.base.tensorflow import import_tensorflow
+from alutils.models.backbones import runtimes
+from alutils.models.backbones.runtimes import Network
 
 CONVOLUTIONS = {"block1": 2, "block2": 2, "block3": 3, "block4": 3, "block5": 3}  # each ends pooled
-Network = Callable[[Iterable[np.ndarray], np.ndarray], None]
 
 
 def check_weights(weights: Sequence[np.ndarray]) -> None:
@@ -36,23 +38,34 @@ def check_weights(weights: Sequence[np.ndarray]) -> None:
             raise ValueError(f"weights[{i + 1}] has shape {bias.shape}, expected ({channels},)")
 
 
+def blocks(layer: str) -> tuple[str, ...]:
+    """Return the blocks of a layer, first to last; ParameterError for other names.
+
+    ``"block3"`` is one block, ``"block3+4"`` are two.
+    """
+    found = tuple(f"block{number}" for number in layer.removeprefix("block").split("+"))
+    order = [list(CONVOLUTIONS).index(name) for name in found if name in CONVOLUTIONS]
+    if not layer.startswith("block") or len(order) < len(found) or sorted(set(order)) != order:
+        raise ParameterError(
+            "layer", layer, "expected block1 to block5, or several in their order, as block3+4"
+        )
+    return found
+
+
 def layers_until(last: str) -> list[int]:
-    """Count the convolutions of each block up to and including `last`."""
+    """Count the convolutions of each block up to and including `last`, a layer's last block."""
     names = list(CONVOLUTIONS)
-    return [CONVOLUTIONS[name] for name in names[: names.index(last) + 1]]
+    return [CONVOLUTIONS[name] for name in names[: names.index(blocks(last)[-1]) + 1]]
 
 
-# --- Keras ----------------------------------------------------------------------------------------
+def channels(layer: str, shapes: Sequence[tuple[int, ...]]) -> int:
+    """Return how many numbers a layer gives for an image, from the shapes of all 26 weights."""
+    return sum(shapes[2 * sum(layers_until(block)) - 1][0] for block in blocks(layer))
 
 
-def keras_has_gpu() -> bool:
-    """Whether TensorFlow sees a GPU; imports it, and only where there is an NVIDIA driver."""
-    if not Path("/proc/driver/nvidia/version").exists():
-        return False
-    return bool(import_tensorflow().config.list_physical_devices("GPU"))
-
-
-def keras_model(weights: Sequence[np.ndarray], layer: str, pooling: str, size: tuple[int, int]):
+def keras_model(
+    weights: Sequence[np.ndarray], layer: str, pooling: str, size: tuple[int, int]
+) -> Any:
     """Build the base as a Keras model: (n, height, width, 3) in, (n, channels) out.
 
     Layers are called as in `keras.applications`. They say their number type and the order of their
@@ -62,9 +75,10 @@ def keras_model(weights: Sequence[np.ndarray], layer: str, pooling: str, size: t
     import keras
 
     told = {"dtype": "float32", "data_format": "channels_last", "trainable": False}
+    pool = {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}
     kernels = iter(weights[0::2])
     image = keras.Input((*size, 3), dtype="float32")
-    x = image
+    x, pooled = image, []
     for block, count in enumerate(layers_until(layer), 1):
         for i in range(1, count + 1):
             width, name = next(kernels).shape[3], f"block{block}_conv{i}"
@@ -72,8 +86,10 @@ def keras_model(weights: Sequence[np.ndarray], layer: str, pooling: str, size: t
                 width, 3, padding="same", activation="relu", name=name, **told
             )(x)  # fmt: skip
         x = keras.layers.MaxPooling2D(name=f"block{block}_pool", strides=2, **told)(x)
-    pools = {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}
-    model = keras.Model(image, pools[pooling](**told)(x), name=f"vgg16_{layer}")
+        if f"block{block}" in blocks(layer):
+            pooled.append(pool[pooling](**told)(x))
+    out = keras.layers.Concatenate(dtype="float32")(pooled) if len(pooled) > 1 else pooled[0]
+    model = keras.Model(image, out, name=f"vgg16_{layer.replace('+', '_')}")
     model.set_weights(list(weights[: 2 * sum(layers_until(layer))]))
     return model
 
@@ -87,43 +103,7 @@ def keras_network(
     precision: str,
 ) -> Network:
     """Network on Keras, in float32; `shape` is (batch, height, width)."""
-    if precision != "float32":
-        raise ValueError(f"precision={precision!r}: expected 'float32' with Keras")
-    model = keras_model(weights, layer, pooling, shape[1:])
-
-    def run(batches: Iterable[np.ndarray], out: np.ndarray) -> None:
-        # One batch at a time: `predict` spends as long again on feeding them.
-        for i, batch in enumerate(batches):
-            rows = out[i * shape[0] : (i + 1) * shape[0]]
-            rows[:] = model.predict_on_batch(batch)[: len(rows)]
-
-    return run
-
-
-# --- OpenVINO -------------------------------------------------------------------------------------
-
-
-@functools.cache
-def openvino_cpu() -> tuple[str, int]:
-    """Name of the kernel that OpenVINO takes here for a bf16 convolution, and its threads.
-
-    The name says which instructions it uses, as in ``brgconv_avx512_amx_bf16``; without any for
-    bf16 it does not hold "bf16".
-    """
-    import openvino
-    from openvino import Type
-
-    core = openvino.Core()
-    native = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    image, x = _parameter([1, 8, 8, 64], Type.f32)
-    x = _convolution(x, np.ones((3, 3, 64, 64), np.float32), np.zeros(64, np.float32))
-    compiled = _compile(core, x, image, "bfloat16" if native else "float32")
-    kernels = [
-        node.get_rt_info()["primitiveType"].value
-        for node in compiled.get_runtime_model().get_ordered_ops()
-        if node.get_rt_info()["layerType"].value == "Convolution"
-    ]
-    return " ".join(kernels), compiled.get_property("INFERENCE_NUM_THREADS")
+    return runtimes.on_keras(keras_model(weights, layer, pooling, shape[1:]), shape[0], precision)
 
 
 def openvino_network(
@@ -135,60 +115,26 @@ def openvino_network(
     precision: str,
 ) -> Network:
     """Network on OpenVINO's CPU device; `shape` is (batch, height, width)."""
-    import openvino
-    from openvino import Type
     from openvino import opset13 as ops
 
+    pool = {"avg": ops.reduce_mean, "max": ops.reduce_max}[pooling]
     arrays = iter(weights)
-    image, x = _parameter([*shape, 3], Type.f32)
-    for count in layers_until(layer):
+    image, x = runtimes.openvino_input(shape)
+    two, none, pooled = [2, 2], [0, 0], []
+    for block, count in enumerate(layers_until(layer), 1):
         for _ in range(count):
             x = _convolution(x, next(arrays), next(arrays))
-        two, none = [2, 2], [0, 0]
         x = ops.max_pool(x, two, [1, 1], none, none, two, "floor").output(0)
-    pool = {"avg": ops.reduce_mean, "max": ops.reduce_max}[pooling]
-    x = pool(x, ops.constant([2, 3]), keep_dims=False)
-    queue = openvino.AsyncInferQueue(_compile(openvino.Core(), x, image, precision))
-
-    def keep(request: "openvino.InferRequest", rows: np.ndarray) -> None:
-        rows[:] = request.get_output_tensor().data[: len(rows)]
-
-    queue.set_callback(keep)
-
-    def run(batches: Iterable[np.ndarray], out: np.ndarray) -> None:
-        # The queue copies a batch and returns; the next is prepared while it computes.
-        try:
-            for i, batch in enumerate(batches):
-                queue.start_async({0: batch}, out[i * shape[0] : (i + 1) * shape[0]])
-        finally:
-            queue.wait_all()
-
-    return run
+        if f"block{block}" in blocks(layer):
+            pooled.append(pool(x, ops.constant([2, 3]), keep_dims=False))
+    out = ops.concat(pooled, 1) if len(pooled) > 1 else pooled[0]
+    return runtimes.on_openvino(image, out, precision)
 
 
-def _parameter(shape: list[int], kind):
-    """Input of (n, height, width, channels), and the same with channels first."""
-    from openvino import opset13 as ops
-
-    image = ops.parameter(shape, kind)
-    return image, ops.transpose(image, ops.constant([0, 3, 1, 2]))
-
-
-def _convolution(x, kernel: np.ndarray, bias: np.ndarray):
+def _convolution(x: Any, kernel: np.ndarray, bias: np.ndarray) -> Any:
     from openvino import opset13 as ops
 
     one = [1, 1]
     filters = ops.constant(np.ascontiguousarray(kernel.transpose(3, 2, 0, 1)))
     x = ops.convolution(x, filters, strides=one, pads_begin=one, pads_end=one, dilations=one)
     return ops.relu(ops.add(x, ops.constant(bias.reshape(1, -1, 1, 1))))
-
-
-def _compile(core, output, image, precision: str):
-    import openvino
-    from openvino import opset13 as ops
-
-    model = openvino.Model([ops.result(output)], [image], "vgg16")
-    hint = {"float32": "f32", "bfloat16": "bf16"}[precision]
-    return core.compile_model(
-        model, "CPU", {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": hint}
-    )
