@@ -3,4 +3,4 @@
 Everything here works on arrays and tables of any experiment, and knows none of them.
 """
 
-__all__ = ["compare", "intervals", "metrics", "tables"]
+__all__ = ["agreement", "compare", "intervals", "metrics", "tables"]

@@ -161,6 +161,10 @@ def as_csv(table: pd.DataFrame) -> str:
 
 def read(path: Path) -> pd.DataFrame:
     """Read a results table; TableError says why a file is none."""
+    if path.suffix == ".ipynb":
+        raise TableError(
+            f"{path}: a notebook, not a table; give its run's folder, which its last cell names"
+        )
     try:
         table = pd.read_csv(path, dtype={"run_id": str, "arm": str, "value": str})
     except FileNotFoundError:

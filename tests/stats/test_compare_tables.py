@@ -265,14 +265,15 @@ def test_rows_are_chosen_by_metric_arm_protocol_and_split():
         compare.select(frame, metric=["acuracy"])
 
 
-def test_a_long_comparison_shows_what_was_published_and_says_how_much_is_left_out():
+def test_what_is_left_out_is_counted_in_one_line_that_says_how_to_see_it():
     frame = compared("az")
-    text = compare.render(frame, most=10)
-    groups = frame.groupby(["protocol", "arm", "split", "metric"]).ngroups
-    assert f"{groups - 10} more results are not shown" in " ".join(text.split())
+    main = compare.main(frame)
+    left_out = compare.count(frame) - compare.count(main)
+    text = " ".join(compare.render(main, left_out=left_out).split())
+    assert f"See the {left_out} others with --all" in text
     for value in ("0.8347", "0.8432", "0.8357", "0.0921"):
         assert value in text
-    assert "not shown" not in compare.render(frame)
+    assert "--all" not in compare.render(frame)
 
 
 def test_every_verdict_that_is_shown_is_explained_in_a_line():
@@ -328,3 +329,9 @@ def test_a_sweeps_folder_is_read_like_a_table(tmp_path):
     (folder / "manifest.json").write_text(about)
     of_sweep, of_table = (compare.compare([p]) for p in (folder, RESULTS / "vgg16_blocks.csv"))
     pd.testing.assert_frame_equal(of_sweep.drop(columns="run"), of_table.drop(columns="run"))
+
+
+def test_a_notebook_is_not_taken_for_a_table(tmp_path):
+    (tmp_path / "out.ipynb").write_text("{}")
+    with pytest.raises(tables.TableError, match="a notebook, not a table; give its run's folder"):
+        tables.read(tmp_path / "out.ipynb")

@@ -61,7 +61,8 @@ def of_sources(
         rows += [{"run": source.label} | row for row in absent(summaries, known, source)]
     for group in groups.values():
         rows += _compared(group, {source.label: source for source in sources}, known)
-    return _in_order(pd.DataFrame(rows, columns=list(COMPARED)), known)
+    labels = [source.label for source in sources]
+    return _in_order(pd.DataFrame(rows, columns=list(COMPARED)), known, labels)
 
 
 def _compared(
@@ -81,10 +82,13 @@ def _compared(
     return rows
 
 
-def _in_order(frame: pd.DataFrame, known: list[dict[str, Any]]) -> pd.DataFrame:
+def _in_order(
+    frame: pd.DataFrame, known: list[dict[str, Any]], labels: Sequence[str]
+) -> pd.DataFrame:
+    """Sort tables, then arms, then rounds, then runs as they were given."""
     orders: dict[str, Sequence[str]] = {
         "protocol": tables.PROTOCOLS, "split": tables.SPLITS, "metric": tables.METRICS,
-        "arm": tuple(dict.fromkeys(row["arm"] for row in known)),
+        "arm": tuple(dict.fromkeys(row["arm"] for row in known)), "run": labels,
     }  # fmt: skip
 
     def rank(column: pd.Series) -> pd.Series:
@@ -92,6 +96,9 @@ def _in_order(frame: pd.DataFrame, known: list[dict[str, Any]]) -> pd.DataFrame:
         return column.map(lambda name: (order.get(name, len(order)), name)) if order else column
 
     by = ["experiment", "protocol", "split", "metric", "arm", "round"]
+    # Without curves each run has one row of an arm, of its own last round: runs do not follow it.
+    twice = frame.duplicated(["run", *GROUP]).any()
+    by = [*by, "run"] if twice else [*by[:-1], "run", "round"]
     frame["reason"] = [reason if isinstance(reason, str) else "" for reason in frame["reason"]]
     frame["as_share"] = frame["as_share"].astype(bool)
     return frame.sort_values(by, key=rank, kind="stable", ignore_index=True)

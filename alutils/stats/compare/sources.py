@@ -59,10 +59,17 @@ class Source:
 
 def is_rendered(about: Mapping[str, Any]) -> bool:
     """Whether a manifest of a run or a sweep says that letters were rendered from fonts."""
+    return "rendered" in provenances(about)
+
+
+def provenances(about: Mapping[str, Any]) -> set[str]:
+    """Return where the images of a run or a sweep come from, by its manifest."""
     inputs = about.get("inputs") or {}
     if isinstance(inputs, Mapping):
-        return any(entry.get("provenance") == "rendered" for entry in inputs.values())
-    return any("rendered" in map(str, cell.values()) for cell in inputs)
+        found = {str(of.get("provenance")) for name, of in inputs.items() if name != "vgg16"}
+    else:
+        found = {str(value) for cell in inputs for value in cell.values()}
+    return found
 
 
 def load(paths: Iterable[Path | str]) -> list[Source]:

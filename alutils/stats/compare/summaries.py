@@ -2,26 +2,17 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from statistics import NormalDist
 from typing import Any
 
 import pandas as pd
 
 from alutils.stats import tables
 from alutils.stats.compare.sources import GROUP, Source
-from alutils.stats.intervals import LEVEL, t_interval
+from alutils.stats.intervals import t_interval, wilson
 
 PROPORTIONS = ("accuracy", "share_unsure", "share_human", "auto_coverage", "auto_precision")
 """Shares of the row's ``n_eval`` items: one of them alone has an interval, Wilson's."""
 Summary = dict[str, Any]
-
-
-def wilson(share: float, n: float) -> tuple[float, float]:
-    """95% interval of a proportion seen once, in n trials (Wilson 1927)."""
-    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def summarise(table: pd.DataFrame, curves: bool) -> list[Summary]:

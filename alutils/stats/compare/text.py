@@ -12,8 +12,6 @@ from alutils.stats import tables
 from alutils.stats.compare.verdicts import RENDERED, RENDERED_MEANS, VERDICTS
 
 WIDTH = 80
-MOST_ROWS = 40
-"""Lines of results that a text shows unless all are asked for."""
 COMFORTABLE, NARROWEST = 20, 10
 """Characters of the first column: with fewer, other columns give way; never less."""
 NOTE = (
@@ -32,14 +30,14 @@ def render(
     frame: pd.DataFrame,
     form: str = "text",
     width: int = WIDTH,
-    most: int | None = None,
+    left_out: int = 0,
     runs: Sequence[str] = (),
 ) -> str:
     """Write a comparison as ``csv`` (every digit, a row for each run), or to be read.
 
     ``text`` and ``markdown`` have a table for each experiment, protocol, split and metric. Text is
-    at most ``width`` characters wide, 80 at least, and has at most ``most`` groups of results,
-    published ones first, with a line that says how many are left out; None: all of them. ``runs``:
+    at most ``width`` characters wide, 80 at least. ``left_out``: how many groups of results are
+    not in the frame because they are not the main ones; a line says how to see them. ``runs``:
     their labels in the order of their numbers, where these have been explained already.
     """
     if form == "csv":
@@ -48,7 +46,6 @@ def render(
         return "nothing to compare\n"
     labels = runs or list(dict.fromkeys(frame["run"]))
     names = {run: f"[{i}]" for i, run in enumerate(labels, 1)} if len(labels) > 1 else {}
-    frame, left_out = _at_most(frame, most)
     lines: list[str] = []
     for key, rows in frame.groupby(["experiment", "protocol", "split", "metric"], sort=False):
         lines += [_title(key, rows, form), *([""] if form == "markdown" else [])]
@@ -56,25 +53,13 @@ def render(
         lines += [*(markdown(table) if form == "markdown" else fit(table, width)), ""]
     if left_out:
         lines += [
-            f"{left_out} more results are not shown: choose by --metric, --arm, --protocol and "
-            "--split, or ask for --all.", "",
+            f"These are the main results. See the {left_out} others with --all, or choose with "
+            "--metric, --arm, --protocol and --split.", "",
         ]  # fmt: skip
     if not runs:  # else they were said before
         lines += [f"{mark}  {run}" for run, mark in names.items()]
     lines += _legend(frame, names)
     return "\n".join(wrapped(lines, width if form == "text" else 10**6)) + "\n"
-
-
-def _at_most(frame: pd.DataFrame, most: int | None) -> tuple[pd.DataFrame, int]:
-    """Keep so many groups, published ones first, accuracies next; and how many are left out."""
-    group = frame.groupby(["experiment", "protocol", "split", "metric", "arm"], sort=False).ngroup()
-    if most is None or group.nunique() <= most:
-        return frame, 0
-    rank = pd.Series(2, frame.index).mask(frame["metric"] == "accuracy", 1)
-    rank = rank.mask(frame["published"].notna(), 0).groupby(group).transform("min")
-    order = pd.DataFrame({"group": group, "rank": rank}).drop_duplicates("group")
-    kept = order.sort_values("rank", kind="stable")["group"].head(most)
-    return frame[group.isin(kept)], group.nunique() - most
 
 
 def _title(key: Any, rows: pd.DataFrame, form: str) -> str:
