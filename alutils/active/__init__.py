@@ -7,6 +7,7 @@ rule, and the generators of all chance.
 from alutils.base import lazy
 
 _HOMES = {
+    "attempts": "Attempts KeptAttempts",
     "labels": "LabelBook Source",
     "loops.pool": "PoolState Ranking Round View by_score by_strategy pool_based",
     "loops.stream": "stream_based",

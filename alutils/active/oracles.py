@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from alutils.base.checks import check_fraction
+from alutils.base.checks import check_fraction, known_values
 from alutils.base.errors import ParameterError
 
 ABSTAINED = -1
@@ -33,7 +33,7 @@ def checked(answers: np.ndarray, items: np.ndarray, n_classes: int) -> np.ndarra
 
     ValueError for another shape, numbers that are not whole, and the first that is no class.
     """
-    answers, items = np.asarray(answers), np.asarray(items)
+    answers, items = known_values("answers", answers), np.asarray(items)
     if answers.shape != items.shape:
         raise ValueError(
             f"the oracle: an answer of shape {answers.shape} to {items.shape} items; expected one "
@@ -64,7 +64,7 @@ class Perfect:
     labels: np.ndarray
 
     def __post_init__(self) -> None:
-        labels = np.asarray(self.labels)
+        labels = known_values("labels", self.labels)
         if labels.ndim != 1 or labels.dtype.kind not in "iu":
             raise ParameterError(
                 "labels", f"{labels.dtype} {labels.shape}", "expected (n_items,) whole numbers"

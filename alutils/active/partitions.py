@@ -123,8 +123,7 @@ def features(images: da.Array, **options: Any) -> da.Array:
 
     weights = options.get("weights")
     shapes = artefacts.VGG16.content.shapes.values() if weights is None else map(np.shape, weights)
-    layer = options.get("layer", "block5")
-    (channels,) = list(shapes)[2 * sum(vgg16.layers_until(layer)) - 1]  # the last bias
+    channels = vgg16.channels(options.get("layer", "block5"), list(shapes))
     whole = images.rechunk(dict.fromkeys(range(1, images.ndim), -1))
     blocks = whole.reshape(len(whole), *whole.shape[1:3], -1)  # of as many axes, grey or not
     return blocks.map_blocks(

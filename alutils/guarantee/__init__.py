@@ -13,8 +13,10 @@ _HOMES = {
     "certificates": "Certificate",
     "label_errors": "find_label_errors",
     "plans": "AuditPlan plan_audit",
-    "pool": "Terms finish",
+    "finishing": "Finishing",
+    "pool": "finish",
     "simulation": "simulate simulate_pool",
+    "terms": "Terms",
     "thresholds": "certify certify_pool",
     "weighted": "WeightedPlan plan_weighted_audit",
 }

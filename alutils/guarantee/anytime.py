@@ -24,9 +24,9 @@ from scipy.special import xlogy
 
 from alutils.base.checks import check_count, check_open_fraction
 from alutils.base.errors import ParameterError
-from alutils.guarantee.audit_slice import reachable
+from alutils.guarantee.audit_slice import check_audit, reachable
 from alutils.guarantee.certificates import Certificate, needed
-from alutils.guarantee.thresholds import THRESHOLDS, by_bound
+from alutils.guarantee.thresholds import by_bound, thresholds_to_test
 
 RATIOS = np.array([0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8])
 """The share of the allowed errors that the bets are on."""
@@ -94,7 +94,7 @@ def certify_anytime(
     *,
     target: float,
     level: float = 0.95,
-    thresholds: Sequence[float] = THRESHOLDS,
+    thresholds: Sequence[float] | None = None,
     pool: np.ndarray | None = None,
     planned: int | None = None,
     model_number: int | None = None,
@@ -110,21 +110,24 @@ def certify_anytime(
     ----------
     confidence, right, target, level, thresholds, model, data : as in `thresholds.certify`; the
         audit is the beginning of a random order, as long as it is by now
-    pool : as in `thresholds.certify`; needs ``planned``
+    pool : as in `thresholds.certify`, where it or ``thresholds`` has to be given; needs ``planned``
     planned : audit labels at the last look. The list of thresholds begins where these can decide,
         at all looks alike: a start that moved with the looks would not hold the level
     model_number : which model this is of those asked about with this audit, from 1 on; each gets
         part of the risk (`spent_level`), so that retraining and asking again keeps the promise
         too. None: there is one model only, which gets all of it
     """
+    confidence, right = check_audit(confidence, right)
+    check_open_fraction("target", target)
     spent = level if model_number is None else spent_level(level, model_number)
+    listed = thresholds_to_test(thresholds, pool)
     if pool is not None:
         if planned is None:
             raise ParameterError("planned", None, "expected the audit labels at the last look")
         check_count("planned", planned)
-        thresholds = reachable(thresholds, pool, planned, anytime_labels_needed(target, spent))
+        listed = reachable(listed, pool, planned, anytime_labels_needed(target, spent))
     return by_bound(
-        confidence, right, thresholds, lambda n, errors: anytime_lower_bound(n, errors, spent),
+        confidence, right, listed, lambda n, errors: anytime_lower_bound(n, errors, spent),
         _wins(target, spent), target=target, level=level, rule="anytime", model=model, data=data,
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alutils.base.checks import check_count
+from alutils.base.checks import check_count, known_values
 from alutils.base.errors import ParameterError
 from alutils.guarantee.audit_slice import check_within
 from alutils.guarantee.plans import AuditPlan
@@ -79,6 +79,19 @@ class Audit:
         return np.concatenate(self._asked)
 
     @property
+    def may_still_take(self) -> int:
+        """How many more labels it takes at most; items that are drawn again need none."""
+        if self.decision != GO_ON:
+            return 0
+        end = self.plan.looks[-1] if isinstance(self.plan, AuditPlan) else self.plan.most
+        return max(0, end - self._labels)
+
+    @property
+    def used(self) -> np.ndarray:
+        """The places that were drawn so far, up to the deciding draw, again where drawn again."""
+        return self._drawn[: self._n]
+
+    @property
     def errors(self) -> int:
         """How many of all items with an answer are wrong."""
         return int((self.answers == 1).sum())
@@ -98,13 +111,20 @@ class Audit:
 
     def answer(self, places: np.ndarray, wrong: np.ndarray) -> None:
         """Take in which of these items are wrong; ParameterError for what cannot be an answer."""
-        places, wrong = np.asarray(places, np.int64), np.asarray(wrong)
+        places, wrong = np.asarray(places, np.int64), known_values("wrong", wrong)
         if wrong.shape != places.shape or not np.isin(wrong, (0, 1)).all():
             raise ParameterError("wrong", wrong, "expected true or false for each place")
         if len(places):
             check_within("places", places, self.plan.population)
         self._asked.append(places[self.answers[places] == UNKNOWN])
         self.answers[places] = wrong
+        self._look()
+
+    def forget(self, places: np.ndarray) -> None:
+        """Take back the answers about these items: they are asked for again where needed."""
+        self.answers[np.asarray(places, np.int64)] = UNKNOWN
+        known = [each[self.answers[each] != UNKNOWN] for each in self._asked]
+        self._asked = [each for each in known if len(each)] or [np.empty(0, np.int64)]
         self._look()
 
     def _draw(self) -> None:
@@ -133,6 +153,7 @@ class Audit:
         decision = (REFUSED if refused[at] else CERTIFIED) if decided.any() else GO_ON
         self.outcome = AuditOutcome(decision, int(labels[at]), int(errors[at]))
         self._n, self._left = at, 0 if decided.any() else int(left[at])
+        self._labels = int(labels[at])
 
     def _ends(self, left: np.ndarray) -> np.ndarray:
         """Return after how many draws portions end, up to the last that has all its answers."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from alutils.base.checks import check_count, check_fraction
+from alutils.base.checks import check_count, check_fraction, known_values
 from alutils.base.errors import ParameterError
 
 ROUNDING = 1e-6
@@ -85,7 +85,7 @@ def counts_above(
 
 def check_audit(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return an audit as (n,) float64 and (n,) bool, or say what is wrong with it."""
-    confidence, right = check_confidences("confidence", confidence), np.asarray(right)
+    confidence, right = check_confidences("confidence", confidence), known_values("right", right)
     if right.shape != confidence.shape:
         raise ParameterError(
             "right", right.shape, f"expected one value for each confidence, {confidence.shape}"
@@ -97,9 +97,9 @@ def check_audit(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, 
 
 def check_thresholds(thresholds: Sequence[float]) -> tuple[float, ...]:
     """Return thresholds as floats, or say what is wrong with them."""
-    values = tuple(thresholds)
+    values = tuple(thresholds) if np.ndim(thresholds) == 1 else ()
     if not values:
-        raise ParameterError("thresholds", values, "expected at least one")
+        raise ParameterError("thresholds", thresholds, "expected a list of at least one")
     for value in values:
         check_fraction("thresholds", value)
     if any(second >= first for first, second in itertools.pairwise(values)):
@@ -119,8 +119,8 @@ def check_within(name: str, numbers: np.ndarray, n: int, what: str = "items") ->
 
 
 def check_confidences(name: str, values: np.ndarray) -> np.ndarray:
-    values = np.asarray(values)
-    if values.ndim != 1 or not np.issubdtype(values.dtype, np.number):
+    values = known_values(name, values)
+    if values.ndim != 1 or values.dtype.kind not in "iuf":
         raise ParameterError(
             name,
             f"{values.dtype} of shape {values.shape}",

@@ -49,6 +49,8 @@ class Certificate:
     promise : str, of what ``target`` is the share: ``model``, all items that the model may be given
         at or above the threshold; else of one pool, see `alutils.guarantee.thresholds.certify_pool`
     rule : str, how ``bound`` was computed: ``once``, for one look, ``anytime``, for any number
+    attempt : which attempt on its pool it was, where these are counted; else None, the only one.
+        The bounds are at the level that it was held to, ``level`` is that of all attempts together
     """
 
     threshold: float | None
@@ -62,6 +64,7 @@ class Certificate:
     missing: int | None = None
     promise: str = "model"
     rule: str = "once"
+    attempt: int | None = None
 
     @property
     def decisive(self) -> Tested:
@@ -112,6 +115,8 @@ class Certificate:
         more = "no audited item reached it"
         if self.missing is not None:
             more = f"{self.missing} more audit labels without an error would do"
+            if self.rule == "once":
+                more += ", drawn anew and counted as another attempt"
         return (
             f"No threshold certified: {seen} {self.tested[0].threshold:g} were wrong, bound "
             f"{self.bound:.4f}, asked {self.target:.4g} at level {self.level:g}; {more}."
@@ -127,6 +132,7 @@ class Certificate:
 
         That is one with other keys or types, or one that contradicts itself.
         """
+        values = {"attempt": None} | dict(values)  # those written before attempts were counted
         check_keys("certificate", values, cls)
         rows = values["tested"]
         if not isinstance(rows, list) or not rows:
@@ -147,6 +153,8 @@ class Certificate:
         check_open_fraction("target", self.target)
         check_open_fraction("level", self.level)
         check_count("n_audit", self.n_audit)
+        if self.attempt is not None:
+            check_count("attempt", self.attempt, 1)
         for name in ("model", "data", "date", "promise", "rule"):
             if not isinstance(getattr(self, name), str):
                 raise ParameterError(name, getattr(self, name), "expected text")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from alutils.base.checks import known_values
 from alutils.base.errors import ParameterError
 from alutils.guarantee.audit_slice import check_within
 
@@ -80,7 +81,8 @@ def normalised_margin(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarr
 
 def _checked(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return labels and probabilities as int64 and float64, or say what is wrong with them."""
-    labels, probabilities = np.asarray(labels), np.asarray(probabilities, float)
+    labels = known_values("labels", labels)
+    probabilities = known_values("probabilities", probabilities).astype(float)
     if probabilities.ndim != 2 or not probabilities.size:
         raise ParameterError("probabilities", probabilities.shape, "expected (n_items, n_classes)")
     if labels.shape != probabilities.shape[:1] or not np.issubdtype(labels.dtype, np.integer):

@@ -5,6 +5,11 @@ knows beforehand what it wants to prove, "at most ``allowed`` of these items are
 will look: at ``looks[0]`` labels it accepts without an error, at ``looks[1]`` with one, and so on.
 What all looks together risk is computed exactly and is what the level grants, no more.
 
+The errors that an audit finds are corrected. So where ``withheld`` is a number, a plan counts what
+is left: it may accept with k errors where ``allowed + k`` of all items are wrong, and ``allowed``
+of the labels that stand. The chance of a false certificate is then largest at some number of wrong
+items between ``allowed + 1`` and ``allowed + 1 + k``: each of them is computed.
+
 Looking only at these numbers of labels loses nothing: whoever has at most k errors between
 ``looks[k]`` and ``looks[k + 1]`` labels had no more at ``looks[k]`` and stopped there.
 
@@ -14,8 +19,8 @@ and Wolfowitz (1948).
 
 from __future__ import annotations
 
+import functools
 import itertools
-import math
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -26,6 +31,13 @@ from scipy import stats
 
 from alutils.base.checks import check_count, check_fraction, check_keys, check_open_fraction
 from alutils.base.errors import ParameterError
+from alutils.guarantee.orders import (
+    chance_of,
+    expected_labels_of,
+    labels_without_error,
+    log_weights_at,
+    log_weights_of,
+)
 
 MOST = 5
 """Default end of a plan: times the labels that certify without an error."""
@@ -43,6 +55,9 @@ CHEAPEST, DEAREST, HALVINGS = 1e-3, 1e8, 15
 ERRORS, SHORTLIST = 100, 5
 """Errors that a plan may be made for, which bounds the time it takes; plans compared to the end."""
 
+CORRECTED_MORE = 5
+"""Errors more that a plan is tried for where those that are corrected let more pass."""
+
 UNPAYABLE = 1e200
 """Stands for an infinite likelihood ratio where infinity times zero would not be zero."""
 
@@ -58,6 +73,9 @@ class AuditPlan:
     level : if more are wrong, the chance of a certificate is ``1 - level`` at most
     looks : at ``looks[k]`` labels, k errors or fewer are accepted; strictly rising
     most : labels that the plan might have used; none is asked for after ``looks[-1]``
+    withheld : None: ``allowed`` is about all items, as the model has them. A number: it is about
+        the labels that stand after the audit. All errors found but so many count as corrected;
+        those withheld may be of items that nobody could name, which have no label then
     """
 
     population: int
@@ -65,10 +83,13 @@ class AuditPlan:
     level: float
     looks: tuple[int, ...]
     most: int
+    withheld: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("population", "allowed", "most"):
             check_count(name, getattr(self, name))
+        if self.withheld is not None:
+            check_count("withheld", self.withheld)
         check_open_fraction("level", self.level)
         if not isinstance(self.looks, tuple) or not self.looks:
             raise ParameterError("looks", self.looks, "expected a tuple of one number or more")
@@ -82,11 +103,8 @@ class AuditPlan:
                 self.most,
                 f"expected from the last look, {self.looks[-1]}, to population={self.population}",
             )
-        # It is enough to check the least number that breaks the promise. Turn one more item of the
-        # pool wrong: in every order of its items the errors at each look stay or grow, so an order
-        # that is accepted now was accepted before, and the chance of acceptance cannot rise.
-        wrong, granted = self.allowed + 1, 1 - self.level
-        risk = self.chance(wrong) if wrong <= self.population else 0.0
+        granted = 1 - self.level
+        risk, wrong = self.risk()
         if risk > granted * (1 + ROUNDING):
             raise ParameterError(
                 "looks",
@@ -95,6 +113,25 @@ class AuditPlan:
                 f"{granted:.4g} of level={self.level}",
                 "make a plan with plan_audit",
             )
+
+    def risk(self) -> tuple[float, int]:
+        """Return the largest chance of a false certificate, and with how many wrong items it is.
+
+        It is enough to look at the numbers that break the promise for some number of errors found
+        and not for all smaller ones. Turn one more item of the pool wrong: in every order of its
+        items the errors at each look stay or grow, so an order that is accepted now with up to so
+        many errors was accepted before, and the chance cannot rise.
+        """
+        last = len(self.looks) - 1
+        cases = _hardest(self.population, self.allowed, last, self.withheld)
+        weights = (
+            log_weights_of(self.population, wrong, self.looks[-1], last + 1) for wrong, _ in cases
+        )
+        risks = [
+            (chance_of(self.looks[: k + 1], of), wrong)
+            for (wrong, k), of in zip(cases, weights, strict=True)
+        ]
+        return max(risks, default=(0.0, self.allowed + 1))
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """Return (looks[-1],) int64, the places of the items that the audit may ask about."""
@@ -112,14 +149,14 @@ class AuditPlan:
     def chance(self, wrong: int) -> float:
         """Return the probability of a certificate when ``wrong`` of the population are wrong."""
         self._check_wrong(wrong)
-        log_weights = _log_weights(self.population, wrong, self.looks[-1], len(self.looks))
-        return _chance(self.looks, log_weights)
+        log_weights = log_weights_of(self.population, wrong, self.looks[-1], len(self.looks))
+        return chance_of(self.looks, log_weights)
 
     def expected_labels(self, wrong: int) -> float:
         """Return how many labels the audit uses on average when ``wrong`` are wrong."""
         self._check_wrong(wrong)
         errors = np.arange(len(self.looks))
-        return _expected_labels(
+        return expected_labels_of(
             self.looks, lambda n: np.maximum(wrong - errors, 0) / (self.population - n)
         )
 
@@ -130,6 +167,7 @@ class AuditPlan:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> AuditPlan:
         """Read what `to_dict` wrote; a plan that does not hold its level is refused."""
+        values = {"withheld": None} | values  # in those written before errors were counted so
         check_keys("plan", values, cls)
         if not isinstance(values["looks"], (list, tuple)):
             raise ParameterError("looks", values["looks"], "expected a list of numbers of labels")
@@ -141,14 +179,38 @@ class AuditPlan:
             raise ParameterError("wrong", wrong, f"expected at most population={self.population}")
 
 
+def corrected(errors: int, withheld: int | None) -> int:
+    """Return how many of the errors that an audit found count for what may be wrong in all."""
+    return 0 if withheld is None else max(0, errors - withheld)
+
+
+def _hardest(
+    population: int, allowed: int, last: int, withheld: int | None
+) -> list[tuple[int, int]]:
+    """Return the numbers of wrong items at which a plan's risk is largest, as `AuditPlan.risk`.
+
+    Each with the most errors found, ``last`` at most, with which so many wrong break the promise.
+    """
+    found: dict[int, int] = {}
+    for k in range(last + 1):
+        found[allowed + 1 + corrected(k, withheld)] = k
+    return [(wrong, k) for wrong, k in found.items() if wrong <= population]
+
+
 def plan_audit(
-    population: int, allowed: int, *, level: float = 0.95, rate: float, most: int | None = None
+    population: int,
+    allowed: int,
+    *,
+    level: float = 0.95,
+    rate: float,
+    most: int | None = None,
+    withheld: int | None = None,
 ) -> AuditPlan:
     """Plan the audit that proves with few labels that at most ``allowed`` items are wrong.
 
     Parameters
     ----------
-    population, allowed, level : as in `AuditPlan`
+    population, allowed, level, withheld : as in `AuditPlan`
     rate : share of the items that is expected to be wrong; the plan is good if it is about that,
         and valid whatever it is. It must be known before the audit, from other labels
     most : labels after which the audit ends; `MOST` times what would do without an error if None
@@ -175,10 +237,11 @@ def plan_audit(
         check_count("most", most)
     population, allowed, level = int(population), int(allowed), float(level)
     if allowed >= population:  # nothing to prove
-        return AuditPlan(population, allowed, level, looks=(0,), most=min(most or 0, population))
+        most = min(most or 0, population)
+        return AuditPlan(population, allowed, level, looks=(0,), most=most, withheld=withheld)
     check_rate(rate, population, allowed)
     granted = (1 - level) * (1 + TIE)
-    needed = _labels_without_error(population, allowed + 1, granted)
+    needed = labels_without_error(population, allowed + 1, granted)
     most = min(population, MOST * needed if most is None else int(most))
     if most < needed:
         raise ParameterError(
@@ -190,12 +253,13 @@ def plan_audit(
         )
 
     def cost(looks: tuple[int, ...]) -> tuple[float, int]:
-        accepted = _chance(looks, _log_weights_at(rate, most, len(looks)))
-        labels = _expected_labels(looks, lambda n: rate) + REFUSAL * most * (1 - accepted)
+        accepted = chance_of(looks, log_weights_at(rate, most, len(looks)))
+        labels = expected_labels_of(looks, lambda n: rate) + REFUSAL * most * (1 - accepted)
         return labels, -len(looks)  # where it costs nothing more, accept more errors
 
-    looks = _best_looks(population, allowed + 1, granted, rate, needed, most, cost)
-    return AuditPlan(population, allowed, level, looks, most)
+    hardest = functools.partial(_hardest, population, allowed, withheld=withheld)
+    looks = _best_looks(population, hardest, granted, rate, needed, most, cost)
+    return AuditPlan(population, allowed, level, looks, most, withheld)
 
 
 def check_rate(rate: float, population: int, allowed: int) -> None:
@@ -209,97 +273,45 @@ def check_rate(rate: float, population: int, allowed: int) -> None:
         )
 
 
-def _log_weights(population: int, wrong: int, most: int, n_errors: int) -> np.ndarray:
-    """Return the log chance of one given order of right and wrong labels in a finite pool.
-
-    (most + 1, n_errors) float, by the labels drawn and the errors among them; -inf where the pool
-    does not hold as many. All orders of the same counts have the same chance.
-    """
-
-    def falling(items: int, draws: int) -> np.ndarray:
-        """Return the logs of 1, items, items * (items - 1), ..., in shares of the pool."""
-        with np.errstate(divide="ignore"):
-            steps = np.log(np.maximum(items - np.arange(draws), 0) / population)
-        return np.concatenate([[0.0], np.cumsum(steps)])
-
-    n, errors = np.arange(most + 1)[:, None], np.arange(n_errors)
-    right = falling(population - wrong, most)[np.maximum(n - errors, 0)]
-    together = right + falling(wrong, n_errors)[errors] - falling(population, most)[n]
-    return np.where(n >= errors, together, -np.inf)
-
-
-def _log_weights_at(rate: float, most: int, n_errors: int) -> np.ndarray:
-    """Return the same for labels that are wrong independently, a share of ``rate``."""
-    n, errors = np.arange(most + 1)[:, None], np.arange(n_errors)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        wrong = np.where(errors > 0, errors * np.log(rate), 0.0)
-    return np.where(n >= errors, wrong + (n - errors) * np.log1p(-rate), -np.inf)
-
-
-def _chance(looks: Sequence[int], log_weights: np.ndarray) -> float:
-    """Return the probability that a plan accepts.
-
-    It is the number of orders that are accepted at each look and not before, times the chance of
-    one of them.
-    """
-    errors = np.arange(1, len(looks))
-    scale = max(1, len(errors)) / max(1, looks[-1])  # keeps the numbers of orders in a float
-    ways, before, total = np.eye(1, len(looks))[0], 0, 0.0
-    for k, look in enumerate(looks):
-        steps = np.maximum(look - before - errors + 1, 0) / errors * scale
-        ways = np.convolve(ways, np.concatenate([[1.0], np.cumprod(steps)]))[: len(looks)]
-        total += ways[k] * math.exp(log_weights[look, k] - k * math.log(scale))
-        ways[k] = 0  # fewer than k were accepted before
-        before = look
-    return total
-
-
-def _expected_labels(looks: Sequence[int], share: Callable[[int], float | np.ndarray]) -> float:
-    """Return the labels that a plan uses on average.
-
-    ``share(n)`` is the chance that the label after n is wrong, by the errors among the n.
-    """
-    undecided, total, following = np.eye(1, len(looks))[0], 0.0, 0
-    for n in range(looks[-1] + 1):
-        if n == looks[following]:
-            undecided[following] = 0
-            following += 1
-        if following == len(looks):
-            break
-        total += undecided.sum()
-        wrong = undecided * share(n)
-        undecided -= wrong
-        undecided[1:] += wrong[:-1]  # an error more than the last look accepts: refused, gone
-    return float(total)
-
-
-def _labels_without_error(population: int, wrong: int, granted: float) -> int:
-    """Return how few labels, all right, are a chance of ``granted`` at most."""
-    # Drawn with replacement they would have to be at least as many.
-    bound = 0 if wrong == population else math.log(granted) / math.log1p(-wrong / population)
-    most = min(population, math.ceil(bound) + 1)
-    return int(np.argmax(_log_weights(population, wrong, most, 1)[:, 0] <= math.log(granted)))
-
-
 def _best_looks(
-    population: int, wrong: int, granted: float, rate: float, needed: int, most: int, cost: Callable
+    population: int,
+    hardest: Callable[[int], list[tuple[int, int]]],
+    granted: float,
+    rate: float,
+    needed: int,
+    most: int,
+    cost: Callable,
 ) -> tuple[int, ...]:
-    """Return the looks of the best plan, of one for each number of errors accepted at the end."""
+    """Return the looks of the best plan, of one for each number of errors accepted at the end.
+
+    ``hardest`` says which numbers of wrong items to hold it against, as `_hardest`.
+    """
+    wrong = hardest(0)[0][0]
     # Whoever accepts k errors at the end risks as much as one look at the end would, or more.
     enough = min(wrong, 1 + int(stats.hypergeom.ppf(min(granted, 1.0), population, wrong, most)))
     if enough > ERRORS:
         raise ParameterError("most", most, f"over {ERRORS} errors may then pass", "end it earlier")
-    log_weights = _log_weights(population, wrong, most, enough)
+    if len(hardest(enough)) > 1:
+        enough = min(enough + CORRECTED_MORE, ERRORS)
+    cases = hardest(enough - 1)
+    weights = {each: log_weights_of(population, each, most, enough) for each, _ in cases}
+    # Beside each number of errors the least number of wrong items that it must not accept.
+    log_weights = np.full((most + 1, enough), -np.inf)
+    for each, k in reversed(cases):
+        log_weights[:, : k + 1] = weights[each][:, : k + 1]
 
     def valid(looks: Sequence[int]) -> bool:
-        return looks[0] >= needed and _chance(looks, log_weights) <= granted
+        against = hardest(len(looks) - 1)
+        return looks[0] >= needed and all(
+            chance_of(looks[: k + 1], weights[each]) <= granted for each, k in against
+        )
 
     # One look at the end; those one label apart before it accept the same orders.
     plans = [tuple(range(most - last, most + 1)) for last in range(enough)]
     n_errors = len(plans := [looks for looks in plans if valid(looks)])
     # What accepting risks, for one unit of the chance to come so far.
     with np.errstate(over="ignore", invalid="ignore"):
-        ratio = np.exp(log_weights[:, :n_errors] - _log_weights_at(rate, most, n_errors))
+        ratio = np.exp(log_weights[:, :n_errors] - log_weights_at(rate, most, n_errors))
     ratio = np.minimum(np.nan_to_num(ratio, nan=UNPAYABLE), UNPAYABLE)
     low, high = np.log(np.full((n_errors, 2), [CHEAPEST, DEAREST]) * most).T
     for _ in range(HALVINGS):

@@ -15,7 +15,8 @@ What makes it valid, and what would break it:
   from what is left after the last query (`draw_audit`'s ``exclude``). One drawn at the start and
   kept aside is a sample of new items of the same kind instead; queries take the hard items from
   the others and not from it, so it errs on the careful side unless they do the contrary.
-* One look. Whoever labels on and asks again needs `alutils.guarantee.anytime`.
+* One look. Whoever labels on and asks again needs `alutils.guarantee.anytime`; whoever draws a new
+  audit after a refusal gives ``attempts``, which counts.
 * The audit's human labels are right. Wrong at random, they make the model look worse than it is,
   and little is certified until whoever disagrees with the model is asked once more. Wrong wherever
   the model is, they hide its errors and break the promise: ``benchmarks/guarantee.py`` shows both.
@@ -27,10 +28,12 @@ knows better than a bound for items without end.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from scipy import stats
 
+from alutils.active.attempts import Attempts
 from alutils.base.checks import check_count, check_known, check_open_fraction
 from alutils.base.errors import ParameterError
 from alutils.guarantee.audit_slice import (
@@ -42,6 +45,7 @@ from alutils.guarantee.audit_slice import (
     reachable,
 )
 from alutils.guarantee.certificates import Certificate, certificate, fixed_sequence, needed
+from alutils.guarantee.terms import counted_level
 from alutils.stats.intervals import lower_bound
 
 THRESHOLDS = tuple(round(0.99 - 0.005 * step, 3) for step in range(99))
@@ -64,12 +68,16 @@ def certify(
     *,
     target: float,
     level: float = 0.95,
-    thresholds: Sequence[float] = THRESHOLDS,
+    thresholds: Sequence[float] | None = None,
     pool: np.ndarray | None = None,
+    attempts: Attempts | None = None,
     model: str = "",
     data: str = "",
 ) -> Certificate:
     """Certify the lowest threshold that the audit supports; none where the first one fails.
+
+    Either ``pool`` or ``thresholds`` has to be given: a list that begins where hardly an audited
+    item lies refuses the best of models, and where they lie must not choose its beginning.
 
     Parameters
     ----------
@@ -77,23 +85,44 @@ def certify(
     right : (n_audit,) bool, whether that model's class is the human one
     target : share of right labels to promise for items at or above the threshold
     level : confidence of the promise
-    thresholds : strictly descending, fixed before the audit was looked at
+    thresholds : strictly descending, fixed before the audit was looked at; `THRESHOLDS` if None
     pool : (n_pool,) float, confidences of all items that the audit was drawn from. With it, the
-        list begins at the first threshold that so large an audit can be expected to decide: a model
-        that is seldom sure would otherwise fail at one that few items reach. Which items were
-        drawn plays no part in it, so the promise stands
+        list begins at the first threshold that so large an audit can be expected to decide. Which
+        items were drawn plays no part in it, so the promise stands
+    attempts : counts this look at an audit of the pool, which is then held to a stricter level than
+        the ones before (`alutils.guarantee.terms.attempt_level`), such as ``state.attempts`` of a
+        `alutils.active.loops.pool.PoolState`. None: it is the only one there will be
     model, data : hashes that the certificate is to bear
 
     Source: fixed-sequence testing, Maurer, Hothorn and Lehmacher (1995); learn then test,
     Angelopoulos et al. (2021).
     """
+    confidence, right = check_audit(confidence, right)
+    check_open_fraction("target", target)
+    listed = thresholds_to_test(thresholds, pool)
+    spent, attempt = counted_level(level, attempts)
     if pool is not None:
-        thresholds = reachable(thresholds, pool, len(confidence), labels_needed(target, level))
+        listed = reachable(listed, pool, len(confidence), labels_needed(target, spent))
     return by_bound(
-        confidence, right, thresholds, lambda n, errors: lower_bound(n, errors, level),
-        lambda n, errors: bool(lower_bound(n, errors, level) >= target),
-        target=target, level=level, model=model, data=data,
+        confidence, right, listed, lambda n, errors: lower_bound(n, errors, spent),
+        lambda n, errors: bool(lower_bound(n, errors, spent) >= target),
+        target=target, level=level, attempt=attempt, model=model, data=data,
     )  # fmt: skip
+
+
+def thresholds_to_test(
+    thresholds: Sequence[float] | None, pool: np.ndarray | None
+) -> tuple[float, ...]:
+    """Return the list to test, the whole of it; ParameterError where nothing says its beginning."""
+    if pool is not None:
+        check_confidences("pool", pool)
+    elif thresholds is None:
+        raise ParameterError(
+            "pool", None, "expected the confidences of all items that the audit was drawn from: "
+            "they tell from which threshold on so many labels can decide",
+            "give pool=, the highest probability of each of them, or thresholds= of your own",
+        )  # fmt: skip
+    return check_thresholds(THRESHOLDS if thresholds is None else thresholds)
 
 
 def by_bound(
@@ -105,7 +134,7 @@ def by_bound(
     *,
     target: float,
     level: float,
-    **about: str,
+    **about: Any,
 ) -> Certificate:
     """Certify by any ``bound`` on the share of right labels, from those checked and the errors.
 
@@ -201,7 +230,8 @@ def certify_pool(
     target: float,
     level: float = 0.95,
     thresholds: Sequence[float] = THRESHOLDS,
-    promise: str = "auto",
+    promise: str = "above",
+    attempts: Attempts | None = None,
     model: str = "",
     data: str = "",
 ) -> Certificate:
@@ -213,11 +243,12 @@ def certify_pool(
         ones included
     audited : (n_audit,) int, which of them were audited
     right : (n_audit,) bool, whether the model's class is the human one
-    target, level, thresholds, model, data : as in `certify`
-    promise : ``auto``: of the automatic labels, which the items at or above the threshold get
-        that are not audited, a share of at least ``target`` is right. ``above``: of the model's
-        labels for all items of this pool at or above it, audited ones included; this is certified
-        with fewer labels; the certificate's bound is one on the promised share
+    target, level, thresholds, attempts, model, data : as in `certify`
+    promise : ``above``: of the model's labels for all items of this pool at or above the threshold,
+        audited ones included, a share of at least ``target`` is right. ``auto``: of those that are
+        not audited. This takes more labels and uses hardly any of the risk that the level grants:
+        what it allows must hold for every draw, and is computed as if the audit found no error.
+        The certificate's bound is one on the promised share
     """
     pool = check_confidences("pool", pool)
     audited = _check_places(audited, len(pool))
@@ -225,6 +256,7 @@ def certify_pool(
     check_open_fraction("target", target)
     check_open_fraction("level", level)
     check_known("promise", promise, PROMISES)
+    whole, (level, attempt) = level, counted_level(level, attempts)
     thresholds = reachable(thresholds, pool, len(audited), labels_needed(target, level))
     above, _ = counts_above(pool, np.ones(len(pool), bool), thresholds)
     n, errors = counts_above(confidence, right, thresholds)
@@ -241,8 +273,8 @@ def certify_pool(
     ]
     allowed = (1 - target) * total[0] / above[0]
     return certificate(
-        thresholds[:k], n[:k], errors[:k], np.maximum(bound, 0), target=target, level=level,
-        n_audit=len(audited),
+        thresholds[:k], n[:k], errors[:k], np.maximum(bound, 0), target=target, level=whole,
+        n_audit=len(audited), attempt=attempt,
         # Forecast as for an endless pool: a little careful, and it needs no draw.
         passes=lambda n, errors: bool(lower_bound(n, errors, level) >= 1 - allowed),
         promise=promise, model=model, data=data,

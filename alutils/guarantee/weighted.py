@@ -166,7 +166,8 @@ def plan_weighted_audit(
     chances = expected_errors(doubt, rate)
     # Items as good as alike in doubt stand for each other while the bet is chosen.
     few = np.array([group.mean() for group in np.array_split(np.sort(chances), min(n, GROUPS))])
-    cost = {bet: _labels(_rates(few, bet), few, bet, allowed, n, level) for bet in bets.tolist()}
+    tried = zip(bets.tolist(), _rates(few, bets[:, None]), strict=True)
+    cost = {bet: _labels(rates, few, bet, allowed, n, level) for bet, rates in tried}
     bet = min(cost, key=cost.__getitem__, default=None)
     if bet is None or math.isinf(cost[bet]):
         return None
@@ -210,17 +211,20 @@ _SHARES = np.concatenate([np.geomspace(1e-9, 0.5, 4000), 1 - np.geomspace(0.5, 1
 _SLOPES = np.log(np.log1p(-_SHARES) + _SHARES / (1 - _SHARES))
 
 
-def _rates(chances: np.ndarray, bet: float) -> np.ndarray:
+def _rates(chances: np.ndarray, bet: float | np.ndarray) -> np.ndarray:
     """Return the rates, of mean 1, with which expected errors delay a certificate least.
 
     That is with the least sum of ``-chance * rate * log(1 - bet / rate)``. At the best rates
     another draw of any item would save as much (Lagrange): ``chance * slope(bet / rate)`` is the
-    same for all. ``chances`` are above 0, ``bet`` is below 1.
+    same for all. ``chances`` are above 0, ``bet`` is below 1; for many bets, (n_bets, 1), there is
+    a row for each.
     """
     logs = np.log(chances)
-    low, high = logs.min() + _SLOPES[0], logs.max() + _SLOPES[-1]
+    low = np.full(np.shape(bet), logs.min() + _SLOPES[0])
+    high = np.full(np.shape(bet), logs.max() + _SLOPES[-1])
     for _ in range(STEPS):
         price = (low + high) / 2
         rates = bet / np.interp(price - logs, _SLOPES, _SHARES)
-        low, high = (price, high) if rates.mean() > 1 else (low, price)
-    return rates / rates.mean()
+        above = rates.mean(axis=-1, keepdims=bool(np.ndim(bet))) > 1
+        low, high = np.where(above, price, low), np.where(above, high, price)
+    return np.asarray(rates / rates.mean(axis=-1, keepdims=True))

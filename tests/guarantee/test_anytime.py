@@ -1,5 +1,6 @@
 """Bounds that hold at every look, and what peeking does to those that do not."""
 
+import functools
 import itertools
 import math
 
@@ -18,10 +19,11 @@ from alutils.guarantee.anytime import (
     log_evidence,
     spent_level,
 )
-from alutils.guarantee.thresholds import certify, labels_needed
+from alutils.guarantee.thresholds import THRESHOLDS, certify, labels_needed
 from alutils.stats.intervals import lower_bound
 
 LOOKS = 800
+listed = functools.partial(certify_anytime, thresholds=THRESHOLDS)
 
 
 def chance_of_ever(crossed, wrong_rate, looks=LOOKS):
@@ -124,11 +126,11 @@ def test_looking_after_every_hundred_labels_keeps_the_promise_over_the_whole_lis
 
 def test_an_anytime_certificate_says_so_and_is_no_easier_than_one_for_one_look():
     confidence, right = np.ones(320), np.ones(320, bool)
-    refused = certify_anytime(confidence, right, target=0.99, model="m", data="d")
-    assert certify(confidence, right, target=0.99).threshold is not None
+    refused = listed(confidence, right, target=0.99, model="m", data="d")
+    assert certify(confidence, right, target=0.99, thresholds=(0.99,)).threshold is not None
     assert refused.threshold is None and refused.rule == "anytime"
     assert refused.missing == anytime_labels_needed(0.99) - 320
-    passed = certify_anytime(np.ones(400), np.ones(400, bool), target=0.99, model="m", data="d")
+    passed = listed(np.ones(400), np.ones(400, bool), target=0.99, model="m", data="d")
     assert passed.valid_for("m", "d") and passed.bound == anytime_lower_bound(400, 0)
 
 
@@ -136,7 +138,7 @@ def test_the_risk_of_all_models_together_is_the_risk_promised():
     spent = [1 - spent_level(0.95, number) for number in range(1, 5000)]
     assert sum(spent) == pytest.approx(0.05, rel=1e-3) and sum(spent) < 0.05
     assert all(second < first for first, second in itertools.pairwise(spent))
-    later = certify_anytime(np.ones(400), np.ones(400, bool), target=0.99, model_number=3)
+    later = listed(np.ones(400), np.ones(400, bool), target=0.99, model_number=3)
     assert later.bound == anytime_lower_bound(400, 0, spent_level(0.95, 3))
 
 

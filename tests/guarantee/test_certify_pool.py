@@ -67,7 +67,7 @@ def test_the_finite_bound_is_the_tighter_the_smaller_the_pool(n, errors):
 def test_a_small_pool_is_certified_with_fewer_labels_than_an_endless_one():
     pool, audited = np.ones(1000), np.arange(290)
     right = np.ones(290, bool)
-    assert certify(pool[audited], right, target=0.99).threshold is None
+    assert certify(pool[audited], right, target=0.99, thresholds=(0.9,)).threshold is None
     above = certify_pool(pool, audited, right, target=0.99, thresholds=(0.9,), promise="above")
     assert above.threshold == 0.9
     assert above.bound == (1000 - wrong_at_most(1000, 290, 0)) / 1000
@@ -78,7 +78,7 @@ def test_the_bound_on_automatic_labels_is_computed_over_those_not_audited():
     pool = np.repeat([0.99, 0.3], [4000, 2000])
     audited = np.random.default_rng(0).permutation(6000)[:900]
     right = pool[audited] > 0.5
-    auto = certify_pool(pool, audited, right, target=0.98, thresholds=(0.9, 0.5))
+    auto = certify_pool(pool, audited, right, target=0.98, thresholds=(0.9, 0.5), promise="auto")
     most = most_audited(6000, 4000, 900)
     wrong = wrong_at_most(4000, auto.n, 0)
     assert auto.n <= most < 700

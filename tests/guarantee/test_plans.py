@@ -1,5 +1,6 @@
 """Acceptance plans: their risk held against enumeration, their cost against the other ways."""
 
+import dataclasses
 import itertools
 import json
 import math
@@ -13,10 +14,11 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from alutils.base.errors import ParameterError
-from alutils.guarantee import plans
+from alutils.guarantee import orders, plans
 from alutils.guarantee.anytime import RATIOS, WEIGHTS
 from alutils.guarantee.audit import GO_ON, Audit, AuditOutcome
 from alutils.guarantee.plans import AuditPlan, plan_audit
+from alutils.guarantee.simulation import simulate_pool
 from alutils.guarantee.thresholds import wrong_at_most
 
 POOL, ALLOWED, END = 60_000, 600, 1500
@@ -141,6 +143,72 @@ def in_whole_numbers(plan, wrong):
     return Fraction(accepted, math.comb(plan.population, wrong))
 
 
+def false_in_whole_numbers(plan, wrong):
+    """Return the chance, as a fraction, that more stand wrong after the audit than is allowed."""
+    accepted, ways, before = Fraction(0), [1] + [0] * (len(plan.looks) - 1), 0
+    for k, look in enumerate(plan.looks):
+        ways = [
+            sum(ways[i] * math.comb(look - before, e - i) for i in range(e + 1))
+            for e in range(len(ways))
+        ]
+        # At worst those withheld were of items without a label, for which less is granted.
+        stand = wrong - (0 if plan.withheld is None else max(0, k - plan.withheld))
+        if stand > plan.allowed:
+            accepted += ways[k] * math.comb(plan.population - look, wrong - k)
+        ways[k], before = 0, look
+    return accepted / math.comb(plan.population, wrong)
+
+
+@pytest.mark.parametrize("withheld", [None, 0, 1, 3])
+@pytest.mark.parametrize(
+    ("population", "allowed", "rate"), [(40, 2, 0.01), (300, 15, 0.02), (900, 9, 0.004), (7, 3, 0)]
+)
+def test_no_number_of_wrong_items_makes_a_certificate_false_too_often(
+    population, allowed, rate, withheld
+):
+    """Exactly, and for every number: errors that the audit finds are corrected."""
+    plan = plan_audit(population, allowed, rate=rate, withheld=withheld)
+    risks = [false_in_whole_numbers(plan, wrong) for wrong in range(population + 1)]
+    assert max(risks) <= Fraction(1, 20) * (1 + Fraction(1, 10**9))
+    risk, wrong = plan.risk()
+    if wrong <= population:
+        assert risk == pytest.approx(float(max(risks)), rel=1e-9)
+        assert risk == pytest.approx(float(risks[wrong]), rel=1e-9)
+    assert all(risk == 0 for risk in risks[: allowed + 1])
+
+
+def test_corrected_errors_save_labels_and_the_more_the_larger_the_share_that_is_audited():
+    """3,600 items of which 1% may be wrong: an eighth of them is audited."""
+    saved = []
+    for population in (3600, 60_000):
+        allowed, wrong = population // 100, population // 200
+        plain, counted = (
+            plan_audit(population, allowed, rate=0.005, withheld=withheld) for withheld in (None, 1)
+        )
+        assert counted.chance(wrong) > plain.chance(wrong)
+        saved.append(1 - counted.expected_labels(wrong) / plain.expected_labels(wrong))
+    assert saved[0] > 0.12 > 0.03 > saved[1] > 0
+
+
+def test_a_plan_that_counts_more_as_corrected_than_there_is_level_for_is_refused():
+    counted = plan_audit(3600, 36, rate=0.005, withheld=0)
+    for withheld in (1, None):
+        with pytest.raises(ParameterError, match=r"looks=.*they accept"):
+            dataclasses.replace(counted, withheld=withheld)
+    with pytest.raises(ParameterError, match="withheld=-1"):
+        dataclasses.replace(counted, withheld=-1)
+
+
+@pytest.mark.slow
+def test_labels_that_stand_are_wrong_as_rarely_as_computed():
+    """The audit itself, item by item, at the number of wrong items that is hardest."""
+    plan = plan_audit(600, 30, level=0.8, rate=0.02, withheld=0)
+    risk, wrong = plan.risk()
+    told = simulate_pool(plan, np.arange(600) < wrong, 3000, np.random.default_rng(0))
+    low, high = stats.binom.interval(0.9999, 3000, risk)
+    assert low <= told.broken.sum() <= high and risk == pytest.approx(0.2, abs=0.005)
+
+
 @pytest.mark.parametrize("rate", [0.001, 0.002, 0.003, 0.005])
 def test_the_risk_is_spent_and_not_overspent(rate):
     plan = plan_audit(POOL, ALLOWED, rate=rate, most=END)
@@ -191,9 +259,9 @@ def test_a_plan_takes_fewer_labels_than_the_anytime_bound():
 
 def cost(looks, most, rate):
     """Return the labels that a plan takes on average and what its refusals count for."""
-    weights = plans._log_weights_at(rate, most, len(looks))
-    refused = 1 - plans._chance(looks, weights)
-    labels = plans._expected_labels(looks, lambda n: rate)
+    weights = orders.log_weights_at(rate, most, len(looks))
+    refused = 1 - orders.chance_of(looks, weights)
+    labels = orders.expected_labels_of(looks, lambda n: rate)
     return labels + plans.REFUSAL * most * refused
 
 
@@ -205,7 +273,7 @@ def test_no_other_plan_is_much_cheaper(population, allowed, most, rate, near):
     """Against every plan there is: none of these may accept three errors."""
     plan = plan_audit(population, allowed, rate=rate, most=most)
     assert stats.hypergeom.cdf(3, population, allowed + 1, most) > 0.05
-    weights = plans._log_weights(population, allowed + 1, most, 3)
+    weights = orders.log_weights_of(population, allowed + 1, most, 3)
     best = math.inf
     for count in (1, 2, 3):
         for looks in itertools.combinations(range(1, most + 1), count - 1):
@@ -213,7 +281,7 @@ def test_no_other_plan_is_much_cheaper(population, allowed, most, rate, near):
             start = looks[-1] + 1 if looks else 1
             last = next(
                 (n for n in range(start, most + 1)
-                 if plans._chance((*looks, n), weights) <= 0.05 * (1 + 1e-12)),
+                 if orders.chance_of((*looks, n), weights) <= 0.05 * (1 + 1e-12)),
                 None,
             )  # fmt: skip
             if last is not None:
@@ -225,12 +293,12 @@ def test_a_pool_without_end_is_the_binomial_case():
     plan = plan_audit(POOL, ALLOWED, rate=0.002, most=END)
     endless = AuditPlan(10**8, 10**6 + 10**4, 0.95, plan.looks, END)
     for rate in (0.0005, 0.002, 0.01, 0.03):
-        weights = plans._log_weights_at(rate, END, len(plan.looks))
+        weights = orders.log_weights_at(rate, END, len(plan.looks))
         assert endless.chance(round(rate * 10**8)) == pytest.approx(
-            plans._chance(plan.looks, weights), rel=1e-4
+            orders.chance_of(plan.looks, weights), rel=1e-4
         )
         assert endless.expected_labels(round(rate * 10**8)) == pytest.approx(
-            plans._expected_labels(plan.looks, lambda n, rate=rate: rate), rel=1e-4
+            orders.expected_labels_of(plan.looks, lambda n, rate=rate: rate), rel=1e-4
         )
 
 
@@ -308,6 +376,8 @@ def test_the_labels_named_as_needed_are_enough_and_one_less_is_not():
 
 def test_a_plan_is_kept_as_json_and_a_changed_one_is_refused(plan):
     kept = json.loads(json.dumps(plan.to_dict()))
+    assert AuditPlan.from_dict(kept) == plan
+    del kept["withheld"]  # as before errors were counted as corrected
     assert AuditPlan.from_dict(kept) == plan
     with pytest.raises(ParameterError, match=r"looks=.*more than the 0.05 of level=0.95"):
         AuditPlan.from_dict(kept | {"looks": [plan.looks[0] - 5, *plan.looks[1:]]})

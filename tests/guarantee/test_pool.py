@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
+from alutils.active.attempts import Attempts
 from alutils.active.labels import Source
 from alutils.active.loops.pool import PoolState
 from alutils.active.oracles import Perfect
 from alutils.active.strategies import uncertainty
 from alutils.base.errors import ParameterError
 from alutils.guarantee.plans import AuditPlan
-from alutils.guarantee.pool import PIECE, Terms, allowed_errors, attempt_level, finish
+from alutils.guarantee.pool import PIECE, finish
+from alutils.guarantee.terms import Terms, allowed_errors, attempt_level
 
 N, N_TRAIN = 3000, 200
 
@@ -105,21 +108,92 @@ def test_the_audits_order_is_uniform_over_what_is_left():
     assert counts[state.book.order].sum() == 0
 
 
+def hardest(terms, weighted):
+    """Return the state in which a false certificate is likeliest, as `setting`."""
+    wrong = allowed_errors(N, terms.target) + 1
+    if not weighted:
+        wrong = terms.plan(N, N - N_TRAIN, answered_once=True).risk()[1]
+    return setting(wrong, unsure=False)
+
+
+def is_false(done, state, truth, target):
+    """Whether more of the labels that stand are wrong than the certificate allows."""
+    return done.certified and (state.book.label != truth).sum() > allowed_errors(N, target)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("weighted", [False, True])
 def test_a_false_promise_is_rarer_than_the_level_says(weighted):
-    """One error more than allowed, many audits: the hardest case."""
+    """As many errors as make it likeliest, many audits."""
     n = 300 if weighted else 1000  # whose plans take longer
-    allowed = allowed_errors(N, 0.95)
-    state, p, truth = setting(allowed + 1, unsure=False)
-    oracle, given_ = Perfect(truth), 0
+    terms = Terms(0.95, 0.9, expected_wrong=0.02, most=300, weighted=weighted)
+    start, p, truth = hardest(terms, weighted)
+    given_, broken = 0, 0
     for seed in range(n):
-        rng = np.random.default_rng(seed)
-        terms = Terms(0.95, 0.9, expected_wrong=0.02, most=300, weighted=weighted)
-        given_ += finish(state.copy(), p, oracle, rng, terms).certified
+        state = dataclasses.replace(start.copy(), attempts=Attempts())
+        done = finish(state, p, Perfect(truth), np.random.default_rng(seed), terms)
+        given_ += done.certified
+        broken += is_false(done, state, truth, 0.95)
     risk = 1 - attempt_level(0.9, 1)
-    assert given_ <= n * risk + 3 * np.sqrt(n * risk)
-    assert given_ > 0.4 * n * risk  # and not for nothing: the risk is nearly all used
+    assert broken <= n * risk + 3 * np.sqrt(n * risk)
+    # And not for nothing: the risk is nearly all used.
+    assert (given_ if weighted else broken) > 0.4 * n * risk
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("weighted", [False, True])
+def test_six_tries_of_somebody_who_counts_nothing_keep_the_level_together(weighted):
+    """The pool counts: with copies of its state as well as with the state itself."""
+    n, level = 250, 0.8
+    terms = Terms(0.95, level, expected_wrong=0.02, most=300, weighted=weighted)
+    start, p, truth = hardest(terms, weighted)
+    broken = given_ = 0
+    for seed in range(n):
+        rng, pool = np.random.default_rng(seed), start.copy()
+        pool.attempts = Attempts()
+        tries = [(state := pool.copy(), finish(state, p, Perfect(truth), rng, terms))]
+        while not tries[-1][1].certified and len(tries) < 6:
+            tries.append((state := pool.copy(), finish(state, p, Perfect(truth), rng, terms)))
+        broken += is_false(tries[-1][1], tries[-1][0], truth, 0.95)
+        given_ += tries[-1][1].certified
+    assert stats.binomtest(broken, n, 1 - level, alternative="greater").pvalue > 0.01
+    assert (given_ if weighted else broken) > 0
+
+
+def test_a_pool_counts_its_attempts_those_included_that_were_broken_off():
+    state, p, truth = setting(600)
+    levels = []
+    for seed in range(3):
+        done = finish(state.copy(), p, Perfect(truth), np.random.default_rng(seed), Terms(0.98))
+        assert not done.certified and done.terms.attempt == seed + 1
+        assert f"counted {seed + 1} attempt" in done.sentence()
+        levels.append(done.plan.level)
+    assert levels == [attempt_level(0.95, number) for number in (1, 2, 3)]
+
+    def tired(items):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        finish(state, p, tired, np.random.default_rng(9), Terms(0.98))
+    with pytest.raises(ParameterError):  # nobody was asked: it does not count
+        finish(state, p, tired, np.random.default_rng(9), Terms(0.98, expected_wrong=0.9))
+    assert state.attempts.begun == 4
+    # Attempts that the state does not know of count too, where somebody says so.
+    done = finish(state, p, Perfect(truth), np.random.default_rng(9), Terms(0.98, attempt=9))
+    assert done.terms.attempt == 9 and state.attempts.begun == 9
+
+
+def test_an_attempt_with_all_of_the_risk_is_the_first_and_the_last():
+    state, p, truth = setting(600)
+    only = Terms(0.98, attempt=None)
+    done = finish(state.copy(), p, Perfect(truth), np.random.default_rng(0), only)
+    assert done.plan.level == 0.95 and "no other may follow" in done.sentence()
+    for terms in (only, Terms(0.98)):
+        with pytest.raises(ParameterError, match="got all of the risk"):
+            finish(state.copy(), p, Perfect(truth), np.random.default_rng(0), terms)
+    state.attempts = Attempts(1)
+    with pytest.raises(ParameterError, match="expected none before"):
+        finish(state, p, Perfect(truth), np.random.default_rng(0), only)
 
 
 @given(target=st.floats(0.01, 0.999), n=st.integers(1, 10**6))

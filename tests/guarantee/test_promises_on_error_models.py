@@ -9,10 +9,12 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from alutils.active.attempts import Attempts
 from alutils.guarantee import anytime, simulation
 from alutils.guarantee.audit_slice import counts_above
+from alutils.guarantee.terms import allowed_errors
 from alutils.guarantee.thresholds import THRESHOLDS, certify, certify_pool
-from benchmarks import guarantee
+from benchmarks import attempts, guarantee
 from benchmarks.guarantee import LEVEL, LOOKS, MODELS, N_AUDIT, TARGET
 
 TABLE = Path(__file__).parents[2] / "results" / "guarantee.csv"
@@ -39,14 +41,17 @@ def test_the_benchmarks_rules_are_those_of_the_package():
         taken = {name: rule(drawn) for name, rule in rules.items() if "MAPIE" not in name}
         for number in range(4):
             confidence, right = drawn.confidence[number], drawn.right[number]
-            plain = certify(confidence, right, target=TARGET, level=LEVEL)
+            plain = certify(confidence, right, target=TARGET, level=LEVEL, thresholds=THRESHOLDS)
             assert same(taken["certified"][number], plain)
             ends = np.linspace(100, N_AUDIT, LOOKS).astype(int)
             at_looks = taken["certified at 10 looks"][number], taken[PEEKING][number]
             for end, anytime_look, peek in zip(ends, *at_looks, strict=True):
                 audit = confidence[:end], right[:end]
-                assert same(anytime_look, anytime.certify_anytime(*audit, target=TARGET))
-                assert same(peek, certify(*audit, target=TARGET))
+                assert same(
+                    anytime_look,
+                    anytime.certify_anytime(*audit, target=TARGET, thresholds=THRESHOLDS),
+                )
+                assert same(peek, certify(*audit, target=TARGET, thresholds=THRESHOLDS))
             for name, promise in (
                 ("certified for one pool", "above"),
                 ("certified for one pool's automatic labels", "auto"),
@@ -166,3 +171,33 @@ def test_it_covers_no_less_than_mapies_best_rule_in_the_reference_table(table):
         best = coverage[coverage.index.str.startswith("MAPIE")].max()
         assert coverage["certified"] >= best, model
         assert coverage["certified with rescue"] >= best, model
+
+
+def test_six_attempts_that_the_pool_counts_keep_the_level_whatever_the_audit():
+    table = pd.read_csv(TABLE.with_name("attempts.csv"))
+    counted, not_counted = table[table["counted"]], table[~table["counted"]]
+    assert set(counted["audit"]) == {
+        "finish, uniform", "finish, weighted", "certify", "certify_anytime",
+        "certify_pool, above", "certify_pool, auto",
+    }  # fmt: skip
+    assert (table["projects"] >= 2000).all()
+    assert (counted["false"] <= 0.05).all()
+    # It is the count that does it: a look at what comes of it where each is taken for the first.
+    assert (not_counted["false_low"] > 0.05).all() and len(not_counted) > 1
+
+
+def test_the_kinds_of_attempts_are_those_that_the_package_offers():
+    """Each row of the benchmark gives certificates, and knows which of them are false."""
+    for kind in attempts.KINDS:
+        good = attempts.pool(kind.where, np.random.default_rng(0))
+        assert len(good.right) == attempts.N
+        if kind.where == "at every threshold":
+            for k in (20, 250, 1000):
+                wrong = (~good.right)[:k].sum()
+                assert wrong == allowed_errors(k, attempts.TARGET) + 1
+        elif kind.where != attempts.HURTS_MOST:
+            assert (~good.right).sum() == allowed_errors(attempts.N, attempts.TARGET) + 1
+        counter = Attempts()
+        for number in (1, 2):
+            kind.attempt(good, counter, np.random.default_rng(number))
+            assert counter.begun == number

@@ -1,5 +1,6 @@
 """Certified thresholds: what they promise, when they refuse, and what they will not read."""
 
+import functools
 import json
 from dataclasses import replace
 
@@ -9,14 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from alutils.active.attempts import Attempts
 from alutils.base.errors import ParameterError
 from alutils.guarantee import thresholds
+from alutils.guarantee.anytime import certify_anytime
 from alutils.guarantee.audit_slice import check_thresholds, draw_audit, reachable
 from alutils.guarantee.certificates import Certificate
-from alutils.guarantee.thresholds import certify, labels_needed
+from alutils.guarantee.thresholds import certify, certify_pool, labels_needed
 from alutils.stats.intervals import lower_bound
 
 MODEL = {"model": "m1", "data": "d1"}
+listed = functools.partial(certify, thresholds=thresholds.THRESHOLDS)
 
 
 def an_audit(n=1000, seed=0, wrong_above=0.0, share_above=0.5):
@@ -56,7 +60,7 @@ def test_the_bound_takes_arrays_and_knows_nothing_from_nothing():
 def test_no_error_certifies_from_so_many_labels_on(target, labels):
     assert labels_needed(target) == labels
     for n, certified in ((labels, True), (labels - 1, False)):
-        certificate = certify(np.ones(n), np.ones(n, bool), target=target)
+        certificate = certify(np.ones(n), np.ones(n, bool), target=target, thresholds=(0.99,))
         assert (certificate.threshold is not None) == certified
 
 
@@ -94,7 +98,7 @@ def test_a_failure_at_the_top_refuses_even_where_a_lower_threshold_would_pass():
 
 def test_a_refusal_says_how_many_labels_are_missing():
     confidence, right = an_audit(400, share_above=0.5)
-    refused = certify(confidence, right, target=0.99)
+    refused = listed(confidence, right, target=0.99)
     share = refused.n / 400
     assert refused.threshold is None
     for extra, certified in ((refused.missing, True), (refused.missing - 2 / share, False)):
@@ -104,7 +108,7 @@ def test_a_refusal_says_how_many_labels_are_missing():
 
 
 def test_nothing_above_the_threshold_is_a_refusal_without_a_forecast():
-    refused = certify(np.full(50, 0.4), np.ones(50, bool), target=0.9)
+    refused = listed(np.full(50, 0.4), np.ones(50, bool), target=0.9)
     assert (refused.threshold, refused.n, refused.missing) == (None, 0, None)
     assert "no audited item reached it" in refused.sentence()
 
@@ -113,32 +117,83 @@ def test_with_the_pool_the_list_begins_where_the_audit_can_decide():
     pool = np.repeat([0.995, 0.96, 0.7], [100, 7000, 2900])
     confidence = np.repeat([0.995, 0.96, 0.7], [10, 700, 290])
     right = confidence > 0.9
-    assert certify(confidence, right, target=0.99).threshold is None
+    assert listed(confidence, right, target=0.99).threshold is None
     assert certify(confidence, right, target=0.99, pool=pool).threshold == 0.705
     assert reachable((0.99, 0.95, 0.5), pool, 1000, 199) == (0.95, 0.5)
     assert reachable((0.99, 0.95, 0.5), pool, 10, 299) == (0.5,)
 
 
+@pytest.mark.parametrize("how", [certify, functools.partial(certify_anytime, planned=1000)])
+def test_a_flawless_model_is_certified_however_its_confidence_is_spread(how):
+    """From the top of the list the first threshold would have hardly a label to decide."""
+    rng = np.random.default_rng(0)
+    for low in (0.3, 0.6, 0.98):
+        pool = rng.uniform(low, 1, 20_000)
+        confidence = rng.permutation(pool)[:1000]
+        found = how(confidence, np.ones(1000, bool), target=0.99, pool=pool)
+        assert found.threshold is not None and found.tested[0].n > 299
+
+
+@pytest.mark.parametrize("how", [certify, certify_anytime])
+def test_without_pool_and_list_it_says_what_is_missing_whatever_was_drawn(how):
+    for confidence in (np.full(1000, 0.999), np.linspace(0.3, 1, 1000)):
+        with pytest.raises(ParameterError, match=r"pool=None: .*give pool=.*or thresholds="):
+            how(confidence, np.ones(1000, bool), target=0.99)
+
+
+@pytest.mark.parametrize("kind", ["slice", "above", "auto"])
+def test_each_further_attempt_on_a_pool_is_held_to_a_stricter_level(kind):
+    attempts, pool, audited = Attempts(), np.full(5000, 0.95), np.arange(330)
+    right = np.ones(330, bool)
+
+    def attempt():
+        how = {"target": 0.99, "attempts": attempts}
+        if kind == "slice":
+            return certify(pool[audited], right, pool=pool, **how)
+        return certify_pool(pool, audited, right, promise=kind, **how)
+
+    first, second = attempt(), attempt()
+    assert first.threshold is not None and second.threshold is None
+    assert (first.attempt, second.attempt, attempts.begun) == (1, 2, 2)
+    assert second.bound < first.bound and second.level == first.level == 0.95
+    assert Certificate.from_dict(json.loads(json.dumps(second.to_dict()))) == second
+
+
+def test_a_certificate_that_was_written_before_attempts_were_counted_is_read():
+    written = listed(*an_audit(), target=0.97).to_dict()
+    del written["attempt"]
+    assert Certificate.from_dict(written).attempt is None
+
+
+def test_what_cannot_be_used_is_not_counted():
+    attempts = Attempts()
+    with pytest.raises(ParameterError, match="right=2"):
+        certify(np.ones(9), np.full(9, 2), target=0.9, thresholds=(0.9,), attempts=attempts)
+    with pytest.raises(ParameterError, match="audited=9"):
+        certify_pool(np.ones(9), np.array([9]), np.ones(1), target=0.9, attempts=attempts)
+    assert attempts.begun == 0
+
+
 def test_what_the_certificate_covers_is_what_it_tested():
     confidence, right = an_audit()
-    certificate = certify(confidence, right, target=0.98)
+    certificate = listed(confidence, right, target=0.98)
     assert certificate.covers(confidence).sum() == certificate.n
     assert certificate.sentence().startswith("Certified from confidence")
 
 
 def test_a_certificate_is_valid_for_its_model_and_data_only():
     confidence, right = an_audit()
-    certificate = certify(confidence, right, target=0.95, **MODEL)
+    certificate = listed(confidence, right, target=0.95, **MODEL)
     assert certificate.valid_for("m1", "d1")
     assert not certificate.valid_for("m2", "d1") and not certificate.valid_for("m1", "d2")
-    assert not certify(confidence, right, target=0.95).valid_for("", "")
-    refused = certify(confidence, ~right, target=0.95, **MODEL)
+    assert not listed(confidence, right, target=0.95).valid_for("", "")
+    refused = listed(confidence, ~right, target=0.95, **MODEL)
     assert refused.threshold is None and not refused.valid_for("m1", "d1")
 
 
 @pytest.mark.parametrize("wrong", [0.0, 0.3])
 def test_certificates_go_through_json(wrong):
-    certificate = certify(*an_audit(wrong_above=wrong), target=0.97, **MODEL)
+    certificate = listed(*an_audit(wrong_above=wrong), target=0.97, **MODEL)
     text = json.dumps(certificate.to_dict())
     assert Certificate.from_dict(json.loads(text)) == certificate
 
@@ -161,7 +216,7 @@ def test_a_damaged_certificate_is_not_believed(key, value):
 
 
 def test_a_certificate_that_passed_less_than_it_claims_is_not_believed():
-    certificate = certify(*an_audit(wrong_above=0.2), target=0.97)
+    certificate = listed(*an_audit(wrong_above=0.2), target=0.97)
     with pytest.raises(ParameterError, match="certify again"):
         Certificate.from_dict(replace(certificate, threshold=0.99).to_dict())
 
@@ -195,7 +250,7 @@ GOOD = {"confidence": np.full(10, 0.9), "right": np.ones(10, bool), "target": 0.
 )
 def test_what_is_no_audit_is_refused_by_name_and_value(change, message):
     with pytest.raises(ParameterError, match=message):
-        certify(**(GOOD | change))
+        listed(**(GOOD | change))
 
 
 def test_more_errors_than_labels_and_too_high_a_target_are_refused():
@@ -207,7 +262,7 @@ def test_more_errors_than_labels_and_too_high_a_target_are_refused():
 
 def test_a_softmax_in_single_precision_may_round_past_one():
     confidence = np.full(400, np.nextafter(np.float32(1), np.float32(2)))
-    assert certify(confidence, np.ones(400, bool), target=0.99).threshold is not None
+    assert listed(confidence, np.ones(400, bool), target=0.99).threshold is not None
 
 
 def test_the_audit_is_a_sample_without_replacement_and_any_beginning_of_it_is_one():
@@ -247,7 +302,7 @@ def test_the_promise_is_broken_no_more_often_than_it_says():
     for _ in range(500):
         confidence = rng.uniform(0.98, 1, 500)
         right = rng.random(500) < 0.9499
-        broken += certify(confidence, right, target=0.95).threshold is not None
+        broken += listed(confidence, right, target=0.95).threshold is not None
     assert stats.binomtest(broken, 500, 0.05, alternative="greater").pvalue > 0.01
     assert broken > 0  # it is not safe by refusing always
 

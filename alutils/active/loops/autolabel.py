@@ -12,6 +12,7 @@ import numpy as np
 
 from alutils.active.labels import Source
 from alutils.active.loops.pool import PoolState, Ranking, Round, View, check_loop, pool_based
+from alutils.base.rows import as_rows
 from alutils.models.classifier import Classifier
 
 
@@ -24,6 +25,7 @@ def at_once(features: Any, classifier: Classifier, state: PoolState, *, number: 
     def likeliest(items: np.ndarray) -> np.ndarray:
         return classifier.predict_proba(features[items]).argmax(axis=1)
 
+    features = as_rows(features)
     n = state.book.n_auto + len(state.pool)
     return next(
         pool_based(
@@ -40,7 +42,7 @@ def confident_first(
 
     Parameters
     ----------
-    features : one row an item; anything that takes an array of items as index
+    features : as in `alutils.active.loops.pool.pool_based`
     classifier : gives the labels, and is trained on them in every round
     state : changed in place
     batch : automatic labels a round
@@ -54,7 +56,7 @@ def confident_first(
     Source: the article, "What to do with the rest of unlabeled data"; self-training, Yarowsky
     (1995).
     """
-    likeliest = np.full(len(state.book), -1)
+    features, likeliest = as_rows(features), np.full(len(state.book), -1)
 
     def query(view: View) -> Ranking:
         pool, p = view.state.pool, view.probabilities

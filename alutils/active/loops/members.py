@@ -10,6 +10,7 @@ import numpy as np
 from alutils.active.loops.pool import View
 from alutils.active.strategies import committees
 from alutils.active.strategies.registry import Retrained
+from alutils.base.rows import dense
 
 
 def committee(n_members: int = 5) -> Callable[[View, np.random.Generator], np.ndarray]:
@@ -38,11 +39,12 @@ def retrained(
 
     def maker(view: View, rng: np.random.Generator) -> Retrained:
         items, pool = view.trained_on, view.state.pool
-        x, y = view.features[items], view.state.book.label[items]
-        seen = view.features[rng.permutation(pool)[:n_evaluated]]
+        features = dense(view.features, "models that are retrained with one more label")
+        x, y = features[items], view.state.book.label[items]
+        seen = features[rng.permutation(pool)[:n_evaluated]]
 
         def with_label(item: int, label: int) -> np.ndarray:
-            more = np.concatenate([x, view.features[[item]]])
+            more = np.concatenate([x, features[[item]]])
             own: Any = view.classifier
             return own.with_label(more, np.append(y, label), steps).predict_proba(seen)
 

@@ -14,12 +14,15 @@ from typing import Any
 
 import numpy as np
 
+from alutils.active.attempts import Attempts
 from alutils.active.labels import LabelBook, Source
 from alutils.active.oracles import ABSTAINED, Oracle
 from alutils.active.oracles import checked as checked_answers
 from alutils.active.stopping import Look, Rule
 from alutils.active.strategies import registry
+from alutils.base.checks import check_count
 from alutils.base.errors import ParameterError
+from alutils.base.rows import as_rows, dense, number_of
 from alutils.models.classifier import Classifier
 
 
@@ -32,24 +35,38 @@ class PoolState:
     book : the labels given so far
     pool : (n_unlabelled,) int64, the items that may be asked for, the next one first
     declined : (n_declined,) int64, asked for and not answered; they are not asked for again
+    attempts : at a promise about this pool, counted by whatever attempts one
     """
 
     book: LabelBook
     pool: np.ndarray
     declined: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    attempts: Attempts = field(default_factory=Attempts)
 
     @classmethod
-    def start(cls, n_items: int, pool: np.ndarray | None = None) -> PoolState:
+    def start(
+        cls, n_items: int, pool: np.ndarray | None = None, attempts: Attempts | None = None
+    ) -> PoolState:
         """Return the state in which nothing is labelled.
 
-        ``pool``: which of the ``n_items`` may be asked for, in the order in which they wait; all of
-        them in their own order if None.
+        Parameters
+        ----------
+        n_items : items that there are
+        pool : which of them may be asked for, in the order in which they wait; all of them in
+            their own order if None
+        attempts : what counts the attempts at a promise about these items; None for a pool that is
+            new. `alutils.active.attempts.KeptAttempts` finds earlier ones in a file
         """
+        check_count("n_items", n_items)
         pool = np.arange(n_items) if pool is None else np.array(pool, np.int64)
-        return cls(LabelBook.empty(n_items), pool)
+        return cls(LabelBook.empty(n_items), pool, attempts=attempts or Attempts())
 
     def copy(self) -> PoolState:
-        return PoolState(self.book.copy(), self.pool.copy(), self.declined.copy())
+        """Return a state that can be changed without changing this one.
+
+        The attempts alone are shared: they are about the same items.
+        """
+        return PoolState(self.book.copy(), self.pool.copy(), self.declined.copy(), self.attempts)
 
 
 @dataclass(frozen=True)
@@ -140,10 +157,8 @@ def check_loop(n_pool: int, batch: int, budget: int, first: int | None = None) -
     """Raise ValueError unless the sizes of a loop fit a pool of ``n_pool`` items."""
     if n_pool < 1:
         raise ValueError("the pool is empty: there is nothing to ask for.")
-    if batch < 1:
-        raise ValueError(f"batch={batch}: a round labels at least 1 item; ask for 1 or more.")
-    if budget < 1:
-        raise ValueError(f"budget={budget}: ask for at least 1 label.")
+    check_count("batch", batch, 1)
+    check_count("budget", budget, 1)
     if budget > n_pool:
         raise ValueError(
             f"budget={budget}: the pool holds {n_pool} images (n_train); ask for at most {n_pool}."
@@ -152,12 +167,28 @@ def check_loop(n_pool: int, batch: int, budget: int, first: int | None = None) -
 
 
 def check_within(budget: int, **sizes: int | None) -> None:
-    """Raise ParameterError for the first of the sizes of a round that is not 1 to ``budget``."""
+    """Raise ParameterError for the first of the sizes of a round that is not 1 to ``budget``.
+
+    Either of the two may be the one that was meant otherwise: a larger size than the budget is told
+    with both.
+    """
     for name, value in sizes.items():
-        if value is not None and not 1 <= value <= budget:
+        if value is not None and value < 1:
+            raise ParameterError(name, value, f"expected 1 to budget={budget}", "ask for 1 or more")
+        if value is not None and value > budget:
             raise ParameterError(
-                name, value, f"expected 1 to budget={budget}", f"ask for at most {budget} a round"
-            )
+                "budget", budget, f"it does not fill one round of {name}={value} labels",
+                f"give a budget of {value} or more, or a {name} of {budget} or fewer",
+            )  # fmt: skip
+
+
+def _check_rows(features: Any, n_items: int) -> None:
+    """Raise ParameterError for too few rows; whatever has no length is asked row by row."""
+    if not (hasattr(features, "shape") or hasattr(features, "__len__")):
+        return
+    if (n := number_of(features)) < n_items:
+        expected = f"expected one for each of the {n_items:,} items of the state"
+        raise ParameterError("features", f"{n:,} rows", expected)
 
 
 def pool_based(
@@ -184,7 +215,8 @@ def pool_based(
 
     Parameters
     ----------
-    features : one row an item; anything that takes an array of items as index
+    features : one row an item: an array, a list, a sparse matrix, a pandas table, or anything else
+        that takes an array of items as index
     oracle : gives the labels of items; those that it will not give are not asked for again, and
         cost nothing of the budget
     classifier : trained on all labels in every round, from where it stands
@@ -213,7 +245,8 @@ def pool_based(
 
     Source: Lewis and Gale (1994); Settles (2009), section 2.3.
     """
-    book = state.book
+    book, features = state.book, as_rows(features)
+    _check_rows(features, len(book))
     check_loop(book.count(source) + len(state.pool), batch, budget, first)
     if n_classes is None:
         n_classes = int(getattr(classifier, "n_classes", np.iinfo(np.int64).max))
@@ -313,7 +346,9 @@ def by_strategy(
     known: dict[str, Callable[[View, np.random.Generator], Any] | None] = {
         "probabilities": lambda view, _: _of_all(view),
         "features": lambda view, _: (
-            view.features if embed is None else embed(view.classifier, view.features)
+            dense(view.features, f"the strategy {strategy.name}")
+            if embed is None
+            else embed(view.classifier, view.features)
         ),
         "committee": committee,
         "retrained": retrained,

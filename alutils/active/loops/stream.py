@@ -23,6 +23,7 @@ from alutils.active.oracles import checked as checked_answers
 from alutils.active.strategies import uncertainty
 from alutils.base.checks import check_count, check_fraction
 from alutils.base.errors import ParameterError
+from alutils.base.rows import as_rows, number_of
 
 Decide = Callable[[float], bool]
 """Takes the utility of an arrival, 0 (sure) to 1, and says whether to ask for its label."""
@@ -195,8 +196,8 @@ def stream_based(
 
     Parameters
     ----------
-    features : one row an item, in the order of arrival; anything that has a length and takes an
-        array of items as index
+    features : one row an item, in the order of arrival, as `alutils.active.loops.pool.pool_based`
+        takes them
     oracle : gives the labels of items, -1 where it abstains, which costs a question and gives none
     classifier : ``fit(x, y)`` trains it, ``predict_proba(x)`` gives (n, n_classes) probabilities
     decide : asked once an arrival, in order, from the first training on
@@ -224,7 +225,8 @@ def stream_based(
     Source: Atlas, Cohn and Ladner (1990); prequential evaluation, Gama, Sebastiao and Rodrigues
     (2013).
     """
-    n = len(features)
+    features = as_rows(features)
+    n = number_of(features)
     counts = {"n_classes": n_classes, "budget": budget, "first": first, "train_every": train_every}
     counts |= {"report_every": report_every} | ({} if window is None else {"window": window})
     for name, value in counts.items():
@@ -246,7 +248,7 @@ def _steps(
     features, oracle, classifier, decide, n_classes, budget, first, train_every, window, truth,
     every,
 ):  # fmt: skip
-    n = len(features)
+    n = number_of(features)
     book = LabelBook.empty(n)
     n_asked = n_new = n_fits = 0  # n_new: labels since the last training
     for start in range(0, n, every):
@@ -283,7 +285,7 @@ def _steps(
 
 def _probabilities(classifier: Any, x: Any, n_classes: int) -> np.ndarray:
     p = uncertainty.checked(classifier.predict_proba(x))
-    if p.shape != (len(x), n_classes):
+    if p.shape != (number_of(x), n_classes):
         raise ValueError(
             f"predict_proba: an array of shape {p.shape}; expected ({len(x)}, {n_classes}), a "
             "column for every class, also for those not seen yet."

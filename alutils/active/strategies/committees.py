@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from alutils.active.strategies import uncertainty
+from alutils.base.rows import as_rows, number_of, whole
 from alutils.models.classifier import Make
 from alutils.models.estimator import Estimator
 
@@ -85,7 +86,7 @@ def bald(committee: np.ndarray) -> np.ndarray:
 
 def by_bootstrap(
     make: Make,
-    x: np.ndarray,
+    x: Any,
     y: np.ndarray,
     x_pool: Any,
     n_members: int,
@@ -114,15 +115,15 @@ def by_bootstrap(
 
     Source: Breiman (1996); Abe and Mamitsuka (1998), query by bagging.
     """
-    y = np.asarray(y)
-    if len(x) != len(y) or not len(y):
-        raise ValueError(f"{len(x)} items and {len(y)} labels: give one label for each, 1 or more.")
+    x, y, x_pool = as_rows(x, "x"), np.asarray(y), as_rows(x_pool, "x_pool")
+    if (n := number_of(x)) != len(y) or not len(y):
+        raise ValueError(f"{n} items and {len(y)} labels: give one label for each, 1 or more.")
     if n_members < 2:
         raise ValueError(f"n_members={n_members}: at least 2 are needed to disagree.")
-    out = np.empty((n_members, len(x_pool), n_classes), np.float32)
+    out = np.empty((n_members, number_of(x_pool), n_classes), np.float32)
     for i in range(n_members):
         certain = [rng.choice(np.flatnonzero(y == label)) for label in np.unique(y)]
         items = np.concatenate([certain, rng.integers(0, len(y), len(y))])
         member = Estimator(n_classes, make, int(rng.integers(2**31)))
-        out[i] = member.fit(x[items], y[items]).predict_proba(x_pool)
+        out[i] = member.fit(x[items], y[items]).predict_proba(whole(x_pool))
     return out

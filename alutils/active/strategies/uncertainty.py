@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from alutils.base.checks import known_values
 from alutils.base.compiled import compiled
 
 SUM_TOLERANCE = 1e-3
@@ -64,7 +65,7 @@ def _wrong_rows(p):
 
 def _as_floats(probabilities: np.ndarray, name: str) -> np.ndarray:
     """Return an array of the right shape and type; the numbers in it are not looked at."""
-    p = np.asarray(probabilities)
+    p = known_values(name, probabilities)
     if p.ndim != 2 or not p.shape[1]:
         raise ValueError(
             f"{name}: an array of shape {p.shape}; expected (n_samples, n_classes), a row of class "

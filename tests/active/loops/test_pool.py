@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
@@ -9,8 +10,16 @@ from sklearn.neighbors import KNeighborsClassifier
 from alutils.active import oracles, stopping
 from alutils.active.labels import Source
 from alutils.active.loops.members import committee, retrained
-from alutils.active.loops.pool import PoolState, Ranking, by_score, by_strategy, pool_based
+from alutils.active.loops.pool import (
+    PoolState,
+    Ranking,
+    by_score,
+    by_strategy,
+    check_loop,
+    pool_based,
+)
 from alutils.active.strategies import registry, uncertainty
+from alutils.base.errors import ParameterError
 from alutils.experiments.article import procedure
 from alutils.experiments.report import loops
 from alutils.models import estimator
@@ -201,9 +210,9 @@ def test_committees_learn_from_the_labels_that_the_model_learned_from(pool):
         ({"batch": 0}, "batch=0"),
         ({"budget": 0}, "budget=0"),
         ({"budget": 121}, "budget=121: the pool holds 120"),
-        ({"batch": 25}, "batch=25: expected 1 to budget=24"),
+        ({"batch": 25}, "budget=24: it does not fill one round of batch=25"),
         ({"first": 0}, "first=0"),
-        ({"first": 25}, "first=25"),
+        ({"first": 25}, "one round of first=25"),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused_before_anything_is_asked(pool, options, message):
@@ -304,3 +313,49 @@ def test_any_classifier_of_scikit_learn_can_be_trained_with_one_more_label(pool,
     assert np.allclose(again.predict_proba(x), whole.predict_proba(x))
     _, state, _ = loop(pool, "expected_error_reduction", classifier=base, budget=12)
     assert state.book.n_human == 12
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"batch": 25, "budget": 5}, "budget=5: it does not fill one round of batch=25 labels"),
+        ({"batch": 2, "budget": 5, "first": 9}, "budget=5: it does not fill .* first=9 labels"),
+        ({"batch": 2, "budget": 5, "first": -1}, "first=-1: expected 1 to budget=5"),
+        ({"batch": 0, "budget": 5}, "batch=0: expected a whole number, 1 or more"),
+        ({"batch": 1, "budget": 0}, "budget=0: expected a whole number, 1 or more"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_told_by_the_right_name(sizes, message):
+    with pytest.raises(ValueError, match=message):
+        check_loop(100, **sizes)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"budget": float("nan")}, "budget=nan: expected a whole number, 1 or more"),
+        ({"batch": 1.5}, "batch=1.5: expected a whole number"),
+        ({"batch": "10"}, "batch=10: expected a whole number"),
+        ({"budget": True}, "budget=True: expected a whole number"),
+    ],
+)
+def test_sizes_that_are_no_whole_numbers_are_refused(sizes, message):
+    with pytest.raises(ParameterError, match=message):
+        check_loop(100, **({"batch": 2, "budget": 10} | sizes))
+
+
+@pytest.mark.parametrize("n_items", [-1, "a", 60.0, None])
+def test_a_state_is_over_a_whole_number_of_items(n_items):
+    with pytest.raises(ParameterError, match=r"n_items=.*: expected a whole number, 0 or more"):
+        PoolState.start(n_items)
+
+
+@pytest.mark.parametrize("as_held", [np.asarray, list, csr_matrix])
+def test_a_state_over_more_items_than_there_are_rows_is_refused(pool, as_held):
+    x, labels = pool
+    state = PoolState.start(len(x) + 1)
+    loop = pool_based(as_held(x), oracles.Perfect(labels), Estimator(N_CLASSES), None, state,
+                      batch=2, budget=4)  # fmt: skip
+    with pytest.raises(ParameterError, match=f"features={len(x):,} rows: expected one for each"):
+        next(loop)
+    assert len(state.pool) == len(x) + 1

@@ -312,7 +312,7 @@ def test_after_abrupt_drift_a_window_of_recent_labels_recovers_and_all_labels_do
     [
         ({"budget": 0}, r"budget=0: expected a whole number, 1 or more"),
         ({"budget": 2.5}, r"budget=2.5"),
-        ({"first": 61}, r"first=61: expected 1 to budget=60; ask for at most 60 a round"),
+        ({"first": 61}, r"budget=60: it does not fill one round of first=61 labels"),
         ({"first": 0}, r"first=0"),
         ({"train_every": 0}, r"train_every=0"),
         ({"window": 1}, r"window=1: one label is one class; ask for 2 or more"),

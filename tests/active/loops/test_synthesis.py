@@ -339,7 +339,7 @@ RNG = np.random.default_rng(0)
         ),
         (lambda: nearest_queries(MODEL.predict_proba, X, FREE, 1, RNG), r"the pool is empty"),
         (lambda: nearest_queries(MODEL.predict_proba, X, ~FREE, 0, RNG), r"batch=0"),
-        (lambda: loop(batch=10), r"batch=10: expected 1 to budget=9; ask for at most 9 a round"),
+        (lambda: loop(batch=10), r"budget=9: it does not fill one round of batch=10 labels"),
         (lambda: loop(budget=0), r"budget=0: expected a whole number"),
         (lambda: loop(y=np.zeros(9, int)), r"y=\[0\]: expected classes from 0 to 2, at least two"),
         (lambda: loop(y=np.arange(9) % 4), r"y=\[0 1 2 3\]: expected classes from 0 to 2"),
