@@ -1,106 +1,26 @@
-"""The database of a labelling project: its tables, its connections, its transactions."""
+"""The database of a labelling project: its transactions, and that it stays where it was opened."""
 
 from __future__ import annotations
 
-import re
 import sqlite3
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from alutils.labelling.store.records import LabellingError, UnavailableError
+from alutils.base.steady import Steady
+from alutils.labelling.store import troubles
+from alutils.labelling.store.backups import Backup, Backups, copy_database
+from alutils.labelling.store.connections import BUSY_S, Connection, Connections, connect
+from alutils.labelling.store.migration import migrate
+from alutils.labelling.store.opened_file import OpenedFile
+from alutils.labelling.store.records import DamagedError, LabellingError, UnavailableError
+from alutils.labelling.store.schema import STATEMENTS, VERSION, missing_statements, version_of
 
-VERSION = 2  # 1 has a column more in its table of models, which nothing fills; both are opened
-BUSY_S = 30.0  # how long a write waits for another process
-
-_TABLES = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE classes (
-    number INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,
-    folder TEXT NOT NULL UNIQUE,
-    key TEXT UNIQUE
-);
-CREATE TABLE items (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    sha256 TEXT NOT NULL UNIQUE,
-    name TEXT NOT NULL,
-    width INTEGER NOT NULL,
-    height INTEGER NOT NULL,
-    source TEXT NOT NULL,
-    added TEXT NOT NULL,
-    audit INTEGER NOT NULL,
-    unreadable INTEGER NOT NULL DEFAULT 0,
-    skipped INTEGER NOT NULL DEFAULT 0,
-    label INTEGER REFERENCES classes (number),
-    label_source TEXT CHECK (label_source IN ('human', 'auto')),
-    event INTEGER REFERENCES events (id),   -- the one that gave the label
-    predicted INTEGER REFERENCES classes (number),
-    confidence REAL,
-    model INTEGER REFERENCES models (id),   -- the one that predicted
-    shuffle REAL NOT NULL,                  -- drawn once from 0 to 1: the order without a model
-    rank REAL NOT NULL,                     -- the order of the queue: confidence, else 2 + shuffle
-    person TEXT,                            -- who holds it
-    until REAL,                             -- how long, in seconds since 1970
-    handed REAL,                            -- the order in which a person got pictures
-    CHECK ((label IS NULL) = (label_source IS NULL) AND (label IS NULL) = (event IS NULL))
-);
-CREATE INDEX queue ON items (audit, skipped, rank) WHERE label IS NULL AND unreadable = 0;
-CREATE INDEX held ON items (person) WHERE person IS NOT NULL;
-CREATE INDEX labelled ON items (label, confidence) WHERE label IS NOT NULL;
-CREATE TABLE events (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    item INTEGER NOT NULL REFERENCES items (id),
-    kind TEXT NOT NULL CHECK (kind IN ('label', 'skip', 'undo', 'auto', 'revoke', 'relabel')),
-    label INTEGER REFERENCES classes (number),
-    replaced INTEGER REFERENCES events (id),  -- the one whose label it took the place of
-    undoes INTEGER UNIQUE REFERENCES events (id),
-    batch INTEGER,                            -- the first event of those made in one go
-    person TEXT,
-    model INTEGER REFERENCES models (id),
-    at REAL NOT NULL,                         -- seconds since 1970
-    predicted INTEGER REFERENCES classes (number),
-    confidence REAL,
-    threshold REAL,
-    hidden INTEGER NOT NULL DEFAULT 0
-);
-CREATE INDEX of_item ON events (item);
-CREATE INDEX of_person ON events (person, id) WHERE person IS NOT NULL;
-CREATE TABLE requests (
-    person TEXT NOT NULL,
-    key TEXT NOT NULL,
-    request TEXT NOT NULL,
-    answer TEXT NOT NULL,
-    PRIMARY KEY (person, key)
-) WITHOUT ROWID;
-CREATE TABLE models (
-    id INTEGER PRIMARY KEY,
-    sha256 TEXT NOT NULL UNIQUE,
-    classes TEXT NOT NULL,
-    n_trained INTEGER NOT NULL,
-    at REAL NOT NULL,
-    path TEXT NOT NULL,
-    certificate TEXT NOT NULL
-);
-CREATE TABLE seen (               -- files of the watched folder that need no second look
-    path BLOB PRIMARY KEY,        -- bytes: not every file name is text
-    size INTEGER NOT NULL,
-    modified INTEGER NOT NULL,    -- nanoseconds since 1970
-    problem TEXT                  -- why it was not taken in, NULL if it was
-) WITHOUT ROWID;
-CREATE TRIGGER events_are_kept BEFORE DELETE ON events
-    BEGIN SELECT raise(ABORT, 'events are only ever added'); END;
-CREATE TRIGGER events_stay_as_they_are BEFORE UPDATE ON events
-    BEGIN SELECT raise(ABORT, 'events are only ever added'); END;
-"""
-
-
-class _Connection(sqlite3.Connection):
-    """One that can be referred to weakly: it closes with the thread that opened it."""
+_LONGEST_LOG = 4 * 2**20  # bytes of the log from which on it is moved into the file
+_BETWEEN_S = 1.0  # two tries to do so
 
 
 class Database:
@@ -109,86 +29,145 @@ class Database:
     Parameters
     ----------
     path : of the file, made if need be; its folder must exist
+    alone : no other process moves the log into the file meanwhile: then it is done here, and what
+        somebody else writes into the file itself is noticed
     clock : gives seconds since 1970
     step : is called with a name at every point at which something has just been written; for tests
 
     Attributes
     ----------
+    steady : the clock for what is due, which stays as it was when somebody sets the system's
     writing : is held by whoever writes in this process; what is read under it is the last state
-    version : of the tables, 1 to `VERSION`
+    backups : makes copies
 
     Raises
     ------
     LabellingError
-        If the file is no database of the labelling tool, or one of a newer version.
+        If the file is damaged, no database of the labelling tool, or one of a newer version.
     """
 
     def __init__(
         self,
         path: Path,
         *,
+        alone: bool = True,
         clock: Callable[[], float] = time.time,
         step: Callable[[str], None] = lambda name: None,
     ) -> None:
         self.path, self.clock, self.step = path, clock, step
-        self._of_thread = threading.local()
-        self._open = weakref.WeakSet[_Connection]()
+        self.steady = Steady() if clock is time.time else clock
+        self.opened = OpenedFile(path, alone)
+        self.backups = Backups(path.parent, clock, step)
         # Within a process writers queue here, in turn and at once; SQLite's own waiting is polling
         # with naps of up to 100 ms, which is left for other processes.
         self.writing = threading.RLock()
+        self._connections = Connections(path, self.check, self._damaged)
+        self._keeping: Connection | None = None  # for the log and for copies; under `writing`
+        self._guard: sqlite3.Connection | None = None  # is what `close` needs
+        self._saved = ""  # what `settle` has saved, in words
+        self._alone: tuple | None = None  # what is in the file without its log
+        self._tried = -_BETWEEN_S  # when the log was to be moved because it was long
         try:
+            troubles.check_file(path)
+            if path.exists():
+                troubles.check_sound(path)
+                migrate(path, BUSY_S, self.backups)
             with self.transaction() as connection:
                 self._prepare(connection)
-        except sqlite3.DatabaseError as error:
-            self.close()
-            raise LabellingError(
-                f"{path}: is damaged or no database of the labelling tool ({error}); move it away "
-                "to start anew, the pictures beside it are kept"
-            ) from error
-        except LabellingError:
+            self._keeping = connect(path, 0)
+            self._guard = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False
+            )
+            version_of(self._guard)  # only now it holds the file
+            self.opened.remember()
+            self._remember_content()
+        except BaseException:
             self.close()
             raise
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-        if not tables:
+        version = version_of(connection)
+        if version is None:
             # Not executescript: it would commit first, and two processes may start at once.
-            for statement in re.split(r"\n(?=CREATE)", _TABLES.strip()):
+            for statement in STATEMENTS:
                 connection.execute(statement)
                 self.step("schema")
             self.set_setting("version", str(VERSION))
-        self.version = int(self.setting("version", "0")) if not tables or "meta" in tables else 0
-        if not 1 <= self.version <= VERSION:
+        elif version != VERSION:
             raise LabellingError(
-                f"{self.path}: has version {self.version} of the tables, expected 1 to {VERSION}; "
+                f"{self.path}: has version {version} of the tables, expected 1 to {VERSION}; "
                 "open it with the version of alutils that made it"
             )
+        elif missing := missing_statements(connection):
+            raise troubles.damaged(self.path, f"its tables are not as they were made: {missing[0]}")
 
     @property
-    def connection(self) -> sqlite3.Connection:
-        """The one of the thread that asks."""
-        if not hasattr(self._of_thread, "connection"):
-            # close() may come from another thread, so the check of threads is off; none is shared.
-            made = sqlite3.connect(
-                self.path, BUSY_S, isolation_level=None, check_same_thread=False,
-                factory=_Connection,
-            )  # fmt: skip
-            self._open.add(made)
-            made.row_factory = sqlite3.Row
-            _write_ahead(made)
-            made.execute("PRAGMA synchronous = FULL")
-            made.execute("PRAGMA foreign_keys = ON")
-            self._of_thread.connection = made
-        return self._of_thread.connection
+    def connection(self) -> Connection:
+        """The one of the thread that asks; UnavailableError where the file is not at its place."""
+        return self._connections.mine()
+
+    def check(self) -> None:
+        """Raise UnavailableError unless the file is the one that was opened, at its place."""
+        trouble = self.opened.trouble()
+        if not trouble and (self.opened.is_log_cut() or self.opened.has_changed()):
+            trouble = self._look_into()
+        if trouble:
+            raise UnavailableError(
+                f"{self.path}: {trouble}. Nothing is saved meanwhile; pages keep their answers"
+            )
+
+    def _look_into(self) -> str:
+        """Say whether the file's content is still ours, after something has touched it."""
+        with self.writing:  # or it was the log, which is just being moved into it
+            if self.opened.is_log_cut():
+                self.opened.spoil("its log, the file that ends in -wal, was cut short")
+            elif self.opened.has_changed():
+                before = self.opened.now()
+                if self._is_ours():
+                    self.opened.remember_content(before)
+                else:
+                    self.opened.spoil("another program has written into it")
+            return self.opened.spoiled
+
+    def _is_ours(self) -> bool:
+        """Whether the file holds what was in it, and is sound together with its log."""
+        try:
+            troubles.check_sound(self.path)
+        except LabellingError:
+            return False
+        return self._alone is not None and self._in_file() == self._alone
+
+    def _in_file(self) -> tuple | None:
+        """Say what is in the file without its log, None where that is not whole without it."""
+        try:
+            # By SQLite, which does not give up the locks of its other connections.
+            with closing(
+                sqlite3.connect(f"{self.path.absolute().as_uri()}?immutable=1", uri=True)
+            ) as c:
+                return tuple(
+                    c.execute(
+                        """SELECT (SELECT value FROM meta WHERE name = 'project'),
+                        (SELECT max(id) FROM events), (SELECT max(id) FROM items),
+                        (SELECT max(id) FROM class_events)"""
+                    ).fetchone()
+                )
+        except sqlite3.Error:
+            return None
+
+    def _remember_content(self) -> None:
+        self.opened.remember_content()
+        self.opened.remember_log()
+        self._alone = self._in_file()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Write all of it or nothing; on disk when it ends.
+        """Write all of it or nothing; on disk when it ends, at the place where it belongs.
 
         Raises
         ------
         UnavailableError
-            If the disk is full, or another process holds the database for longer than `BUSY_S`.
+            If the disk is full, the file is not at its place any more, or another process holds it
+            for longer than `alutils.labelling.store.connections.BUSY_S`.
         """
         with self.writing:
             try:
@@ -203,11 +182,18 @@ class Database:
                         connection.execute("ROLLBACK")
                     raise
             except sqlite3.OperationalError as error:
-                raise UnavailableError(
-                    f"{self.path.name}: could not be written ({error}), nothing was changed; see "
-                    "that there is space on the disk and that no other program uses it, try again"
-                ) from error
+                raise troubles.refusal(self.path, error) or error from error
             self.step("after commit")
+            self.opened.remember_log()
+            self.check()  # else it went into a file that is somewhere else by now
+            self._empty_long_log()
+
+    def _empty_long_log(self) -> None:
+        now = time.monotonic()
+        if self._keeping is not None and now - self._tried > _BETWEEN_S:
+            self._tried = now
+            if self.opened.log.stat().st_size > _LONGEST_LOG:
+                self.checkpoint()
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -221,6 +207,7 @@ class Database:
             yield connection
         finally:
             connection.execute("ROLLBACK")
+        self.check()
 
     def setting(self, name: str, otherwise: str = "") -> str:
         """Return one of the project's settings."""
@@ -231,28 +218,127 @@ class Database:
         """Write one of the project's settings; within a `transaction`."""
         self.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
 
-    def close(self) -> None:
-        """Close the connections of all threads; none may be at work."""
-        for connection in list(self._open):
-            connection.close()
-        self._of_thread = threading.local()
+    # --- keeping it safe ----------------------------------------------------------------------
 
-
-def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Let readers and a writer not wait for each other.
-
-    Where another process is just making the file, SQLite refuses this at once, whatever timeout the
-    connection has; so it is asked for again.
-    """
-    end = time.monotonic() + BUSY_S
-    while True:
+    @property
+    def has_log(self) -> bool:
+        """Whether something is in the log that is not in the file yet."""
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            return self.opened.log.stat().st_size > 0
+        except OSError:
+            return False
+
+    def checkpoint(self) -> None:
+        """Move what is in the log into the file, which then holds everything.
+
+        Does nothing where others may do so, too; what readers still need stays in the log.
+        """
+        if self._keeping is None or not self.opened.is_alone:
             return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
-                raise
-        time.sleep(0.01)
+        with self.writing:
+            self.check()
+            self._empty_log(self._keeping)
+
+    def _empty_log(self, keeping: Connection) -> None:
+        try:
+            keeping.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            self._remember_content()
+        self.step("log emptied")
+
+    def back_up(self, why: str = "") -> Backup:
+        """Make a copy of what is committed, in the project's folder; it holds up no writer.
+
+        Raises
+        ------
+        UnavailableError
+            If it cannot be written, or the database is damaged.
+        """
+        self.check()
+        try:
+            with closing(connect(self.path)) as source:  # not one that is in the middle of writing
+                return self.backups.write(source, why)
+        except DamagedError as error:
+            found = str(error.__cause__ or error)
+            self._damaged(found)
+            raise troubles.damaged(self.path, found) from error
+
+    def _damaged(self, found: str) -> None:
+        """See that nothing is written any more, here or into a backup."""
+        self.opened.spoil(f"it was damaged ({found})")
+        self.opened.is_settled = True
+
+    def rescue(self, otherwise: Path) -> str:
+        """Write all labels into a new file after the database has gone from its place.
+
+        As a backup where its folder is still there; else to the path that is given.
+
+        Returns
+        -------
+        what was saved, in words; '' where nothing sound is open here any more
+        """
+        with self.writing:
+            if self.opened.is_settled or self._keeping is None:
+                return ""
+            try:
+                if self.opened.is_there:
+                    copy = self.backups.write(self._keeping, "before-it-was-gone")
+                    return f"What was saved until then is in the backup {copy.path.name}"
+                copy_database(self._keeping, otherwise, self.step)
+            except (LabellingError, sqlite3.Error, OSError) as error:
+                with suppress(OSError):
+                    otherwise.unlink(missing_ok=True)
+                return f"What was saved until then could not be copied: {error}"
+            return (
+                f"What was saved until then is in {otherwise}; if the folder does not come back, "
+                f"make {self.path} of it"
+            )
+
+    def settle(self) -> str:
+        """Save what is still open here after another file has come into the place of this one.
+
+        Returns
+        -------
+        what was saved, in words; '' if nothing had to be
+        """
+        with self.writing:
+            if self.opened.spoiled and not self.opened.is_settled and self._keeping is not None:
+                self.opened.is_settled = True
+                self._saved = self._save_what_is_open(self._keeping)
+            return self._saved
+
+    def _save_what_is_open(self, keeping: Connection) -> str:
+        told = ""
+        try:
+            if self.opened.is_log_cut():  # what is left of it would make the file a mixture
+                return "The next start says what is left, and how the rest comes back"
+            if self.opened.is_own_file:  # its log is gone from the folder, but still open here
+                self._empty_log(keeping)
+            if self.opened.is_there:
+                copy = self.backups.write(keeping, "before-it-was-replaced")
+                told = f"What was saved until then is in the backup {copy.path.name}"
+        except (LabellingError, sqlite3.Error, OSError) as error:
+            told = f"What was saved until then could not be copied: {error}"
+        self.opened.put_log_aside()
+        return told
+
+    def close(self) -> None:
+        """Close the connections of all threads; none may be at work.
+
+        The last one that can write moves the log into the file, and removes the log by its name.
+        Where another file lies at the place, that must not happen: one that only reads stays longer
+        then.
+        """
+        with self.writing:
+            self.settle()
+            is_moved = bool(self.opened.trouble())
+            if self._guard is not None and not is_moved:
+                self._guard.close()
+            self._connections.close()
+            if self._keeping is not None:
+                self._keeping.close()
+            if self._guard is not None:
+                self._guard.close()
 
 
 def shown_time(seconds: float) -> str:

@@ -3,9 +3,12 @@
 ::
 
     FOLDER/labelling/
+        .alutils-project.json    says that it is a project's folder, and where its pictures are
         labels.sqlite            what is true
         images/ab/abcd....png    pictures, named by the SHA-256 of their bytes
         classes/CLASS/NAME.png   hard links to them, rebuilt from the database at any time
+        classes/.class-names.json  true names of classes whose folder could not be called so
+        backups/                 copies of the database
         aside/                   what was found in classes/ or images/ and is not ours
         model/                   models that were trained here
 """
@@ -19,7 +22,10 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-FOLDER = "labelling"
+from alutils.base.project_folder import MARK
+from alutils.data.class_names import NAMES
+
+ASIDE = "aside"
 _PARTIAL = ".partial"
 
 
@@ -28,14 +34,14 @@ class Files:
 
     Parameters
     ----------
-    root : ``FOLDER/labelling``, made if need be
+    root : the project's folder, ``FOLDER/labelling`` mostly; made if need be
     step : as in `alutils.labelling.store.database.Database`
     """
 
     def __init__(self, root: Path, step: Callable[[str], None] = lambda name: None) -> None:
         self.root, self.step = root, step
         self.images, self.classes = root / "images", root / "classes"
-        self.aside, self.model = root / "aside", root / "model"
+        self.aside, self.model = root / ASIDE, root / "model"
         for folder in (root, self.images, self.classes):
             make_folder(folder)
 
@@ -98,7 +104,9 @@ class Files:
         if self.linked(self.picture(sha256), target):
             target.unlink()
             self.step("unlinked")
-            if not any(target.parent.iterdir()):  # without pictures it is no class of a data set
+            with os.scandir(target.parent) as others:  # looks at the first, not at thousands
+                is_empty = next(others, None) is None
+            if is_empty:  # without pictures it is no class of a data set
                 target.parent.rmdir()
 
     @staticmethod
@@ -112,12 +120,8 @@ class Files:
         return same_size and picture.read_bytes() == target.read_bytes()
 
     def move_aside(self, path: Path) -> Path:
-        """Move what is not ours out of the way, under a name that is free."""
-        make_folder(self.aside)
-        target, number = self.aside / path.name, 2
-        while os.path.lexists(target):
-            target, number = self.aside / f"{path.stem}-{number}{path.suffix}", number + 1
-        os.rename(path, target)  # noqa: PTH104 - Path.rename follows nothing more, but reads worse
+        """Move what is not ours out of the way; the folders that it lay in go along."""
+        target = move_aside(path, self.aside / path.parent.relative_to(self.root))
         self.step("moved aside")
         return target
 
@@ -125,6 +129,8 @@ class Files:
         """Files that a write which was cut short left behind."""
         for folder in (self.images, self.classes, self.model):
             yield from folder.glob(f"**/.*{_PARTIAL}")
+        yield from self.root.glob(f".{MARK}.*.tmp")
+        yield from self.classes.glob(f".{NAMES}.*.tmp")
 
 
 def make_folder(folder: Path) -> None:
@@ -132,6 +138,16 @@ def make_folder(folder: Path) -> None:
     if not folder.is_dir():
         folder.mkdir(parents=True, exist_ok=True)
         sync_folder(folder.parent)
+
+
+def move_aside(path: Path, folder: Path) -> Path:
+    """Move a file into a folder, made if need be, under a name that is free there."""
+    make_folder(folder)
+    target, number = folder / path.name, 2
+    while os.path.lexists(target):
+        target, number = folder / f"{path.stem}-{number}{path.suffix}", number + 1
+    os.rename(path, target)  # noqa: PTH104 - Path.rename follows nothing more, but reads worse
+    return target
 
 
 def sync_folder(folder: Path) -> None:

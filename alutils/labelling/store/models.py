@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from alutils.labelling.store.database import Database, shown_time
 from alutils.labelling.store.folders import ClassFolders
 from alutils.labelling.store.names import checked_person
-from alutils.labelling.store.reader import Reader
-from alutils.labelling.store.records import LabellingError, Model, UnknownError
+from alutils.labelling.store.reader import HIDDEN, Reader
+from alutils.labelling.store.records import LabellingError, Model
 
 _PRESENT = "(SELECT models.id FROM models JOIN meta ON value = sha256 WHERE meta.name = 'model')"
 # What a person took back is the person's: only another model may label it again. The values are
-# the least confidence and seconds since 1970.
-_FREE = """label IS NULL AND NOT audit AND NOT unreadable AND confidence >= ?
+# the least confidence, the picture's number, seconds since 1970, the person.
+_FREE = f"""label IS NULL AND rejected IS NULL AND NOT unreadable AND NOT {HIDDEN}
+    AND confidence >= ? AND id = ? AND (until IS NULL OR until <= ? OR person = ?)
     AND NOT EXISTS (SELECT 1 FROM events WHERE events.item = items.id AND events.kind = 'revoke'
         AND events.model = items.model)"""
 # What one model says is in one order: what it has not seen has no score any more.
 _FORGET = """UPDATE items SET predicted = NULL, confidence = NULL, model = NULL,
     rank = 2 + shuffle WHERE model IS NOT NULL"""
-_OFFERED = f"{_FREE} AND source <> 'single' AND model = {_PRESENT} AND coalesce(until, 0) <= ?"
 
 
 @dataclass
@@ -50,14 +49,19 @@ class Models:
                 n_trained=row["n_trained"],
                 when=shown_time(row["at"]),
                 path=row["path"],
-                certificate=json.loads(row["certificate"]),
             )
             for row in self.database.connection.execute(query)
         ]
 
     def set_scores(
-        self, model: Model, items: np.ndarray, predicted: np.ndarray, confidence: np.ndarray
-    ) -> None:
+        self,
+        model: Model,
+        items: np.ndarray,
+        predicted: np.ndarray,
+        confidence: np.ndarray,
+        settings: Mapping[str, str] | None = None,
+        unless: Callable[[], bool] = lambda: False,
+    ) -> bool:
         """Write down what a model thinks of pictures; from then on the queue goes by it.
 
         Parameters
@@ -66,6 +70,12 @@ class Models:
         items : (n,) int, numbers of pictures; those that are gone are passed over
         predicted : (n,) int, class numbers of the store
         confidence : (n,) float, 0 to 1
+        settings : of the project, kept in the same transaction
+        unless : is asked within the transaction whether it comes too late: then nothing is written
+
+        Returns
+        -------
+        whether it was written
 
         Raises
         ------
@@ -87,6 +97,8 @@ class Models:
                 f"no numbers from 0 to 1 ({confidence[bad][0]} is the first); train it again"
             )
         with self.database.transaction() as connection:
+            if unless():
+                return False
             n_classes = connection.execute("SELECT count(*) FROM classes").fetchone()[0]
             if len(predicted) and not 0 <= predicted.min() <= predicted.max() < n_classes:
                 raise LabellingError(
@@ -94,27 +106,32 @@ class Models:
                     "has other classes"
                 )
             number = self._write_model(connection, model)
-            self.database.set_setting("model", model.sha256)
+            for name, value in {"model": model.sha256, **(settings or {})}.items():
+                self.database.set_setting(name, value)
             connection.executemany(
                 f"""UPDATE items SET predicted = ?1, confidence = ?2, model = {number},
-                    rank = CASE WHEN audit THEN rank ELSE ?2 END WHERE id = ?3""",
+                    rank = ?2 WHERE id = ?3""",
                 zip(predicted.tolist(), confidence.tolist(), items.tolist(), strict=True),
             )
             connection.execute(f"{_FORGET} AND model <> ?", (number,))
             self.database.step("scores written")
+        return True
 
     def clear_scores(self) -> None:
         """Forget all scores and the model that gave them: the queue is in random order again."""
-        with self.database.transaction() as connection:
-            connection.execute(_FORGET)
-            self.database.set_setting("model", "")
+        with self.database.transaction():
+            self.forget_scores()
+
+    def forget_scores(self) -> None:
+        """Do what `clear_scores` does, within a transaction."""
+        self.database.connection.execute(_FORGET)
+        self.database.set_setting("model", "")
 
     def _write_model(self, connection: sqlite3.Connection, model: Model) -> int:
-        """Write down a model, without a certificate; one that is there keeps all but its path."""
-        unused = "" if self.database.version > 1 else ", '{}'"
+        """Write down a model; one that is there keeps all but its path."""
         classes, now = json.dumps(list(model.classes)), self.database.clock()
         connection.execute(
-            f"""INSERT INTO models VALUES (NULL, ?, ?, ?, ?, ?, '{{}}'{unused})
+            """INSERT INTO models VALUES (NULL, ?, ?, ?, ?, ?)
             ON CONFLICT (sha256) DO UPDATE SET path = excluded.path""",
             (model.sha256, classes, model.n_trained, now, model.path),
         )
@@ -122,92 +139,68 @@ class Models:
         query = "SELECT id FROM models WHERE sha256 = ?"
         return connection.execute(query, (model.sha256,)).fetchone()[0]
 
-    def auto_label(self, model: str, threshold: float, certificate: Mapping[str, Any]) -> int:
-        """Give every picture that the model is sure enough of the class that it predicts.
+    def give(
+        self,
+        connection: sqlite3.Connection,
+        model: int,
+        labels: Iterable[tuple[int, int, float]],
+        *,
+        threshold: float | None = None,
+        plan: int | None = None,
+        hidden: bool = True,
+    ) -> list[int]:
+        """Write automatic labels, within a transaction; return which pictures have one now.
 
-        Left alone: pictures with a label, of the audit slice, of source ``single``, those that a
-        person holds, and those of which this model's label was taken back before.
-        Whether the certificate is good is for the caller to say, see
-        `alutils.labelling.model.auditing`.
+        Whether that is allowed is for the caller to say; class folders follow afterwards.
 
         Parameters
         ----------
-        model : SHA-256 of the model whose scores these are; another one is refused
-        threshold : least confidence, over 0, at most 1
-        certificate : why this is allowed; kept with the model
-
-        Returns
-        -------
-        how many pictures were labelled; all of them or, after an error, none
+        model : number of the model in its table
+        labels : picture, class number and confidence of each
+        threshold, plan, hidden : of the events
         """
-        if not isinstance(threshold, int | float) or not 0 < threshold <= 1:
-            raise LabellingError(f"threshold={threshold!r}: expected more than 0, at most 1")
-        if not certificate:
-            raise LabellingError(
-                "certificate is missing: pictures are labelled automatically only above a "
-                "threshold that was certified"
-            )
-        with self.database.transaction() as connection:
-            given = connection.execute(
-                f"UPDATE models SET certificate = ? WHERE id = {_PRESENT} AND sha256 = ?",
-                (json.dumps(dict(certificate), allow_nan=False), model),
-            )
-            if not given.rowcount:
-                raise UnknownError(
-                    f"model {str(model)[:12]}: the scores are no longer this model's; certify the "
-                    "present one"
-                )
-            values = (threshold, self.database.clock())
-            items = self._label_as_predicted(_OFFERED, values, threshold, hidden=True)
-        self.folders.show(items)
-        return len(items)
-
-    def _label_as_predicted(
-        self, condition: str, values: Sequence[object], threshold: float, *, hidden: bool
-    ) -> list[int]:
-        """Give the pictures of a condition their class, in a transaction; return which they are."""
-        connection = self.database.connection
+        at = self.database.clock()
+        rows = [(item, label, model, at, c, threshold, hidden, plan) for item, label, c in labels]
         last = self.reader.position()[0]
-        connection.execute(
-            f"""INSERT INTO events (item, kind, label, model, at, predicted, confidence,
-                threshold, hidden)
-            SELECT id, 'auto', predicted, model, ?, predicted, confidence, ?, ? FROM items
-            WHERE {condition} ORDER BY id""",
-            (self.database.clock(), threshold, hidden, *values),
+        connection.executemany(
+            """INSERT INTO events (item, kind, label, model, at, predicted, confidence, threshold,
+                hidden, plan) VALUES (?1, 'auto', ?2, ?3, ?4, ?2, ?5, ?6, ?7, ?8)""",
+            rows,
         )
         self.database.step("events written")
-        query = "SELECT id, item FROM events WHERE id > ? ORDER BY id"
+        query = "SELECT label, id, item FROM events WHERE id > ? ORDER BY id"
         written = [tuple(row) for row in connection.execute(query, (last,))]
         connection.executemany(
-            """UPDATE items SET label = predicted, label_source = 'auto', event = ?,
-                person = NULL, until = NULL WHERE id = ?""",
+            """UPDATE items SET label = ?, label_source = 'auto', event = ?, person = NULL,
+                until = NULL WHERE id = ?""",
             written,
         )
         self.database.step("items written")
-        return [item for _, item in written]
-
-    def n_offered(self, threshold: float) -> int:
-        """Return how many pictures `auto_label` would label now from this confidence on."""
-        query = f"SELECT count(*) FROM items WHERE {_OFFERED}"
-        values = (threshold, self.database.clock())
-        return self.database.connection.execute(query, values).fetchone()[0]
+        return [item for _, _, item in written]
 
     def auto_label_single(self, person: str, item: int, threshold: float) -> bool:
         """Give one picture the class that the model predicts; returns whether it was labelled.
 
-        It needs no certificate, as the person who has brought it sees the answer at once, and is an
-        automatic label as all others: nobody's answer, never trained on, revocable. Left alone as
-        in `auto_label`, but that it may be of source ``single`` and be held by this person.
+        It needs no certificate, as the person who has brought it sees the answer at once. It is an
+        automatic label as all others: nobody's answer, never trained on, revocable. Left alone are
+        pictures that have a label, were rejected, wait in an open attempt to finish, or are held by
+        another person, and those of which this model's label was taken back before.
         """
         person = checked_person(person)
-        with self.database.transaction():
-            row = self.reader.row(item)
-            values = (threshold, row["id"], self.database.clock(), person)
-            condition = f"{_FREE} AND id = ? AND (until IS NULL OR until <= ? OR person = ?)"
-            # The person sees the answer.
-            done = self._label_as_predicted(condition, values, threshold, hidden=False)
-        self.folders.show(done)
-        return bool(done)
+        with self.database.transaction() as connection:
+            number = self.reader.row(item)["id"]
+            row = connection.execute(
+                f"SELECT id, predicted, confidence, model FROM items WHERE {_FREE}",
+                (threshold, number, self.database.steady(), person),
+            ).fetchone()
+            done = row is not None
+            if done:
+                labels = [(row["id"], row["predicted"], row["confidence"])]
+                # The person sees the answer.
+                self.give(connection, row["model"], labels, threshold=threshold, hidden=False)
+        if done:
+            self.folders.show([number])
+        return done
 
     def revoke(self, person: str, items: Sequence[int] | None = None) -> int:
         """Take back automatic labels, all or only these pictures'; returns how many.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +12,14 @@ from alutils.labelling.store.database import Database, shown_time
 from alutils.labelling.store.files import Files
 from alutils.labelling.store.reader import Reader
 from alutils.labelling.store.records import (
+    SENT,
     SOURCES,
     LabellingError,
     UnavailableError,
     UnknownError,
     checked_number,
 )
+from alutils.labelling.store.sources import Sources
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +31,18 @@ class Pictures:
     database: Database
     files: Files
     reader: Reader
-    rng: np.random.Generator  # draws which are of the audit slice, and their order
+    sources: Sources
+    rng: np.random.Generator  # draws their order
 
     def add(
-        self, png: bytes, sha256: str, name: str, width: int, height: int, source: str = "upload"
+        self,
+        png: bytes,
+        sha256: str,
+        name: str,
+        width: int,
+        height: int,
+        source: str = "upload",
+        file_sha256: str = "",
     ) -> int:
         """Take in a picture; one that is there already stays as it is. Returns its number.
 
@@ -43,6 +52,8 @@ class Pictures:
         name : as it was called; any text
         width, height : pixels
         source : one of `alutils.labelling.store.records.SOURCES`
+        file_sha256 : of the file that it came in, where it was sent; '' if that is not known. What
+            lies in the folder, `alutils.labelling.store.sources.Sources.note` remembers
         """
         if source not in SOURCES:
             raise LabellingError(f"source={source!r}: expected one of {', '.join(SOURCES)}")
@@ -51,23 +62,25 @@ class Pictures:
         if len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
             raise LabellingError(f"sha256={sha256!r}: expected 64 hexadecimal digits")
         name = str(name).encode(errors="replace").decode()[:1000] or "picture"
+        self.database.check()  # else folders would be made where the project is not any more
         written = self.files.write_picture(png, sha256)
         try:
             with self.database.transaction() as connection:
                 # Whoever wrote it first may have failed since, and taken it away again.
                 written |= self.files.write_picture(png, sha256)
                 shuffle, added = float(self.rng.random()), shown_time(self.database.clock())
-                share = float(self.database.setting("audit_share", "0"))
-                audit = bool(self.rng.random() < share) and source != "single"
                 connection.execute(
-                    """INSERT INTO items (sha256, name, width, height, source, added, audit,
-                        shuffle, rank) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+                    """INSERT INTO items (sha256, name, width, height, source, added, shuffle,
+                        rank) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
                     ON CONFLICT (sha256) DO UPDATE SET unreadable = 0""",
-                    (sha256, name, width, height, source, added, audit, shuffle, 2 + shuffle),
+                    (sha256, name, width, height, source, added, shuffle, 2 + shuffle),
                 )
                 self.database.step("picture row")
                 query = "SELECT id FROM items WHERE sha256 = ?"
-                return connection.execute(query, (sha256,)).fetchone()[0]
+                item = connection.execute(query, (sha256,)).fetchone()[0]
+                if source in SENT:
+                    self.sources.sent(connection, item, name, file_sha256)
+                return item
         except Exception:
             if written:
                 self._take_away(sha256)
@@ -96,23 +109,3 @@ class Pictures:
         if not path.is_file():
             raise UnknownError(f"picture {item}: its file is missing; bring the picture again")
         return path
-
-    def note_file(self, path: str, size: int, modified: int, problem: str | None = None) -> None:
-        """Remember a file of the watched folder, so that it is read once.
-
-        Parameters
-        ----------
-        path : relative to the folder
-        size, modified : bytes, and nanoseconds since 1970; another value makes it a new file
-        problem : why it was refused, None if it was taken in
-        """
-        with self.database.transaction() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)",
-                (os.fsencode(path), size, modified, problem),
-            )
-
-    def seen_files(self) -> dict[str, tuple[int, int, str | None]]:
-        """Return size, time of change and problem of each file that `note_file` remembers."""
-        rows = self.database.connection.execute("SELECT * FROM seen")
-        return {os.fsdecode(r["path"]): (r["size"], r["modified"], r["problem"]) for r in rows}

@@ -1,4 +1,4 @@
-"""Handing out pictures and taking labels: what people do."""
+"""Taking answers: what people do with the pictures that they were handed."""
 
 from __future__ import annotations
 
@@ -8,118 +8,30 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from alutils.labelling.store.database import Database
+from alutils.guarantee.finishing import CANNOT_TELL
+from alutils.labelling.store.classes import CHANGES
 from alutils.labelling.store.folders import ClassFolders
-from alutils.labelling.store.names import checked_name, checked_person
-from alutils.labelling.store.reader import MOST, Reader
-from alutils.labelling.store.records import ConflictError, Event, Filter, Item, checked_number
+from alutils.labelling.store.handing import Handing
+from alutils.labelling.store.names import checked_person, checked_text
+from alutils.labelling.store.plans import BEFORE_PLAN
+from alutils.labelling.store.reader import HIDDEN, OPEN_PLAN
+from alutils.labelling.store.records import (
+    ConflictError,
+    Event,
+    Item,
+    UnknownError,
+    checked_number,
+)
+from alutils.labelling.store.seconds import IS_SECOND, PUT_OFF, STANDS
 
-LEASE_S = 600.0
 _LONGEST_KEY = 200
 
 
 @dataclass
-class Queue:
+class Queue(Handing):
     """Gives pictures to people and takes their answers, each request in one transaction."""
 
-    database: Database
-    reader: Reader
     folders: ClassFolders
-    rng: np.random.Generator  # draws what comes from the audit slice
-    lease_s: float = LEASE_S  # for so long a person may hold a picture
-
-    def hand_out(self, person: str, n: int = 1, where: Filter | None = None) -> list[Item]:
-        """Give a person pictures to label; no other gets them while the person holds them.
-
-        What the person holds already comes first and is held for longer, so asking again after a
-        reload gives the same pictures. Then the least confident of those never skipped, with a
-        random share from the audit slice (in random order, its prediction hidden); without scores
-        all in random order.
-
-        Parameters
-        ----------
-        n : how many pictures the person is to hold, 1 to `MOST`
-        where : only such pictures; where it is by prediction, none come from the audit slice
-
-        Returns
-        -------
-        ``n`` items in the order to show them, fewer where no more are left for this person
-        """
-        person = checked_person(person)
-        n = checked_number(n, "n", 1, MOST)
-        now = self.database.clock()
-        with self.database.transaction() as connection:
-            condition, values = self.reader.condition(where)
-            rows = connection.execute(
-                f"""SELECT id FROM items WHERE person = ? AND until > ? AND label IS NULL
-                    AND NOT unreadable AND {condition} ORDER BY handed LIMIT ?""",
-                (person, now, *values, n),
-            )
-            held = [row["id"] for row in rows]
-            new = self._draw(connection, n - len(held), condition, values, now)
-            connection.executemany(
-                "UPDATE items SET until = ? WHERE id = ?", [(now + self.lease_s, i) for i in held]
-            )
-            for k, item in enumerate(new):
-                self._hold(connection, person, item, now, now + 1e-6 * k)
-            self.database.step("handed out")
-            return [self.reader.item(item) for item in held + new]
-
-    def _draw(
-        self, connection: sqlite3.Connection, n: int, condition: str, values: list[Any], now: float
-    ) -> list[int]:
-        """Choose what is handed out next, in the order to show it."""
-        if n < 1:
-            return []
-        rows = [
-            connection.execute(
-                f"""SELECT id, skipped FROM items WHERE label IS NULL AND unreadable = 0
-                    AND audit = ? AND (until IS NULL OR until <= ?) AND {condition}
-                ORDER BY skipped, rank LIMIT ?""",
-                (audit, now, *values, n),
-            ).fetchall()
-            for audit in (0, 1)
-        ]
-        queue, audit = ([tuple(row) for row in part] for part in rows)
-        share = float(self.database.setting("audit_rate", "0"))
-        chosen: list[int] = []
-        while len(chosen) < n and (queue or audit):
-            from_audit = not queue or (audit and self.rng.random() < share)
-            # What was skipped waits until all others are done, on either side.
-            if queue and audit and queue[0][1] != audit[0][1]:
-                from_audit = audit[0][1] < queue[0][1]
-            chosen.append((audit if from_audit else queue).pop(0)[0])
-        return chosen
-
-    def claim(self, person: str, item: int) -> Item:
-        """Give a person this very picture, as after an upload; raises as `label`."""
-        person = checked_person(person)
-        with self.database.transaction() as connection:
-            row, now = self._free_row(item, person), self.database.clock()
-            self._hold(connection, person, row["id"], now, now)
-            return self.reader.item(row["id"])
-
-    def _hold(
-        self, connection: sqlite3.Connection, person: str, item: int, now: float, handed: float
-    ) -> None:
-        connection.execute(
-            "UPDATE items SET person = ?, until = ?, handed = ? WHERE id = ?",
-            (person, now + self.lease_s, handed, item),
-        )
-
-    def release(self, person: str, items: Sequence[int] | None = None) -> int:
-        """Give back what a person holds, all of it or these; returns how many."""
-        person = checked_person(person)
-        with self.database.transaction() as connection:
-            query = "SELECT id FROM items WHERE person = ? AND label IS NULL"
-            held = {row["id"] for row in connection.execute(query, (person,))}
-            ids = held if items is None else held & set(items)
-            connection.executemany(
-                "UPDATE items SET person = NULL, until = NULL WHERE id = ?", [(i,) for i in ids]
-            )
-        return len(ids)
 
     def label(self, person: str, item: int, label: str, key: str | None = None) -> Event:
         """Write down what a person sees in a picture.
@@ -143,9 +55,13 @@ class Queue:
         """
 
         def act(connection: sqlite3.Connection, person: str) -> list[int]:
-            row = self._free_row(item, person)
             number = self.reader.classes.number(label)
-            return [self._give(connection, row, "label", number, person)]
+            if (second := self._second(connection, item, person)) is not None:
+                return [self._answer_again(connection, second, person, number, None)]
+            row = self._handed_row(item, person)
+            event = self._give(connection, row, "label", number, person)
+            self._ask_another(connection, row, number)
+            return [event]
 
         return self._events_of_request(person, key, ["label", item, label], act)[0]
 
@@ -153,7 +69,11 @@ class Queue:
         """Put a picture off until all that were skipped less often are done; raises as `label`."""
 
         def act(connection: sqlite3.Connection, person: str) -> list[int]:
-            row = self._free_row(item, person)
+            if (second := self._second(connection, item, person)) is not None:
+                self.seconds.put_off(connection, second)
+                row = self.reader.row(item)
+                return [self._note(connection, row, "skip", person, why=PUT_OFF, hidden=True)]
+            row = self._handed_row(item, person)
             event = self._note(connection, row, "skip", person)
             connection.execute(
                 "UPDATE items SET skipped = skipped + 1, person = NULL, until = NULL WHERE id = ?",
@@ -164,14 +84,52 @@ class Queue:
 
         return self._events_of_request(person, key, ["skip", item], act)[0]
 
+    def reject(self, person: str, item: int, why: str = "", key: str | None = None) -> Event:
+        """Say that a picture is none of the classes, or too bad to tell; raises as `label`.
+
+        It gets no label and is not handed out again. ``why`` is kept.
+        """
+        why = checked_text(why, "reason") if why else ""
+
+        def act(connection: sqlite3.Connection, person: str) -> list[int]:
+            if (second := self._second(connection, item, person)) is not None:
+                return [self._answer_again(connection, second, person, None, why or None)]
+            row = self._handed_row(item, person)
+            event = self._note(connection, row, "reject", person, why=why or None)
+            connection.execute(
+                "UPDATE items SET rejected = ?, person = NULL, until = NULL WHERE id = ?",
+                (event, row["id"]),
+            )
+            self.database.step("item written")
+            self._ask_another(connection, row, CANNOT_TELL)
+            return [event]
+
+        return self._events_of_request(person, key, ["reject", item, why], act)[0]
+
+    def _ask_another(self, connection: sqlite3.Connection, row: sqlite3.Row, told: int) -> None:
+        """Have a picture asked of another person if it is drawn, or its answer is doubtful."""
+        if row["hidden"] and self.plans.contradicts(row["plan"], row["id"], told):
+            self.seconds.ask(connection, row["id"], "audit", row["plan"])
+        elif told != CANNOT_TELL and self.seconds.is_drawn(row):
+            self.seconds.ask(connection, row["id"], "share")
+
     def relabel(
-        self, person: str, items: Sequence[int], label: str, key: str | None = None
+        self,
+        person: str,
+        items: Sequence[int],
+        label: str,
+        key: str | None = None,
+        *,
+        doubted: tuple[int, float] | None = None,
     ) -> list[Event]:
         """Give pictures a class from the grid, whatever they have; all of them or none.
 
         The same class as before turns an automatic label into one that a person gave.
-        Raises as `label`, except that pictures may have labels; and `ConflictError` for pictures
-        of the audit slice that nobody has labelled: whoever chooses among them spoils the sample.
+        Raises as `label`, except that pictures may have labels or be rejected; and `ConflictError`
+        for pictures that wait in an open attempt to finish: these are labelled in its order.
+
+        ``doubted`` is what spoke against the label, where a doubt is settled: the number of a class
+        and how sure a model was of it. The event keeps it in place of the present prediction.
         """
         items = list(items)
 
@@ -179,16 +137,19 @@ class Queue:
             number = self.reader.classes.number(label)
             events: list[int] = []
             rows = [self.reader.row(item) for item in items]
-            if audit := [str(r["id"]) for r in rows if r["audit"] and r["label"] is None]:
+            if hidden := [str(r["id"]) for r in rows if r["hidden"]]:
                 raise ConflictError(
-                    f"picture {', '.join(audit[:10])}{', ...' if len(audit) > 10 else ''}: of the "
-                    "audit slice and without a label; these are labelled in the queue, where they "
-                    "come in random order, so leave them out here"
+                    f"picture {', '.join(hidden[:10])}{', ...' if len(hidden) > 10 else ''}: waits "
+                    "in the attempt to finish that goes on; such pictures are labelled in the "
+                    "queue, where they come in its order, so leave them out here"
                 )
             for row in rows:
                 self._check_holder(row, person)
                 batch = events[0] if events else None
-                events.append(self._give(connection, row, "relabel", number, person, batch))
+                more: dict[str, Any] = {"batch": batch}
+                if doubted is not None:
+                    more |= dict(zip(("predicted", "confidence"), doubted, strict=True))
+                events.append(self._give(connection, row, "relabel", number, person, **more))
             return events
 
         return self._events_of_request(person, key, ["relabel", items, label], act)
@@ -196,8 +157,8 @@ class Queue:
     def undo(self, person: str, key: str | None = None) -> list[Item]:
         """Take back the last thing that a person did and that still stands; once more for more.
 
-        What another has changed or taken since is passed over. The pictures come back to the
-        person, first in the queue.
+        What another has changed or taken since is passed over, and while an attempt to finish goes
+        on, what was done before it stays. The pictures come back to the person, first in the queue.
 
         Returns
         -------
@@ -206,12 +167,18 @@ class Queue:
 
         def act(connection: sqlite3.Connection, person: str) -> list[int]:
             # An event stands if its picture's state is still due to it.
-            stands = """events.person = :person AND events.kind IN ('label', 'skip', 'relabel')
+            stands = f"""events.person = :person
+                AND events.kind IN ('label', 'skip', 'relabel', 'reject', 'second')
+                AND coalesce(events.batch, 0) NOT IN ({CHANGES})
                 AND NOT EXISTS (SELECT 1 FROM events AS later WHERE later.undoes = events.id)
-                AND CASE events.kind WHEN 'skip' THEN items.label IS NULL AND
-                    (items.person IS NULL OR items.person = :person OR items.until <= :now)
-                ELSE items.event = events.id END"""
-            values = {"person": person, "now": self.database.clock()}
+                AND NOT (events.replaced IS NULL AND {BEFORE_PLAN})
+                AND NOT ({HIDDEN} AND events.plan IS NOT {OPEN_PLAN})
+                AND CASE WHEN {IS_SECOND} THEN {STANDS}
+                WHEN events.kind = 'skip' THEN items.label IS NULL
+                    AND items.rejected IS NULL
+                    AND (items.person IS NULL OR items.person = :person OR items.until <= :now)
+                ELSE events.id IN (items.event, items.rejected) END"""
+            values = {"person": person, "now": self.database.steady()}
             last = f"""SELECT coalesce(events.batch, events.id) FROM events
                 JOIN items ON items.id = events.item WHERE {stands}
                 ORDER BY events.id DESC LIMIT 1"""
@@ -226,21 +193,30 @@ class Queue:
             return [self._take_back(connection, row, person) for row in rows]
 
         events = self._events_of_request(person, key, ["undo"], act)
-        return [self.reader.item(event.item) for event in events]
+        connection = self.database.connection
+        return [self._as_asked(connection, event.item, person) for event in events]
 
     def _take_back(self, connection: sqlite3.Connection, row: sqlite3.Row, person: str) -> int:
         item = self.reader.row(row["item"])
+        if row["kind"] == "second" or (row["kind"] == "skip" and row["why"] == PUT_OFF):
+            now = self.database.steady()
+            self.seconds.take_back(connection, row, person, now + self.lease_s)
+            back = {"undoes": row["id"], "label": item["label"]}
+            return self._note(connection, item, "undo", person, **back)
         undone = {"label": row["old_label"], "undoes": row["id"]}
         event = self._note(connection, item, "undo", person, **undone)
-        source = {None: None, "auto": "auto"}.get(row["old_kind"], "human")
+        self.seconds.forget(connection, row["id"])
+        before = row["old_kind"]
+        source = {None: None, "reject": None, "auto": "auto"}.get(before, "human")
+        gave, rejected = (None, row["replaced"]) if before == "reject" else (row["replaced"], None)
         connection.execute(
-            """UPDATE items SET label = ?, label_source = ?, event = ?, skipped = skipped - ?
-            WHERE id = ?""",
-            (row["old_label"], source, row["replaced"], row["kind"] == "skip", item["id"]),
+            """UPDATE items SET label = ?, label_source = ?, event = ?, rejected = ?,
+                skipped = skipped - ? WHERE id = ?""",
+            (row["old_label"], source, gave, rejected, row["kind"] == "skip", item["id"]),
         )
-        if source is None:
-            now = self.database.clock()
-            self._hold(connection, person, item["id"], now, -now)  # comes first
+        if before is None:
+            now = self.database.steady()
+            self._hold(connection, person, item["id"], now + self.lease_s, -now)  # comes first
         self.database.step("item written")
         return event
 
@@ -255,7 +231,7 @@ class Queue:
     ) -> list[Event]:
         """Do what is asked, once, however often it is asked with the same key."""
         person = checked_person(person)
-        key = None if key is None else checked_name(key, "request key", _LONGEST_KEY)
+        key = None if key is None else checked_text(key, "request key", _LONGEST_KEY)
         text = json.dumps(request, default=int)
         with self.database.transaction() as connection:
             if key is not None:
@@ -275,28 +251,34 @@ class Queue:
                 )
                 self.database.step("request written")
             events = [self.reader.event(event) for event in ids]
-        numbers = {c.name: c.number for c in self.reader.classes.all()}
+        numbers: dict[str, int] = {}
+        if any(event.replaced for event in events):
+            numbers = {c.name: c.number for c in self.reader.classes.ever()}
         before = [numbers.get(event.replaced or "") for event in events]
         self.folders.show([event.item for event in events], before)
         return events
 
-    def _free_row(self, item: int, person: str) -> sqlite3.Row:
-        """Return a picture that this person may label."""
-        row = self.reader.row(item)
-        if row["label"] is not None:
-            raise ConflictError(
-                f"picture {row['id']} ({row['name']!r}): has label {row['label_name']!r} already; "
-                "change it in the grid"
-            )
-        self._check_holder(row, person)
-        return row
+    def _second(self, connection: sqlite3.Connection, item: int, person: str) -> sqlite3.Row | None:
+        """Return what this person is asked about a picture that has its answer, None if nothing."""
+        number = checked_number(item, "picture", 1, 2**62, UnknownError)
+        return self.seconds.of(connection, person, number)
 
-    def _check_holder(self, row: sqlite3.Row, person: str) -> None:
-        other = row["person"] not in (None, person) and row["until"] > self.database.clock()
-        if row["label"] is None and other:
-            raise ConflictError(
-                f"picture {row['id']} ({row['name']!r}): {row['person']!r} has it; take the next"
-            )
+    def _answer_again(
+        self,
+        connection: sqlite3.Connection,
+        second: sqlite3.Row,
+        person: str,
+        label: int | None,
+        why: str | None,
+    ) -> int:
+        """Write what a second person says; the picture's label stays as it is."""
+        row = self.reader.row(second["item"])
+        more = {"label": label, "why": why, "plan": second["plan"]}
+        event = self._note(
+            connection, row, "second", person, replaced=None, hidden=True, **more
+        )  # fmt: skip
+        self.seconds.answered(connection, second, person, event)
+        return event
 
     def _give(
         self,
@@ -305,13 +287,13 @@ class Queue:
         kind: str,
         label: int,
         person: str,
-        batch: int | None = None,
+        **more: Any,
     ) -> int:
         """Write a person's label: event and item."""
-        event = self._note(connection, row, kind, person, label=label, batch=batch)
+        event = self._note(connection, row, kind, person, label=label, **more)
         connection.execute(
-            """UPDATE items SET label = ?, label_source = 'human', event = ?, person = NULL,
-                until = NULL WHERE id = ?""",
+            """UPDATE items SET label = ?, label_source = 'human', event = ?, rejected = NULL,
+                person = NULL, until = NULL WHERE id = ?""",
             (label, event, row["id"]),
         )
         self.database.step("item written")
@@ -325,16 +307,18 @@ class Queue:
             "item": row["id"],
             "kind": kind,
             "person": person,
-            "replaced": row["event"],
+            "replaced": row["event"] or row["rejected"],
             "model": row["model"],
             "at": self.database.clock(),
             "predicted": row["predicted"],
             "confidence": row["confidence"],
-            "hidden": bool(row["audit"]) and row["label"] is None,
+            "hidden": row["label"] is None and self.seconds.is_hidden(connection, row, person),
+            "plan": row["plan"],
             **more,
         }
         names, places = ", ".join(values), ", ".join(f":{name}" for name in values)
         query = f"INSERT INTO events ({names}) VALUES ({places})"
-        connection.execute(query, values)
+        event = connection.execute(query, values).lastrowid
         self.database.step("event written")
-        return connection.execute("SELECT last_insert_rowid()").fetchone()[0]
+        assert event is not None
+        return event

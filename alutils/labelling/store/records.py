@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 SOURCES = ("upload", "single", "folder", "watched", "recovered")
-"""Where pictures come from; a ``single`` one was brought to see its prediction at once, so it is
-neither drawn into the audit slice nor labelled with the others under a certificate."""
+"""Where pictures come from; a ``single`` one was brought to see its prediction at once, and is no
+part of the random sample."""
+SENT = ("upload", "single")
+"""Where those come from that a person sent, and that lie in no folder here."""
 
 
 class LabellingError(ValueError):
@@ -39,6 +41,10 @@ class UnavailableError(LabellingError):
     status = 503
 
 
+class DamagedError(UnavailableError):
+    """The database cannot be used as it is; a backup can take its place."""
+
+
 def checked_number(
     value: Any, what: str, low: int, high: int, error: type[LabellingError] = LabellingError
 ) -> int:
@@ -57,6 +63,7 @@ class LabelClass:
     name: str  # as given
     key: str | None  # to press
     folder: str
+    also: str | None = None  # another one, where the key is not on every keyboard
 
 
 @dataclass(frozen=True)
@@ -70,11 +77,11 @@ class Item:
     height: int
     source: str  # one of `SOURCES`
     added: str  # when, ISO 8601 in UTC
-    audit: bool  # belongs to the audit slice, which measures the model and never trains it
+    hidden: bool  # its prediction is not to be seen: it waits in an open attempt to finish
     label: str | None  # the class now
     label_source: str | None  # `human` or `auto`
-    # What the model thinks, confidence 0 to 1; None if it has not been asked, and in the audit
-    # slice until a person has labelled the picture.
+    rejected: bool  # by a person: none of the classes, or a bad picture
+    # What the model thinks, confidence 0 to 1; None if it has not been asked, and while hidden.
     predicted: str | None
     confidence: float | None
     skipped: int  # how often
@@ -87,7 +94,8 @@ class Event:
 
     id: int  # a later event has a higher one
     item: int
-    kind: str  # `label`, `skip`, `undo`, `auto`, `revoke` or `relabel`
+    # `label`, `skip`, `undo`, `auto`, `revoke`, `relabel`, `reject`, `second` or `import`
+    kind: str
     label: str | None  # the class that the picture has from then on
     replaced: str | None  # the class it had before
     person: str | None  # who did it, or which model
@@ -97,6 +105,8 @@ class Event:
     confidence: float | None
     threshold: float | None  # of an automatic label
     hidden: bool  # the prediction was not shown to the person
+    plan: int | None  # the attempt to finish within which it was given
+    why: str | None  # the reason of a rejection
 
 
 @dataclass(frozen=True)
@@ -104,9 +114,10 @@ class Filter:
     """Which pictures are meant; what is None does not matter.
 
     ``predicted`` and ``label`` are names of classes; ``source`` is ``human``, ``auto``, ``none``
-    (no label) or ``any`` (a label); ``low`` and ``high`` bound the confidence, both ends included.
-    Where ``predicted``, ``low`` or ``high`` is given, the audit slice's pictures are left out until
-    they are labelled: they would give away the hidden prediction.
+    (waits for a label), ``any`` (a label) or ``rejected``; ``low`` and ``high`` bound the
+    confidence, both ends included; ``name`` is part of the file's name, in small or capital
+    letters. Where ``predicted``, ``low`` or ``high`` is given, pictures whose prediction is hidden
+    are left out: they would give it away.
     """
 
     predicted: str | None = None
@@ -114,6 +125,7 @@ class Filter:
     source: str | None = None
     low: float | None = None
     high: float | None = None
+    name: str | None = None
 
     @property
     def by_prediction(self) -> bool:
@@ -127,11 +139,10 @@ class Progress:
     total: int
     human: int
     auto: int
-    remaining: int  # have no label
+    remaining: int  # wait for a label
+    rejected: int
     skipped: int  # without a label and skipped at least once
     unreadable: int  # whose file is missing; they are not handed out
-    audit: int  # of the audit slice
-    audit_labelled: int  # those of them that people labelled
     held: int  # handed out and not answered yet
     per_class: dict[str, int]  # labels by class name
     per_person: dict[str, int]  # labels that stand, by person
@@ -140,10 +151,6 @@ class Progress:
     # of that moment. Unsure pictures come first, so this is no test accuracy.
     right: int
     judged: int
-    # The same over the audit slice, whose prediction nobody saw: the accuracy of the models of
-    # those moments on pictures drawn at random.
-    audit_right: int
-    audit_judged: int
 
 
 @dataclass(frozen=True)
@@ -163,5 +170,3 @@ class Model:
     n_trained: int  # labels it was trained on
     when: str
     path: str  # where it lies under the labelling folder, '' if nowhere
-    # What was certified for it, empty if nothing.
-    certificate: dict[str, Any] = field(default_factory=dict)

@@ -7,28 +7,44 @@ mends what a crash left in between.
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 
 from alutils.base import locks
-from alutils.labelling.store.audit import AuditSlice
+from alutils.base.project_folder import DATABASE
+from alutils.labelling.store import places
+from alutils.labelling.store.class_changes import ClassChanges
 from alutils.labelling.store.classes import Classes
 from alutils.labelling.store.database import Database
-from alutils.labelling.store.files import FOLDER, Files
+from alutils.labelling.store.disputes import Disputes
+from alutils.labelling.store.files import Files
 from alutils.labelling.store.folders import ClassFolders, Mended
+from alutils.labelling.store.grid import Grid
+from alutils.labelling.store.guidelines import NAME as GUIDELINES
+from alutils.labelling.store.guidelines import Guidelines
+from alutils.labelling.store.handing import LEASE_S
 from alutils.labelling.store.models import Models
+from alutils.labelling.store.notes import Notes
 from alutils.labelling.store.pictures import Pictures
-from alutils.labelling.store.queue import LEASE_S, Queue
+from alutils.labelling.store.places import LOCK
+from alutils.labelling.store.plans import Plans
+from alutils.labelling.store.queue import Queue
 from alutils.labelling.store.reader import Reader
+from alutils.labelling.store.readings import Readings
 from alutils.labelling.store.records import LabellingError
+from alutils.labelling.store.sample import RandomSample
+from alutils.labelling.store.seconds import Seconds
+from alutils.labelling.store.sources import Sources
+from alutils.labelling.store.standing import Standing
 
-_DATABASE, _LOCK = "labels.sqlite", "lock"
+log = logging.getLogger("alutils")
 
 
 class Store:
@@ -46,11 +62,23 @@ class Store:
         self._opened = ExitStack()  # what `close` closes
         self.classes = Classes(database)
         self.reader = Reader(database, self.classes)  # what can be asked
-        self.pictures = Pictures(database, files, self.reader, rng)  # what comes in
+        self.standing = Standing(self.reader)  # the same for those who ask again and again
+        self.sources = Sources(database)  # the people's own files
+        self.pictures = Pictures(database, files, self.reader, self.sources, rng)  # what comes in
         self.folders = ClassFolders(database, files, self.classes, self.pictures)
-        self.queue = Queue(database, self.reader, self.folders, rng, lease_s)  # what people do
+        self.sample = RandomSample(database)  # what tells of all pictures
+        self.plans = Plans(database)  # attempts to finish
+        self.seconds = Seconds(database)  # what is asked of a second person
+        self.queue = Queue(  # what people do
+            database, self.reader, self.sample, self.plans, self.seconds, rng, lease_s, self.folders
+        )
+        self.grid = Grid(database, self.reader, self.folders)  # what people do to many at once
+        self.disputes = Disputes(database)  # what people say against each other
+        self.notes = Notes(database, self.reader)
+        self.guidelines = Guidelines(files.root / GUIDELINES)
         self.models = Models(database, self.reader, self.folders)  # what models do
-        self.audit = AuditSlice(database)  # what checks models
+        self.readings = Readings(database, self.plans, self.models)  # how models see the pictures
+        self.class_changes = ClassChanges(database, self.classes, self.folders, self.models)
 
     @classmethod
     def open(
@@ -58,8 +86,10 @@ class Store:
         folder: Path | str,
         classes: Sequence[str] | None = None,
         *,
-        audit_share: float | None = None,
-        audit_rate: float | None = None,
+        project: Path | str | None = None,
+        random_rate: float | None = None,
+        twice: float | None = None,
+        guidelines: Path | str | None = None,
         lease_s: float = LEASE_S,
         seed: int | None = None,
         alone: bool = True,
@@ -70,12 +100,16 @@ class Store:
 
         Parameters
         ----------
-        folder : of the user's pictures, which are not touched; all is kept in ``FOLDER/labelling``
+        folder : of the user's pictures, which are not touched, or of a project. All is kept in
+            ``FOLDER/labelling``; where a folder of the user's own is called so, in
+            ``FOLDER/labelling-2``, which is said
         classes : names; those that the project does not have yet are added
-        audit_share : share of the pictures that come in which is drawn into the audit slice, at
-            random; kept with the project, 0.1 at first, and fixed once there are pictures: all must
-            have had the same chance
-        audit_rate : share of what is handed out that comes from the audit slice; kept, 0.2 at first
+        project : folder that all is kept in instead, where the pictures' one cannot be written
+        random_rate : share of what is handed out that is picked at random, once there is a model,
+            to tell how good it is on all pictures; kept with the project, 0.1 at first
+        twice : share of the pictures that is asked of two people; kept, 0.05 at first
+        guidelines : a Markdown file that says what belongs to which class, shown beside the
+            pictures; the project's ``guidelines.md`` by default, where there is one
         lease_s : how many seconds a person may hold a picture
         seed : of the random draws; None draws one
         alone : refuse if another process has the project open; several that share one never get the
@@ -85,33 +119,32 @@ class Store:
         Raises
         ------
         LabellingError
-            If the folder cannot be used, or is in use by another process; for another
-            ``audit_share`` than the one that the pictures there were drawn with.
+            If the folder cannot be used, or is in use by another process.
         """
-        folder = Path(folder).absolute()  # others' ideas of where a relative path begins differ
-        if folder.exists() and not folder.is_dir():
-            raise LabellingError(f"{folder}: is a file; expected a folder of pictures")
-        for name, value in (("audit_share", audit_share), ("audit_rate", audit_rate)):
-            if value is not None and not 0 <= value <= 1:
-                raise LabellingError(f"{name}={value}: expected 0 to 1")
-        try:
-            files = Files(folder / FOLDER, step)
-        except OSError as error:
-            raise LabellingError(
-                f"{folder / FOLDER}: cannot be written ({error.strerror}); choose another folder"
-            ) from error
+        for name, share in (("random_rate", random_rate), ("twice", twice)):
+            if share is not None and not 0 <= share <= 1:
+                raise LabellingError(f"{name}={share}: expected 0 to 1")
+        place = places.find(folder, project)
+        places.begin(place)
+        files = Files(place.root, step)
         with ExitStack() as opened:
             if alone:
-                opened.callback(_lock_file(files.root / _LOCK).release)
-            database = Database(files.root / _DATABASE, clock=clock, step=step)
+                opened.enter_context(lock_project(files.root))
+            database = Database(files.root / DATABASE, alone=alone, clock=clock, step=step)
             opened.callback(database.close)
-            store = cls(folder, database, files, np.random.default_rng(seed), lease_s)
-            with database.transaction():
-                store.audit.set_up(audit_share, audit_rate)
-                if not store.project_id:
+            store = cls(place.folder, database, files, np.random.default_rng(seed), lease_s)
+            if guidelines is not None:
+                store.guidelines = Guidelines(Path(guidelines).absolute())
+            with database.transaction() as connection:
+                store.sample.set_up(random_rate)
+                store.seconds.set_up(twice)
+                store.queue.shorten(connection)
+                if not database.setting("project"):
                     database.set_setting("project", uuid.uuid4().hex)
             store.classes.add(classes or ())
             store._opened = opened.pop_all()
+        if place.note:
+            log.warning("%s", place.note)
         return store
 
     def close(self) -> None:
@@ -124,7 +157,7 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @property
+    @cached_property  # pages show it, also while the database is not there
     def project_id(self) -> str:
         """32 hexadecimal digits, drawn when the project was begun: no two projects share it."""
         return self.database.setting("project")
@@ -137,10 +170,16 @@ class Store:
         return self.folders.reconcile(check_content)
 
 
-def _lock_file(path: Path) -> FileLock:
+@contextmanager
+def lock_project(root: Path) -> Iterator[None]:
+    """Hold a project so that no other process opens it alone; LabellingError if one has it."""
     try:
-        return locks.hold(path)
+        lock = locks.hold(root / LOCK)
     except locks.HeldError:
         raise LabellingError(
-            f"{path.parent}: is open in another process; end that one, or use its page"
+            f"{root}: is open in another process; end that one, or use its page"
         ) from None
+    try:
+        yield
+    finally:
+        lock.release()
