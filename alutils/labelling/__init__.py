@@ -1,7 +1,8 @@
 """The labelling tool: a queue of pictures for people, with a model that learns beside them.
 
-``store`` keeps pictures and labels in one folder, ``model`` learns and certifies, ``web`` serves
-both in a browser and ``widget`` in a notebook.
+``store`` keeps pictures and labels in one folder, ``exchange`` brings labels in and out as files,
+``model`` learns, ``finish`` certifies, ``web`` serves all of it in a browser and ``widget`` the
+queue in a notebook.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-__all__ = ["Options", "Store", "label", "serve"]
+__all__ = ["Finish", "Options", "Store", "label", "serve"]
 
 _PLACES = {
+    "Finish": ("finish.project", "Finish"),
     "Options": ("web.serve", "Options"),
     "Store": ("store.store", "Store"),
     "label": ("widget", "label"),

@@ -7,23 +7,37 @@ JSON. Nothing in a request is believed: names, types and values are checked here
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, fields, replace
 from typing import Any
 
-from alutils.labelling.model.auditing import Auditor
-from alutils.labelling.model.loop import LabellingLoop, Status
-from alutils.labelling.store.records import Event, Filter, Item, LabellingError, checked_number
+from alutils.labelling.finish import forecast_picture
+from alutils.labelling.finish.project import Finish
+from alutils.labelling.model.curve_picture import drawn
+from alutils.labelling.model.loop import LabellingLoop
+from alutils.labelling.model.people_desk import PeopleDesk
+from alutils.labelling.model.settings import RETRAIN_AFTER
+from alutils.labelling.model.words import model_text
+from alutils.labelling.store.records import (
+    Event,
+    Filter,
+    Item,
+    LabellingError,
+    UnknownError,
+    checked_number,
+)
 from alutils.labelling.store.store import Store
 
 MOST_AT_ONCE = 200  # pictures in one request
 ACTIONS = (
-    "next", "label", "skip", "undo", "release", "relabel", "revoke", "page", "history", "add_class",
-    "certify", "auto", "status",
+    "next", "label", "skip", "reject", "undo", "release", "relabel", "reject_these", "revoke",
+    "page", "history", "add_class", "class_rename", "class_merge", "class_delete", "class_order",
+    "class_key", "class_undo", "reading_decide", "finish_forecast", "finish_plan", "finish_state",
+    "finish_stop", "status",
 )  # fmt: skip
 _SHOWN = (
-    "id", "name", "width", "height", "source", "audit", "label", "label_source", "predicted",
-    "confidence", "skipped",
+    "id", "name", "width", "height", "source", "hidden", "label", "label_source", "rejected",
+    "predicted", "confidence", "skipped",
 )  # fmt: skip
 
 Answer = dict[str, Any]
@@ -39,8 +53,15 @@ class Desk:
         more: Mapping[str, Callable[[], Any]] | None = None,  # gives further parts of the status
     ) -> None:
         self.store, self.loop, self.more = store, loop, dict(more or {})
+        self.finish = Finish(store, loop)
         self.actions: dict[str, Callable[..., Answer]] = {
             name: getattr(self, f"_{name}") for name in ACTIONS
+        }
+        self.people = PeopleDesk(store, loop, shown)
+        self.actions |= self.people.actions
+        self._arguments = {
+            name: dict(list(inspect.signature(act).parameters.items())[1:])
+            for name, act in self.actions.items()
         }
 
     def answer(self, action: str, person: str, request: Mapping[str, Any]) -> Answer:
@@ -53,8 +74,7 @@ class Desk:
             raise LabellingError(f"action={action!r}: expected one of {', '.join(self.actions)}")
         if not isinstance(request, Mapping):
             raise LabellingError(f"request={request!r}: expected an object with the arguments")
-        act = self.actions[action]
-        arguments = dict(list(inspect.signature(act).parameters.items())[1:])
+        act, arguments = self.actions[action], self._arguments[action]
         if unknown := sorted(str(name) for name in request if name not in arguments):
             expected = ", ".join(arguments) or "none"
             raise LabellingError(f"{action}: unknown argument {unknown[0]!r}; expected {expected}")
@@ -68,14 +88,27 @@ class Desk:
     def _next(self, person: str, n: int = 1, where: Mapping[str, Any] | None = None) -> Answer:
         n = checked_number(n, "n", 1, MOST_AT_ONCE)
         items = self.store.queue.hand_out(person, n, as_filter(where))
-        return {"items": [shown(item) for item in items]}
+        return {"items": self._with_notes(items)}
+
+    def _with_notes(self, items: Sequence[Item]) -> list[Answer]:
+        # What others noted of a picture that is asked again would tell what they said.
+        notes = self.people.notes([item.id for item in items if not item.hidden])
+        return [shown(item) | {"notes": notes.get(item.id, [])} for item in items]
 
     def _label(self, person: str, item: int, label: str, key: str) -> Answer:
-        return {"event": _event(self.store.queue.label(person, item, label, _key(key)))}
+        return self._answered(self.store.queue.label(person, item, label, _key(key)))
 
     def _skip(self, person: str, item: int, key: str) -> Answer:
         event = self.store.queue.skip(person, item, _key(key))
         return {"event": _event(event, event.hidden)}
+
+    def _reject(self, person: str, item: int, key: str, why: str = "") -> Answer:
+        return self._answered(self.store.queue.reject(person, item, why, _key(key)))
+
+    def _answered(self, event: Event) -> Answer:
+        if event.plan is not None:
+            self.finish.answered()
+        return {"event": _event(event, event.plan is not None)}
 
     def _undo(self, person: str, key: str) -> Answer:
         return {"items": [shown(item) for item in self.store.queue.undo(person, _key(key))]}
@@ -87,6 +120,11 @@ class Desk:
     def _relabel(self, person: str, items: list[int], label: str, key: str) -> Answer:
         events = self.store.queue.relabel(person, _items(items), label, _key(key))
         return {"items": [shown(self.store.reader.item(event.item)) for event in events]}
+
+    def _reject_these(self, person: str, items: list[int], why: str = "") -> Answer:
+        chosen = _items(items)
+        self.store.grid.reject(person, chosen, why)
+        return {"items": [shown(self.store.reader.item(item)) for item in chosen]}
 
     def _revoke(self, person: str, items: list[int] | None = None) -> Answer:
         chosen = None if items is None else _items(items)
@@ -103,103 +141,91 @@ class Desk:
         which, limit = as_filter(where), checked_number(limit, "limit", 1, MOST_AT_ONCE)
         page = self.store.reader.page(which, order=order, limit=limit, after=after)
         total = self.store.reader.count(which) if after is None else None
-        return {"items": [shown(i) for i in page.items], "after": page.after, "total": total}
+        return {"items": self._with_notes(page.items), "after": page.after, "total": total}
 
     def _history(self, person: str, item: int) -> Answer:
         found = self.store.reader.item(item)
-        hidden = found.audit and found.label is None
-        events = [_event(event, hidden) for event in self.store.reader.events(item)]
+        events = [_event(event, found.hidden) for event in self.store.reader.events(item)]
         return {"item": shown(found), "events": events}
 
     def _add_class(self, person: str, name: str) -> Answer:
         (added,) = self.store.classes.add([name])
-        return {"added": asdict(added), "classes": [asdict(c) for c in self.store.classes.all()]}
+        return {"added": asdict(added)} | self._classes(f"{added.name} is there.")
 
-    def _certify(self, person: str) -> Answer:
-        certificate = self._auditor().certify()
-        return {"threshold": certificate.threshold, "reason": certificate.sentence()}
+    def _class_rename(self, person: str, name: str, new: str) -> Answer:
+        self.store.class_changes.rename(person, name, new)
+        return self._classes(f"{name} is {new} now.")
 
-    def _auto(self, person: str) -> Answer:
-        return {"labelled": self._auditor().auto_label()}
+    def _class_merge(self, person: str, name: str, into: str) -> Answer:
+        n = self.store.class_changes.merge(person, name, into)
+        return {"changed": n} | self._classes(f"{name} is part of {into} now: {n:,} pictures.")
 
-    def _auditor(self) -> Auditor:
+    def _class_delete(self, person: str, name: str, take_back: bool = False) -> Answer:
+        n = self.store.class_changes.delete(person, name, take_back=take_back is True)
+        return {"changed": n} | self._classes(f"{name} is deleted; {n:,} labels were taken back.")
+
+    def _class_order(self, person: str, names: list[str]) -> Answer:
+        self.store.class_changes.order(person, names)
+        return self._classes("The classes are in this order now.")
+
+    def _class_key(self, person: str, name: str, key: str | None) -> Answer:
+        self.store.class_changes.key(person, name, key)
+        return self._classes(f"{name} has the key {key} now." if key else f"{name} has no key now.")
+
+    def _class_undo(self, person: str) -> Answer:
+        return self._classes(self.store.class_changes.undo(person) or "Nothing left to undo.")
+
+    def _classes(self, text: str) -> Answer:
+        """Return the classes as they are after a change, and what was changed."""
+        if self.loop is not None:
+            self.loop.poke()
+        return {"classes": [asdict(c) for c in self.store.classes.all()], "text": text}
+
+    def _reading_decide(self, person: str, kind: str, choice: str | None) -> Answer:
         if self.loop is None:
-            raise LabellingError(
-                "automatic labels: the tool was started without a model; start it with one"
-            )
-        return self.loop.auditor
+            raise LabellingError("the tool was started without a model: nothing reads the pictures")
+        self.loop.training.reading.decide(person, kind, choice)
+        self.loop.poke()
+        return {"reading": asdict(self.loop.training.reading.state)}
+
+    def _finish_forecast(self, person: str) -> Answer:
+        forecasts = self.finish.forecast()
+        return asdict(forecasts) | {"picture": forecast_picture.drawn(forecasts)}
+
+    def _finish_plan(self, person: str, target: float, by_hand: int | None = None) -> Answer:
+        return {"state": asdict(self.finish.plan(target, by_hand=by_hand, person=person))}
+
+    def _finish_state(self, person: str) -> Answer:
+        return {"state": self._finish_now()}
+
+    def _finish_stop(self, person: str) -> Answer:
+        return {"state": asdict(self.finish.stop(person))}
+
+    def _finish_now(self) -> Answer | None:
+        state = self.finish.state()
+        return None if state is None else asdict(state)
 
     def _status(self, person: str) -> Answer:
         return self.status() | {"person": person}
 
     def status(self) -> Answer:
-        """How far the labelling is, the classes, and what the model does and may do."""
+        """How far the labelling is, the classes, and what the model does."""
         status = None if self.loop is None else self.loop.status()
+        now = self.store.standing.progress()
+        parts = {name: part() for name, part in self.more.items()}
+        to_read = parts.get("folder", {}).get("to_read", 0)
+        first = RETRAIN_AFTER if self.loop is None else self.loop.learning.retrain_after
         return {
-            "progress": asdict(self.store.reader.progress()),
+            "progress": asdict(now),
+            "finish": self._finish_now(),
             "classes": [asdict(c) for c in self.store.classes.all()],
-            "model": None if status is None else asdict(status),
-            "model_text": model_text(status),
-            "offers": self._offers(status),
-            **{name: part() for name, part in self.more.items()},
+            "reading": None if self.loop is None else asdict(self.loop.training.reading.state),
+            "model": None if status is None else asdict(replace(status, points=())),
+            "model_text": model_text(status, now, to_read=to_read, first=first),
+            "curve": None if status is None else drawn(status.points),
+            "guidelines": self.store.guidelines.version(),
+            **parts,
         }
-
-    def _offers(self, status: Status | None) -> list[Answer]:
-        """Return what can be asked of the model now, with the texts of buttons."""
-        if status is None or not status.model:
-            return []
-        if status.threshold is not None:
-            n = self.store.models.n_offered(status.threshold)
-            return [{"action": "auto", "text": f"Let the model label {n:,}"}] if n else []
-        if status.missing == 0:
-            return [{"action": "certify", "text": "Ask for a certificate"}]
-        return []
-
-
-_DOING = {
-    "loading": "The model is being loaded.",
-    "training": "The model learns from the new labels.",
-    "scoring": "The pictures are put into their new order.",
-}
-
-
-def model_text(status: Status | None) -> list[Answer]:
-    """Say in sentences what the model is, does and may do, each with its kind for the page."""
-    if status is None:
-        return [{"kind": "note", "text": "There is no model; pictures come in random order."}]
-    lines = []
-    if status.problem:
-        lines.append({"kind": "bad", "text": status.problem})
-    if status.state == "features":
-        done = f"{status.features_done:,} of {status.features_total:,}"
-        lines.append({"kind": "note", "text": f"The model reads the pictures: {done}."})
-    elif status.state in _DOING:
-        lines.append({"kind": "note", "text": _DOING[status.state]})
-    if status.model:
-        origin = "The model was brought along" if status.brought else (
-            f"The model learnt from {status.n_trained:,} labels"
-        )  # fmt: skip
-        since = f"; {status.n_new:,} are new since" if status.n_new else ""
-        lines.append({"kind": "note", "text": f"{origin}{since}."})
-    elif not lines:
-        text = "There is no model yet: it comes by itself, from the first labels of two classes."
-        lines.append({"kind": "note", "text": text})
-    if status.audit_labelled:
-        share = status.audit_right / status.audit_labelled
-        # Of the present model only once it was asked about, see `Status`.
-        who = "it has" if status.audit_is_present else "the models of the time had"
-        text = (
-            f"On pictures drawn at random {who} {share:.0%} right ({status.audit_right:,} of "
-            f"{status.audit_labelled:,}; 95% interval {status.audit_low:.0%} to "
-            f"{status.audit_high:.0%})."
-        )
-        lines.append({"kind": "note", "text": text})
-    if status.model:
-        on = status.threshold is not None
-        word = "Automatic labels are allowed" if on else "Automatic labels are off"
-        lines.append({"kind": "good" if on else "note", "text": f"{word}. {status.reason}"})
-        lines.append({"kind": "note", "text": status.advice})
-    return lines
 
 
 def shown(item: Item) -> Answer:
@@ -232,7 +258,7 @@ def _items(items: object) -> list[int]:
         raise LabellingError(f"items: expected a list of 1 to {MOST_AT_ONCE} numbers of pictures")
     if len(set(map(repr, items))) != len(items):
         raise LabellingError("items: a picture is named twice; name each once")
-    return items
+    return [checked_number(item, "picture", 1, 2**62, UnknownError) for item in items]
 
 
 def _key(key: object) -> str:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import io
-import threading
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, Response, abort, current_app, request, send_file, session
-from PIL import Image
+from flask import Blueprint, Response, abort, current_app, jsonify, request, send_file, session
 from werkzeug.datastructures import FileStorage
 
 from alutils.labelling.model.desk import Desk
+from alutils.labelling.model.progress import Overviews
+from alutils.labelling.store.records import UnknownError
 from alutils.labelling.store.store import Store
 from alutils.labelling.web import pictures
+from alutils.labelling.web.decoders import Decoders
 
 blueprint = Blueprint("api", __name__)
 
@@ -28,7 +29,9 @@ class Tool:
 
     desk: Desk  # answers the queue's requests
     threshold: float  # confidence from which a single picture goes to its folder unasked
-    decoders: threading.Semaphore  # is held while a picture is decoded
+    decoders: Decoders  # read pictures
+    overviews: Overviews  # what the page Progress shows
+    first_steps: bool = False  # whether who comes to a new project is told how it goes
 
     @property
     def store(self) -> Store:
@@ -58,9 +61,16 @@ def act(action: str) -> dict[str, Any]:
 
 
 @blueprint.get("/api/status")
-def status() -> dict[str, Any]:
-    """How far the labelling is; needs no name."""
-    return tool().desk.status()
+def status() -> Response:
+    """How far the labelling is; needs no name.
+
+    Every page asks this every few seconds: one that has the present answer already gets 304.
+    """
+    answer = jsonify(tool().desk.status())
+    answer.add_etag()
+    answer.headers["Cache-Control"] = "private, no-cache"  # kept, and asked about each time
+    answer.make_conditional(request)
+    return answer
 
 
 @blueprint.post("/api/pictures")
@@ -82,23 +92,28 @@ def take(file: FileStorage, source: str = "upload") -> dict[str, Any]:
     """Decode a file and take it in as coming from this source; say what became of it."""
     data = file.stream.read(pictures.MOST_BYTES + 1)
     try:
-        with tool().decoders:
-            picture = pictures.decode(data, file.filename or "")
+        picture = tool().decoders.decode(data, file.filename or "")
     except pictures.PictureError as error:
         return {"name": error.name, "error": str(error)}
     known = tool().store.pictures.known(picture.sha256) is not None
-    item = tool().store.pictures.add(*picture.to_keep(), source)
+    item = tool().store.pictures.add(*picture.to_keep(), source, picture.file_sha256)
     return {"name": picture.name, "id": item, "known": known, "notes": picture.notes}
 
 
 @blueprint.get("/pictures/<int:item>")
 def picture(item: int) -> Response:
     """Send a picture by its number; ``?small=1`` makes large ones smaller."""
-    path = tool().store.pictures.path(item)
-    version = tool().store.reader.item(item).sha256
-    is_small = "small" in request.args
+    path, found = tool().store.pictures.path(item), tool().store.reader.item(item)
+    version = found.sha256
+    is_small = "small" in request.args and max(found.width, found.height) > SMALL
+    try:
+        file = io.BytesIO(tool().decoders.small(path, SMALL)) if is_small else path
+    except pictures.PictureError as error:
+        raise UnknownError(
+            f"picture {item}: its file {error.problem}; bring the picture again"
+        ) from error
     answer = send_file(
-        _small(path.read_bytes()) if is_small else path,
+        file,
         mimetype="image/png",
         etag=f"{version}-{SMALL}" if is_small else version,
         conditional=True,
@@ -109,15 +124,3 @@ def picture(item: int) -> Response:
         f"private, max-age={_YEAR_S}, immutable" if is_named else "private, no-cache"
     )
     return answer
-
-
-def _small(png: bytes) -> io.BytesIO:
-    image = Image.open(io.BytesIO(png), formats=("PNG",))
-    if max(image.size) <= SMALL:
-        return io.BytesIO(png)
-    with tool().decoders:
-        image.thumbnail((SMALL, SMALL))
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    file.seek(0)
-    return file

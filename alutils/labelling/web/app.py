@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
-from http import HTTPStatus
 from typing import Any, cast
 
-from flask import Flask, Response, current_app, jsonify, render_template, request
+from flask import Flask, request
 from flask.json.provider import DefaultJSONProvider
-from flask_wtf.csrf import CSRFError, CSRFProtect
-from werkzeug.exceptions import HTTPException
+from flask_wtf.csrf import CSRFProtect
 
 from alutils.labelling.model.desk import Desk
 from alutils.labelling.model.loop import LabellingLoop
-from alutils.labelling.store.records import ConflictError, LabellingError
+from alutils.labelling.model.progress import Overviews
+from alutils.labelling.store.records import ConflictError
 from alutils.labelling.store.store import Store
-from alutils.labelling.web import api, pages
+from alutils.labelling.web import api, begin, exchange, finish, pages, refusals
+from alutils.labelling.web.addresses import Prefixed
 from alutils.labelling.web.api import Tool, tool
-from alutils.labelling.web.pictures import MOST_BYTES
+from alutils.labelling.web.decoders import Decoders
+from alutils.labelling.web.refusals import MOST_BODY, MOST_FILES, MOST_TEXT
 from alutils.labelling.web.security import PROJECT_HEADER, Access, protect
 
-MOST_FILES = 100  # in one request; the page sends them one by one
-MOST_BODY = 2 * MOST_BYTES
-MOST_TEXT = 2**18  # bytes of a form or of JSON
 _THRESHOLD = 0.6  # the report's
-# Pictures that are decoded at a time: one of the most pixels needs 600 MB where it is transparent.
-DECODERS = 2
 
 
 class OtherProjectError(ConflictError):
@@ -42,7 +37,9 @@ def create_app(
     access: Access,
     threshold: float = _THRESHOLD,
     more: Mapping[str, Callable[[], Any]] | None = None,
-    decoders: threading.Semaphore | None = None,
+    decoders: Decoders | None = None,
+    first_steps: bool = False,
+    prefix: str = "",
 ) -> Flask:
     """Make the application.
 
@@ -50,16 +47,23 @@ def create_app(
     ----------
     store, loop, more : as for `alutils.labelling.model.desk.Desk`
     access : who may come in, from `alutils.labelling.web.security.access`
-    threshold, decoders : as for `Tool`; by default for `DECODERS` pictures at a time
+    threshold, decoders, first_steps : as for `Tool`; by default decoders of its own
+    prefix : the path that a proxy puts before the tool's own, as `checked_prefix` gives it; pages
+        need not know it, but with it cookies are sent to this tool alone
     """
     app = Flask(__name__)
     app.extensions["labelling"] = Tool(
-        Desk(store, loop, more), threshold, decoders or threading.Semaphore(DECODERS)
+        Desk(store, loop, more),
+        threshold,
+        decoders or Decoders(),
+        Overviews(store, loop),
+        first_steps,
     )
     app.config.update(
         MAX_CONTENT_LENGTH=MOST_BODY,
         MAX_FORM_MEMORY_SIZE=MOST_TEXT,
         MAX_FORM_PARTS=MOST_FILES + 20,
+        SESSION_COOKIE_PATH=prefix or "/",
         WTF_CSRF_TIME_LIMIT=None,  # people label all afternoon; the token ends with the session
     )
     cast("DefaultJSONProvider", app.json).sort_keys = False
@@ -67,12 +71,12 @@ def create_app(
     app.before_request(_limit_what_is_no_upload)
     app.before_request(_check_project)  # before the CSRF token, whose text would not tell
     CSRFProtect(app)
-    app.register_blueprint(api.blueprint)
-    app.register_blueprint(pages.blueprint)
+    for part in (api, begin, exchange, finish, pages):
+        app.register_blueprint(part.blueprint)
     app.add_url_rule("/health", "health", lambda: {"status": "ok"})
-    app.register_error_handler(LabellingError, _refused)
-    app.register_error_handler(HTTPException, _http_error)
-    app.register_error_handler(Exception, _fault)
+    refusals.register(app)
+    if prefix:
+        app.wsgi_app = Prefixed(app.wsgi_app, prefix)  # type: ignore[method-assign]
     return app
 
 
@@ -92,38 +96,3 @@ def _check_project() -> None:
             "served here now; nothing was written. What was not saved is kept in this browser "
             "until its own project is served at this address again"
         )
-
-
-def _refused(error: LabellingError) -> tuple[Response | str, int]:
-    return _told(HTTPStatus(error.status), str(error), getattr(error, "code", None))
-
-
-def _http_error(error: HTTPException) -> tuple[Response | str, int] | HTTPException:
-    if error.code is None or error.code < 400:
-        return error  # a redirect
-    text = error.description or error.name
-    if isinstance(error, CSRFError):
-        text = f"{text} Reload the page and do it again; what was labelled is kept."
-    elif error.code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        text = (
-            f"more than {MOST_BODY // 2**20} MiB or {MOST_FILES} files in one go, or over "
-            f"{MOST_TEXT:,} bytes of text; send less, or put pictures into the project's folder"
-        )
-    elif error.code == HTTPStatus.NOT_FOUND:
-        text = "there is no such page here; go on from the links above"
-    return _told(HTTPStatus(error.code), text)
-
-
-def _fault(error: Exception) -> tuple[Response | str, int]:
-    current_app.logger.error("%s %s", request.method, request.path, exc_info=error)
-    text = "the tool has a fault here; nothing was lost. The terminal says more."
-    return _told(HTTPStatus.INTERNAL_SERVER_ERROR, text)
-
-
-def _told(status: HTTPStatus, text: str, code: str | None = None) -> tuple[Response | str, int]:
-    """Tell programs in JSON and people in a page."""
-    if request.path.startswith("/api/"):
-        more = {} if code is None else {"code": code}
-        return jsonify(error=text, status=int(status), **more), int(status)
-    page = render_template("error.html", title=status.phrase, text=text, status=int(status))
-    return page, int(status)

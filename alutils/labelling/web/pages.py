@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import re
-import tempfile
 import time
-from contextlib import ExitStack
-from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
-from flask import (
-    Blueprint,
-    abort,
-    redirect,
-    render_template,
-    request,
-    send_file,
-    session,
-    url_for,
-)  # fmt: skip
-from werkzeug import Response
+from flask import Blueprint, render_template, request, session
 
 from alutils.base.files import display_path
-from alutils.labelling.store import export
+from alutils.labelling.model.reading import State
 from alutils.labelling.store.names import checked_name, checked_person
-from alutils.labelling.store.records import Item, LabellingError
-from alutils.labelling.store.store import Store
+from alutils.labelling.store.records import Filter, Item, LabellingError
+from alutils.labelling.web.addresses import address, go_to, relative
 from alutils.labelling.web.api import sent_files, take, tool
+from alutils.labelling.web.begin import is_new
+from alutils.labelling.web.people import View, ask_who, place
 
 blueprint = Blueprint("pages", __name__)
 
@@ -35,20 +22,7 @@ WAIT_S = 1.5  # for the model's answer to a picture that has just come
 _NAP_S = 0.05
 MOST_TRIES = 10  # of the page that waits for it, before it asks the person instead
 
-# A place in this tool. Browsers pass over tabs and line ends, and take a backslash for "/": then
-# another machine could follow on what looks like one "/".
-_PLACE = re.compile(r"/(?!/)[^\x00-\x1f\x7f\\]*")
-
-View = str | Response | tuple[str, int]
-
-
-@blueprint.before_request
-def ask_who() -> Response | None:
-    """Ask for a name once; labels say whose they are."""
-    if request.endpoint == "pages.who" or session.get("person"):
-        return None
-    back = request.full_path.rstrip("?") if request.method == "GET" else "/"
-    return redirect(url_for("pages.who", next=back))
+blueprint.before_request(ask_who)
 
 
 @blueprint.app_context_processor
@@ -56,6 +30,8 @@ def common() -> dict[str, Any]:
     """Give every page what its frame shows."""
     store = tool().store
     return {
+        "url_for": address,  # in place of Flask's
+        "root": relative("/"),
         "person": session.get("person"),
         "project": store.folder.resolve().name,
         "project_id": store.project_id,
@@ -65,14 +41,14 @@ def common() -> dict[str, Any]:
 @blueprint.route("/who", methods=["GET", "POST"])
 def who() -> View:
     """Name oneself."""
-    back = request.values.get("next", "/")
-    if not _PLACE.fullmatch(back):
-        back = "/"  # to this tool and nowhere else
+    back = place(request.values.get("next", "/"))
     if request.method == "GET":
         return render_template("who.html", next=back)
     session["person"] = checked_person(request.form.get("name", ""))
     session.permanent = True
-    return redirect(back)
+    if back == "/" and tool().first_steps and is_new(tool().store):
+        back = "/begin"
+    return go_to(back)
 
 
 @blueprint.get("/")
@@ -83,8 +59,16 @@ def queue() -> View:
 
 @blueprint.get("/review")
 def review() -> View:
-    """Show the grid, to check and mend."""
-    return render_template("review.html", classes=tool().store.classes.all())
+    """Show the grid, to check and mend; it opens with what there is."""
+    store = tool().store
+    source = "auto" if store.reader.count(Filter(source="auto")) else "any"
+    return render_template("review.html", classes=store.classes.all(), source=source)
+
+
+@blueprint.get("/review/doubtful")
+def review_doubtful() -> View:
+    """Show the labels that something speaks against, and how far people agree."""
+    return render_template("doubtful.html", share=tool().store.seconds.share())
 
 
 @blueprint.route("/add", methods=["GET", "POST"])
@@ -103,29 +87,10 @@ def exports() -> View:
     return render_template("export.html", progress=progress, classes=classes)
 
 
-@blueprint.get("/export/<kind>")
-def download(kind: str) -> Response:
-    """Send the labels as a file: ``csv``, ``jsonl`` or ``npz``."""
-    write = {"csv": export.write_csv, "jsonl": export.write_json_lines, "npz": _write_npz}.get(kind)
-    if write is None:
-        abort(HTTPStatus.NOT_FOUND)
-    with ExitStack() as written:
-        folder = written.enter_context(tempfile.TemporaryDirectory())
-        path = Path(folder) / f"labels.{kind}"
-        write(tool().store, path)
-        answer = send_file(path, as_attachment=True, download_name=path.name)
-        answer.call_on_close(written.pop_all().close)
-    return answer
-
-
-def _write_npz(store: Store, path: Path) -> None:
-    text = request.args.get("size", "").strip()
-    sides = re.fullmatch(r"([1-9]\d{0,3}) *[xX×] *([1-9]\d{0,3})", text)
-    if text and not sides:
-        raise LabellingError(f"size={text[:20]!r}: expected height x width in pixels, as 28x28")
-    size = (int(sides[1]), int(sides[2])) if sides else None
-    sources = ("human",) if request.args.get("people") else ("human", "auto")
-    export.write_dataset(store, path, size=size, keep=lambda item: item.label_source in sources)
+@blueprint.get("/classes")
+def classes() -> View:
+    """Change the classes."""
+    return render_template("classes.html")
 
 
 # --- the report's flow: one picture ---------------------------------------------------------------
@@ -143,7 +108,7 @@ def one() -> View:
         tool().store.queue.claim(session["person"], taken["id"])
     item = _predicted(taken["id"])
     _file_if_sure(item)
-    return redirect(url_for("pages.one_picture", item=item.id))
+    return go_to(f"/one/{item.id}")
 
 
 @blueprint.get("/one/<int:item>")
@@ -159,28 +124,46 @@ def one_label(item: int) -> View:
     store, person = tool().store, session["person"]
     if request.form.get("revoke"):
         store.models.revoke(person, items=[item])
-        return redirect(url_for("pages.one_picture", item=item))
+        return go_to(f"/one/{item}")
     label = request.form.get("label")
     if label is None:
         _file_if_sure(_predicted(item))
         tries = request.args.get("tries", 0, type=int) + 1
-        return redirect(url_for("pages.one_picture", item=item, tries=tries))
+        return go_to(f"/one/{item}?tries={tries}")
     try:
         label = checked_name(label)
         if request.form.get("add"):
             store.classes.add([label])
-        if store.reader.item(item).label is None:
+        found = store.reader.item(item)
+        if found.label is None and not found.rejected:
             store.queue.label(person, item, label)
         else:
             store.queue.relabel(person, [item], label)
     except LabellingError as error:
         new = label not in {c.name for c in store.classes.all()}
         return _one_page(store.reader.item(item), problem=str(error), typed=label, offer=new), 400
-    return redirect(url_for("pages.one_picture", item=item))
+    return go_to(f"/one/{item}")
+
+
+@blueprint.post("/reading")
+def reading() -> View:
+    """Decide how models see the pictures, for a page that goes without scripts."""
+    form = request.form
+    choice = None if form.get("again") else form.get("choice", "")
+    decided = {"kind": form.get("kind", ""), "choice": choice}
+    tool().desk.answer("reading_decide", session["person"], decided)
+    return go_to(place(form.get("next", "/")))
+
+
+def _reading() -> State | None:
+    loop = tool().desk.loop
+    return None if loop is None else loop.training.reading.state
 
 
 def _one_form(problem: str | None = None) -> str:
-    return render_template("one.html", item=None, problem=problem, threshold=tool().threshold)
+    return render_template(
+        "one.html", item=None, problem=problem, threshold=tool().threshold, reading=_reading()
+    )
 
 
 def _one_page(item: Item, tries: int = MOST_TRIES, **more: Any) -> str:
@@ -196,6 +179,7 @@ def _one_page(item: Item, tries: int = MOST_TRIES, **more: Any) -> str:
         sure=_is_sure(item),
         threshold=tool().threshold,
         judged=first,
+        reading=_reading(),
         classes=store.classes.all(),
         **more,
     )
@@ -206,9 +190,12 @@ def _is_sure(item: Item) -> bool:
 
 
 def _is_waited_for(item: Item) -> bool:
-    if item.label is not None or item.audit or item.predicted is not None:
+    if item.label is not None or item.hidden or item.predicted is not None:
         return False
-    return tool().desk.loop is not None and tool().store.models.present() is not None
+    loop = tool().desk.loop
+    if loop is None or loop.training.reading.is_odd(item.id):
+        return False
+    return loop.training.bringing.is_coming or tool().store.models.present() is not None
 
 
 def _predicted(item: int) -> Item:

@@ -8,25 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import stat
-import unicodedata
 from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image
 
 from alutils.data import decoding
+from alutils.labelling.store.names import display_name
 
 MOST_BYTES = 32 * 2**20  # of one file, which a browser sends
-NAME_LENGTH = 80
 
 
 class PictureError(ValueError):
     """A file that is not taken: its name as `display_name` gives it, what is wrong, what to do."""
 
     def __init__(self, name: str, problem: str, hint: str) -> None:
-        self.name, self.hint = display_name(name), hint
+        self.name, self.problem, self.hint = display_name(name), problem, hint
         super().__init__(f"{self.name} {problem}; {hint}.")
 
 
@@ -39,45 +36,19 @@ class Picture(NamedTuple):
     width: int  # pixels
     height: int
     notes: tuple[str, ...] = ()  # what was changed on the way, in words
+    file_sha256: str = ""  # of the file that it came from, as it was
 
     def to_keep(self) -> tuple[bytes, str, str, int, int]:
         """Return what `alutils.labelling.store.pictures.Pictures.add` takes, but the source."""
         return self[:5]
 
 
-def display_name(name: str) -> str:
-    """Return a file's name as a short text that can be shown, never as a path.
-
-    The last part of a path; control characters, those that turn the direction of writing and those
-    without width become ``\ufffd``; long names lose their middle.
-    """
-    name = unicodedata.normalize("NFC", name.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1])
-    # Cc control, Cf format (directions, zero width), Cs half a pair, Co private, Zl and Zp lines
-    hidden = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
-    name = "".join("\ufffd" if unicodedata.category(c) in hidden else c for c in name).strip()
-    if len(name) > NAME_LENGTH:
-        half = (NAME_LENGTH - 1) // 2
-        name = f"{name[:half]}…{name[-half:]}"
-    return name if name.strip(". ") else "unnamed"
-
-
 def read(path: Path) -> Picture:
     """`decode` a file on disk; a pipe, a device or a file that is too large is not opened."""
     try:
-        about = path.stat()
-        if not stat.S_ISREG(about.st_mode):
-            raise PictureError(
-                path.name, f"is not a file: {decoding.EXPECTED}", "choose a picture file"
-            )
-        _check_bytes(path.name, about.st_size)
-        # it may have become a pipe since, which would be waited for
-        with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
-            data = file.read(MOST_BYTES + 1)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise PictureError(
-            path.name, f"cannot be read ({reason})", "check that it is there and may be read"
-        ) from error
+        data = decoding.read_bytes(path, MOST_BYTES)
+    except decoding.BadPicture as error:
+        raise PictureError(path.name, error.problem, error.hint) from error
     return decode(data, path.name)
 
 
@@ -104,7 +75,8 @@ def decode(data: bytes, name: str) -> Picture:
     Image.fromarray(pixels).save(file, "PNG", compress_level=6)
     png = file.getvalue()
     height, width = pixels.shape[:2]
-    return Picture(png, hashlib.sha256(png).hexdigest(), name, width, height, notes)
+    file_sha256 = hashlib.sha256(data).hexdigest()
+    return Picture(png, hashlib.sha256(png).hexdigest(), name, width, height, notes, file_sha256)
 
 
 def _check_bytes(name: str, n: int) -> None:

@@ -14,20 +14,24 @@ import secrets
 import socket
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from flask import Flask, abort, redirect, request, session
+from flask import Flask, abort, request, session
+from flask.sessions import SecureCookieSessionInterface
+from itsdangerous import URLSafeTimedSerializer
 from werkzeug import Response
 
 from alutils.base.errors import ParameterError
 from alutils.base.files import atomic_file
+from alutils.labelling.web.addresses import go_to
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # And the beginning of the project's id: browsers send a cookie to all ports of a machine, so with
 # one name for all each project would sign out the one before.
 COOKIE = "alutils_labelling"
 PROJECT_HEADER = "X-Labelling-Project"  # which project a page's request is meant for
-_SECRET = "secret"  # file in FOLDER/labelling
+_SECRET = "secret"  # file in the project's folder
 _SECRET_BYTES = 32
 
 _HEADERS = {
@@ -76,6 +80,33 @@ def access(host: str, secret: bytes, names: tuple[str, ...] = ()) -> Access:
     return Access(tuple(dict.fromkeys((*LOOPBACK, *own, *names))), True, token, secret)
 
 
+class _Timeless(URLSafeTimedSerializer):
+    """Signs as Flask does, and looks at no clock when it reads."""
+
+    def loads(self, s: str | bytes, *arguments: Any, **_: Any) -> Any:
+        """Read what was signed, whenever that was."""
+        return super().loads(s)
+
+
+class _Sessions(SecureCookieSessionInterface):
+    """Sessions as Flask's, which would end for everybody when the system's clock is set back.
+
+    A cookie ends with the project's secret; the browser forgets it after a month.
+    """
+
+    _signs: _Timeless | None = None
+
+    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
+        """Return what signs cookies, in the form that Flask's own has."""
+        if self._signs is None:
+            how = {"key_derivation": self.key_derivation, "digest_method": self.digest_method}
+            assert app.secret_key is not None  # `protect` has set it
+            self._signs = _Timeless(
+                app.secret_key, salt=self.salt, serializer=self.serializer, signer_kwargs=how
+            )
+        return self._signs
+
+
 def is_loopback(host: str) -> bool:
     """Tell whether nobody but this machine can reach what listens there."""
     try:
@@ -90,7 +121,7 @@ def is_loopback(host: str) -> bool:
 def project_secret(folder: Path) -> bytes:
     """Return the key that signs a project's cookies, made at random at the first call.
 
-    It lies in ``FOLDER/labelling/secret``, readable by its owner alone, so that people stay signed
+    It lies in the project's folder, readable by its owner alone, so that people stay signed
     in when the tool is started again. A damaged one is replaced.
     """
     path = folder / _SECRET
@@ -106,10 +137,12 @@ def project_secret(folder: Path) -> bytes:
 def protect(app: Flask, who: Access, project: str) -> None:
     """Check Host and token before anything else, and put the security headers on every answer."""
     app.secret_key = who.secret
+    app.session_interface = _Sessions()
     app.config.update(
         SESSION_COOKIE_NAME=f"{COOKIE}_{project[:12]}",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Strict",
+        SESSION_REFRESH_EACH_REQUEST=False,  # it would be signed anew with every label
     )
 
     # A function of the app's own, put first: the check of CSRF tokens comes after it.
@@ -129,7 +162,7 @@ def protect(app: Flask, who: Access, project: str) -> None:
         session.permanent = True
         # the token goes from the address bar and the history
         rest = {k: v for k, v in request.args.items() if k != "token"}
-        return redirect(request.path + (f"?{urlencode(rest)}" if rest else ""))
+        return go_to(request.path + (f"?{urlencode(rest)}" if rest else ""))
 
     @app.after_request
     def add_headers(response: Response) -> Response:

@@ -8,16 +8,17 @@ import sqlite3
 import stat
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Collection, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from alutils.labelling.store.files import FOLDER
+from alutils.base.project_folder import is_project
+from alutils.labelling.exchange import exporting
 from alutils.labelling.store.records import LabellingError
 from alutils.labelling.store.store import Store
-from alutils.labelling.web import pictures
-from alutils.labelling.web.pictures import PictureError
+from alutils.labelling.web.decoders import Decoders
+from alutils.labelling.web.pictures import Picture, PictureError
 
 _log = logging.getLogger("alutils")
 
@@ -31,26 +32,32 @@ _State = tuple[int, int]  # size in bytes, time of change in nanoseconds
 class Watcher:
     """Looks into a folder, and the folders below it, for pictures; every file is read once.
 
-    Hidden files and folders are passed over, and so is the tool's own folder. What cannot be used
-    is remembered with its reason, and read again when it has changed.
+    Hidden files and folders are passed over, and so are folders that the tool made: projects, and
+    what was exported out of this one. What cannot be used is remembered with its reason, and read
+    again when it has changed. What is gone is noted.
 
     Parameters
     ----------
     store : gets the pictures; its folder is the one that is watched
     every_s : between two looks
-    decoders : is held while a picture is decoded, so that few are at a time; None for no limit
+    decoders : read the pictures; by default some of its own
     """
 
     def __init__(
-        self, store: Store, every_s: float = EVERY_S, decoders: threading.Semaphore | None = None
+        self, store: Store, every_s: float = EVERY_S, decoders: Decoders | None = None
     ) -> None:
         self.store, self.folder = store, store.folder.resolve()
-        self._every_s = every_s
-        self._decoders: AbstractContextManager[object] = decoders or nullcontext()
-        self._seen = store.pictures.seen_files()
+        self._root, self._every_s = store.files.root.resolve(), every_s
+        self._decoders, self._are_own = decoders or Decoders(1), decoders is None
+        unmatched = store.sources.unmatched()  # read once more, to know what is in them
+        seen = store.sources.seen()
+        self._seen = {name: about for name, about in seen.items() if name not in unmatched}
+        self._problems = {n: p for n, (_, _, p) in self._seen.items() if p is not None}
+        self._there, self._gone = store.sources.there()  # files that pictures came from
         self._last_look: dict[str, _State] = {}
         self._source = "folder"  # at the first look, "watched" later
         self._error = ""
+        self._to_read = 0
         self._busy = True
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watched folder", daemon=True)
@@ -64,53 +71,95 @@ class Watcher:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
+        if self._are_own:
+            self._decoders.close()
 
     def status(self) -> dict[str, Any]:
-        """Tell what was taken and what was refused, and whether it is still reading."""
-        seen = list(self._seen.values())
-        problems = [problem for _, _, problem in seen if problem is not None]
+        """Tell what was taken and refused, how many files wait, and whether it is still reading."""
+        problems = list(self._problems.values())
         return {
             "folder": str(self.folder),
-            "taken": len(seen) - len(problems),
+            "taken": len(self._seen) - len(problems),
+            "to_read": self._to_read,
             "n_problems": len(problems),
             "problems": problems[:MOST_SHOWN],
             "busy": self._busy,
             "error": self._error,
         }
 
+    @property
+    def settling(self) -> bool:
+        """Whether the last look has passed over files that may still be written."""
+        return bool(self._last_look)
+
     def look(self) -> int:
         """Take in what is new and whole; returns how many files were read."""
         n, now = 0, time.time_ns()
         states: dict[str, _State] = {}
-        for path, about in _files(self.folder):
-            name = str(path.relative_to(self.folder))
-            state = (about.st_size, about.st_mtime_ns)
-            if self._seen.get(name, ())[:2] == state:
-                continue
-            is_settled = now - about.st_mtime_ns > SETTLED_S * 1e9
+        settled: list[tuple[Path, str, _State]] = []
+        listed, is_whole = self._list()
+        new = [each for each in listed if self._seen.get(each[1], ())[:2] != each[2]]
+        if is_whole:
+            self._compare({name for _, name, _ in listed}, {name for _, name, _ in new})
+        self._to_read = len(new)  # before the first is read, so that people see how many come
+        for path, name, state in new:
+            is_settled = now - state[1] > SETTLED_S * 1e9
             if not is_settled and self._last_look.get(name) != state:
                 states[name] = state
-                continue
-            if self._stop.is_set():
-                break
-            self._take(path, name, state)
-            n += 1
+            else:
+                settled.append((path, name, state))
+        with closing(self._decoders.read_all(path for path, _, _ in settled)) as read:
+            for each in settled:
+                if self._stop.is_set():
+                    break
+                self._take(*each, next(read))
+                self._to_read -= 1
+                n += 1
         self._last_look = states
         return n
 
-    def _take(self, path: Path, name: str, state: _State) -> None:
-        problem = None
-        try:
-            with self._decoders:
-                picture = pictures.read(path)
-        except PictureError as error:
-            if not path.exists():
-                return  # it was here a moment ago
-            problem = str(error)
+    def _list(self) -> tuple[list[tuple[Path, str, _State]], bool]:
+        """List the files: path, name below the folder, state; tell whether all could be listed."""
+        errors: list[OSError] = []
+        start = len(os.path.join(self.folder, ""))  # noqa: PTH118 - where names below it begin
+        listed = [
+            (path, str(path)[start:], (about.st_size, about.st_mtime_ns))
+            for path, about in _files(self.folder, self._is_ours, errors.append)
+        ]
+        return listed, not errors
+
+    def _is_ours(self, folder: Path, names: Collection[str]) -> bool:
+        if exporting.MARK in names:
+            return exporting.project_of(folder) == self.store.project_id
+        return folder == self._root or is_project(folder)
+
+    def _compare(self, listed: set[str], changed: set[str]) -> None:
+        """Note which files are gone, and which came back as they were."""
+        gone = self._there - listed
+        # Not what lies there now and was refused: there the picture before is still gone.
+        back = {n for n in self._gone & listed - changed if self._seen[n][2] is None}
+        self.store.sources.set_gone(gone, True)
+        self.store.sources.set_gone(back, False)
+        self._there, self._gone = self._there - gone | back, self._gone - back | gone
+
+    def _take(self, path: Path, name: str, state: _State, found: Picture | PictureError) -> None:
+        problem = item = sha256 = None
+        if isinstance(found, Picture):
+            item = self.store.pictures.add(*found.to_keep(), self._source)
+            sha256 = found.file_sha256
+        elif path.exists():
+            problem = str(found)
         else:
-            self.store.pictures.add(*picture.to_keep(), self._source)
-        self.store.pictures.note_file(name, *state, problem)
+            return  # it was here a moment ago
+        self.store.sources.note(name, *state, problem, item, sha256)
         self._seen[name] = (*state, problem)
+        self._gone.discard(name)
+        if problem is None:
+            self._problems.pop(name, None)
+            self._there.add(name)
+        else:
+            self._problems[name] = problem
+            self._there.discard(name)
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -131,16 +180,22 @@ class Watcher:
             self._stop.wait(self._every_s)
 
 
-def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+def _files(
+    folder: Path,
+    is_ours: Callable[[Path, Collection[str]], bool],
+    on_error: Callable[[OSError], Any],
+) -> Iterator[tuple[Path, os.stat_result]]:
     """Regular files, folder by folder in the order of their names; links to folders are not walked.
 
-    `OSError` if the folder itself cannot be read; one below it that cannot is passed over.
+    ``is_ours`` says of a folder and the names of its files whether to pass it over. `OSError` if
+    the folder itself cannot be read; one below it that cannot goes to ``on_error``.
     """
     os.listdir(folder)  # noqa: PTH208 - os.walk is silent about a folder that is gone
-    for where, folders, names in os.walk(folder):
-        folders[:] = sorted(
-            f for f in folders if not f.startswith(".") and Path(where, f) != folder / FOLDER
-        )
+    for where, folders, names in os.walk(folder, onerror=on_error):
+        if Path(where) != folder and is_ours(Path(where), names):
+            folders.clear()
+            continue
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
         for name in sorted(name for name in names if not name.startswith(".")):
             path = Path(where, name)
             try:

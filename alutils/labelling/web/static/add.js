@@ -7,6 +7,7 @@ const bar = document.getElementById("bar");
 const told = document.getElementById("told");
 const results = document.getElementById("results");
 const RETRIES = 3;
+const BUSY_RETRIES = 20; // where the tool says that others' pictures are being read
 let waiting = [];
 let sending = false;
 
@@ -22,11 +23,11 @@ async function sendOne(file) {
   body.append("files", file, file.name);
   for (let attempt = 1; ; attempt++) {
     try {
-      return (await send("/api/pictures", body)).pictures[0];
+      return (await send("api/pictures", body)).pictures[0];
     } catch (error) {
       const passing = error.status === 0 || error.status >= 500;
-      if (!passing || attempt === RETRIES) return { name: file.name, error: `${file.name}: ${error.message}` };
-      await new Promise((resolve) => setTimeout(resolve, 1000 * attempt));
+      if (!passing || attempt === (error.status === 503 ? BUSY_RETRIES : RETRIES)) return { name: file.name, error: `${file.name}: ${error.message}` };
+      await new Promise((resolve) => setTimeout(resolve, Math.min(1000 * attempt, 5000)));
     }
   }
 }

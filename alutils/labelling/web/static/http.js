@@ -11,18 +11,15 @@ export class Refused extends Error {
 
 const meta = (name) => document.querySelector(`meta[name="${name}"]`).content;
 
-export async function send(path, body, headers = {}) {
+// Whatever a proxy puts before the paths of pages stands before this one, too.
+const within = (path) => new URL(path, new URL(meta("root"), document.baseURI)).href;
+
+async function request(path, options) {
   let answer;
   try {
-    answer = await fetch(path, {
-      method: "POST",
-      body,
-      headers: {
-        "X-CSRFToken": meta("csrf-token"),
-        "X-Labelling-Project": meta("project"),
-        Accept: "application/json",
-        ...headers,
-      },
+    answer = await fetch(within(path), {
+      ...options,
+      headers: { "X-Labelling-Project": meta("project"), Accept: "application/json", ...options.headers },
       credentials: "same-origin",
       redirect: "error",
     });
@@ -40,8 +37,27 @@ export async function send(path, body, headers = {}) {
   return parts;
 }
 
-export const ask = (action, request = {}) =>
-  send(`/api/${action}`, JSON.stringify(request), { "Content-Type": "application/json" });
+export const send = (path, body, headers = {}) =>
+  request(path, { method: "POST", body, headers: { "X-CSRFToken": meta("csrf-token"), ...headers } });
+
+// What all pages ask every few seconds: the browser keeps the answer, and hears if it still holds.
+const status = () => request("api/status", { cache: "no-cache" });
+
+export const ask = (action, about = {}) =>
+  action === "status" ? status() : send(`api/${action}`, JSON.stringify(about), { "Content-Type": "application/json" });
 
 export const picture = (item, small = false) =>
-  `/pictures/${item.id}?v=${item.version}${small ? "&small=1" : ""}`;
+  within(`pictures/${item.id}?v=${item.version}${small ? "&small=1" : ""}`);
+
+// Small pictures are made when they are asked for. Where many people ask at once, the tool refuses
+// some for now: these listeners of an <img> ask again.
+const MOST_TRIES = 6;
+export const askAgain = {
+  error({ target }) {
+    const tries = Number(target.dataset.tries || 0) + 1;
+    if (tries > MOST_TRIES) return;
+    target.dataset.tries = tries;
+    const { src } = target;
+    setTimeout(() => (target.src = src), 500 * tries);
+  },
+};

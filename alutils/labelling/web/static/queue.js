@@ -2,37 +2,41 @@
 // the notebook; what differs is the transport that is handed in:
 //   ask(action, request) -> promise of an answer; its error has a `status`, 0 where none came back
 //   picture(item) -> promise of a URL
-// Other options: `storage` (localStorage or null) keeps what has not been acknowledged across a
-// reload, under `prefix`; `keysFrom` is the document on a page, null in a notebook, where keys in
-// the queue are kept from all else.
+// Other options: `addPage`, `finishPage`, `exportPage` are addresses, null where there are none; `storage`
+// (localStorage or null) keeps what has not been acknowledged across a reload, under `prefix`;
+// `keysFrom` is the document on a page, null in a notebook, where keys in the queue are kept from
+// all else.
+
+import { attemptBanner } from "./attempt.js";
+import { count, element, percent } from "./element.js";
+import { finishBox } from "./finish_here.js";
+import { guidelinesBox } from "./guidelines.js";
+import { classOf, isDigitOfClass, keysOf } from "./keys.js";
+import { closerLook } from "./look.js";
+import { noteField } from "./notes.js";
+import { readingNotice } from "./reading.js";
+import { classField } from "./typeahead.js";
 
 const HOLD = 10; // pictures fetched ahead
 const LOW = 5; // ask for more when fewer are left
+const UNSURE = 0.5; // confidence below which the model is said to be unsure
 const KEEP = 3; // stay when a new model brings a new order
+const MOST_KEYS = 36; // with more classes, some have no key: typing comes first
 const POLL_MS = 4000;
+const SOON_MS = 400; // after an answer in an attempt to finish
 const RELEASE_MS = 10000; // the queue goes on without an answer: pictures come free by themselves
 const RETRY_MS = [500, 1000, 2000, 5000, 10000];
+// An answer of its own, by keys that are no class's: the picture gets no label and does not come back.
+const REJECT = {
+  "-": { why: "none of these", text: "None of these", shown: "-" },
+  Delete: { why: "bad picture", text: "Bad picture", shown: "Del" },
+};
 export const PASSING = (status) => status === 0 || status === 408 || status === 429 || status >= 500;
-
-export const percent = (share, digits = 0) => `${(100 * share).toFixed(digits)}%`;
-const count = (n) => Number(n).toLocaleString("en");
 
 export function newKey() {
   // crypto.randomUUID is missing where the page is not served securely
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-export function element(tag, { text, children = [], on = {}, ...attributes } = {}) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value === true) made.setAttribute(name, "");
-    else if (value !== false && value != null) made.setAttribute(name, value);
-  }
-  if (text !== undefined) made.textContent = text;
-  for (const [name, act] of Object.entries(on)) made.addEventListener(name, act);
-  made.append(...children);
-  return made;
 }
 
 // Sends what people did, one after another and in order; keeps it until it is acknowledged.
@@ -127,7 +131,7 @@ export class Outbox {
 }
 
 export function mountQueue(root, options) {
-  const { transport, storage = null, prefix = "", keysFrom = null, addPage = null } = options;
+  const { transport, storage = null, prefix = "", keysFrom = null, addPage = null, finishPage = null, exportPage = null } = options;
   const state = {
     items: [],
     classes: [],
@@ -142,6 +146,7 @@ export function mountQueue(root, options) {
     ended: false,
     done: "", // what was done last and is not read aloud yet
     heard: "", // which picture and prediction were
+    plan: "", // which attempt to finish is open, "" for none
     alerts: new Map(), // what is not as it should be now -> its text, what to try
     lost: [], // texts of what was done here and refused
   };
@@ -159,6 +164,8 @@ export function mountQueue(root, options) {
     children: [image, nothing],
   });
   const caption = element("p", { class: "alq-caption" });
+  const attempt = attemptBanner(finishPage);
+  const reading = readingNotice({ ask: transport.ask, changed: () => poll() });
   const prediction = element("p", { class: "alq-prediction", id: "alq-prediction" });
   const button = (text, key, act, more = {}) =>
     element("button", {
@@ -170,27 +177,32 @@ export function mountQueue(root, options) {
   const acceptButton = button("Accept", "Enter", () => accept(), { class: "alq-accept", disabled: true });
   const undoButton = button("Undo", "⌫", () => undo(), { "aria-keyshortcuts": "Backspace" });
   const skipButton = button("Skip", "Tab", () => skip(), { "aria-keyshortcuts": "Tab" });
+  const rejectButtons = Object.entries(REJECT).map(([key, { why, text, shown }]) =>
+    button(text, shown, () => reject(why), { class: "alq-reject", "aria-keyshortcuts": key }));
   const live = element("p", { class: "alq-live", role: "status", "aria-live": "polite" });
   const alertBox = element("div", { class: "alq-alert", role: "alert", hidden: true });
   const keys = element("div", { class: "alq-keys", role: "group", "aria-label": "Classes" });
 
-  const typed = element("input", { id: "alq-typed", autocomplete: "off", maxlength: "300", list: "alq-names" });
-  const names = element("datalist", { id: "alq-names" });
-  const typeForm = element("form", {
-    class: "alq-type",
-    on: { submit: (event) => { event.preventDefault(); giveTyped(); } },
-    children: [
-      element("label", { for: "alq-typed", text: "Another class" }),
-      typed,
-      names,
-      element("button", { text: "Give it" }),
-      element("button", { type: "button", text: "Add class", on: { click: () => addClass() } }),
-    ],
+  const typed = classField({
+    give: (name) => give(name),
+    add: (name) => addClass(name),
+    leave: () => stage.focus(),
+    announce: (text) => announce(text),
   });
+  const look = closerLook({ stage, image, announce: (text) => announce(text) });
+  const notes = noteField({ ask: transport.ask, leave: () => stage.focus(), announce: (text) => announce(text) });
+  const guide = guidelinesBox({ ask: transport.ask, announce: (text) => announce(text) });
+
+  // The page Finish says more; where there is none, an attempt is begun here.
+  const finishing = finishPage ? null : finishBox({ ask: transport.ask, changed: () => poll(), announce: (text) => announce(text) });
 
   const bar = element("progress", { class: "alq-bar", max: "1", value: "0", "aria-label": "Labelled" });
   const facts = element("dl", { class: "alq-facts" });
   const model = element("div", { class: "alq-model" });
+  const curve = element("figure", { class: "alq-curves", hidden: true });
+  const moreText = element("div", { class: "alq-model" });
+  const more = element("details", { class: "alq-more", hidden: true,
+    children: [element("summary", { text: "More about the model" }), moreText, curve] });
   const predictedSelect = element("select", { id: "alq-predicted", on: { change: () => refilter() } });
   const highInput = element("input", {
     id: "alq-high", type: "number", min: "0", max: "100", step: "any", placeholder: "100",
@@ -207,8 +219,8 @@ export function mountQueue(root, options) {
   const help = element("p", {
     id: "alq-help",
     class: "alq-help",
-    text: "Press a class’s key to label. Enter accepts the prediction, Backspace undoes, Tab skips. " +
-      "Escape leaves the picture: then Tab moves on as usual.",
+    text: "Press a class’s key to label, or / and a few letters of its name. " +
+      "The other keys stand on the buttons. Escape leaves the picture, so that Tab moves on as usual.",
   });
 
   const box = element("div", {
@@ -217,17 +229,19 @@ export function mountQueue(root, options) {
       element("div", {
         class: "alq-main",
         children: [
-          alertBox, stage, caption, prediction,
+          alertBox, reading.box, attempt.box, stage, prediction,
           element("div", { class: "alq-actions", role: "group", "aria-label": "Actions",
-            children: [acceptButton, undoButton, skipButton] }),
+            children: [acceptButton, undoButton, skipButton, ...rejectButtons] }),
           live,
+          element("div", { class: "alq-about", role: "group", "aria-label": "The picture", children: [caption, ...look.buttons] }),
+          notes.box,
         ],
       }),
       element("div", {
         class: "alq-side",
         children: [
-          element("section", { "aria-label": "Classes and their keys", children: [keys, typeForm] }),
-          element("section", { "aria-label": "Progress", children: [bar, facts, model, filter, help] }),
+          element("section", { "aria-label": "Classes and their keys", class: "alq-classes", children: [keys, typed.form, guide.box] }),
+          element("section", { "aria-label": "Progress", children: [bar, facts, model, more, ...(finishing ? [finishing.box] : []), filter, help] }),
         ],
       }),
     ],
@@ -242,6 +256,7 @@ export function mountQueue(root, options) {
       showOutbox();
       showProgress();
       if (!outbox.size && !current()) poll();
+      else if (state.plan && !outbox.size) pollSoon(); // each answer may be the last that it takes
     },
     onRefused: lost,
   });
@@ -249,6 +264,8 @@ export function mountQueue(root, options) {
   // --- the queue -----------------------------------------------------------------------------
 
   const current = () => state.items[0];
+  const isFinishing = () => state.status?.finish?.phase === "asking";
+  const isHidden = (item) => Boolean(item.hidden && (isFinishing() || state.status?.model?.model));
   const isReady = () => current() && state.urls.get(current().id)?.ready && !state.undoing;
 
   async function refill() {
@@ -326,19 +343,30 @@ export function mountQueue(root, options) {
     const visible = Boolean(item && entry?.ready);
     image.hidden = !visible;
     nothing.hidden = visible;
-    if (visible && image.src !== entry.img.src) image.src = entry.img.src;
+    if (visible && image.src !== entry.img.src) {
+      image.src = entry.img.src;
+      image.decode().catch(() => {}).then(look.next); // its greys can be read from then on
+    }
+    notes.show(visible ? item : null);
     image.alt = visible ? `Picture ${item.id}, ${item.name}` : "";
     image.classList.toggle("alq-small", visible && Math.max(item.width, item.height) < 200);
     caption.textContent = item ? `${item.name} · ${item.width} × ${item.height}` : "";
     prediction.replaceChildren();
-    const offered = visible && !item.audit && item.predicted;
+    const offered = visible && item.predicted;
     if (offered) {
       prediction.append("Prediction: ", element("strong", { text: item.predicted }),
-        ` with confidence ${percent(item.confidence, 2)}`);
-    } else if (visible && item.audit) {
-      prediction.append("Checks the model: its prediction is hidden until you have answered.");
-    } else if (visible) {
+        ` with confidence ${percent(item.confidence, 2)}${item.confidence < UNSURE ? ", unsure" : ""}`);
+    } else if (visible && isHidden(item)) {
+      prediction.append(isFinishing()
+        ? "Finishing: what the model says is hidden until you have answered."
+        : "What the model says is hidden: this picture is one that two people are asked about.");
+    } else if (visible && state.status?.reading?.holds) {
+      prediction.append("No prediction: somebody has to decide first how the pictures are read.");
+    } else if (visible && state.status?.model?.model) {
       prediction.append("No prediction yet.");
+    }
+    if (visible && item.skipped && !item.back) {
+      prediction.append(element("span", { class: "alq-again", text: " Only skipped pictures are left: answer, or reject this one." }));
     }
     acceptButton.disabled = !offered;
     acceptButton.firstChild.textContent = offered ? `Accept ${item.predicted}` : "Accept";
@@ -356,7 +384,7 @@ export function mountQueue(root, options) {
     const now = item ? `${item.id} ${item.predicted}` : "";
     if (item && (state.done || state.heard !== now)) {
       let what = "no prediction";
-      if (item.audit) what = "it checks the model";
+      if (isHidden(item)) what = "its prediction is hidden";
       else if (item.predicted) what = `prediction ${item.predicted}, ${percent(item.confidence)}`;
       announce(`${state.done} Now ${item.name}, ${what}.`.trim());
     } else if (state.done) announce(state.done);
@@ -373,11 +401,17 @@ export function mountQueue(root, options) {
     } else {
       const progress = state.status?.progress;
       let text = "Looking for pictures …";
-      if (progress && !progress.total) text = "There are no pictures yet.";
+      const toRead = state.status?.folder?.to_read || 0;
+      const plan = state.status?.finish;
+      if (progress && toRead) text = `The pictures are being read: ${count(progress.total)} of ${count(progress.total + toRead)} so far.`;
+      else if (progress && !progress.total) text = "There are no pictures yet.";
+      else if (plan?.phase === "asking" && !progress?.held) text = "The attempt to finish is being decided …";
       else if (state.where) text = "No more pictures like these.";
-      else if (progress && !progress.remaining) text = "Every picture has a label. Well done.";
+      else if (progress && !progress.remaining) text = `Every picture has a label${progress.rejected ? " or was rejected" : ""}. Well done.`;
       else if (progress?.held) text = "All pictures left are with other people.";
       nothing.replaceChildren(element("p", { text }));
+      const isDone = progress?.total && !progress.remaining;
+      if (isDone && exportPage) nothing.append(element("a", { href: exportPage, class: "button", text: "Export the labels" }));
       if (addPage) nothing.append(element("a", { href: addPage, class: "button", text: "Add pictures" }));
     }
   }
@@ -400,6 +434,7 @@ export function mountQueue(root, options) {
     if (!isReady()) return;
     const item = current();
     send("label", { item: item.id, label }, item.name);
+    typed.remember(label);
     state.done = `${label} for ${item.name}.`;
     advance();
   }
@@ -414,6 +449,7 @@ export function mountQueue(root, options) {
     const text = {
       label: `${what} was not labelled ${request.label}`,
       skip: `${what} was not skipped`,
+      reject: `${what} was not rejected`,
       undo: "Not undone",
     }[action];
     state.lost.push(`${text}: ${error.message}.`);
@@ -422,7 +458,7 @@ export function mountQueue(root, options) {
 
   function accept() {
     const item = current();
-    if (isReady() && !item.audit && item.predicted) give(item.predicted);
+    if (isReady() && item.predicted) give(item.predicted);
   }
 
   function skip() {
@@ -430,6 +466,14 @@ export function mountQueue(root, options) {
     if (!item || state.undoing) return;
     send("skip", { item: item.id }, item.name);
     state.done = `Skipped ${item.name}.`;
+    advance();
+  }
+
+  function reject(why) {
+    if (!isReady()) return;
+    const item = current();
+    send("reject", { item: item.id, why }, item.name);
+    state.done = `Rejected ${item.name}: ${why}.`;
     advance();
   }
 
@@ -441,7 +485,10 @@ export function mountQueue(root, options) {
       const back = items.filter((item) => item.label === null); // others have their old label again
       const ids = new Set(back.map((item) => item.id));
       state.items = [...back, ...state.items.filter((item) => !ids.has(item.id))];
-      back.forEach(prefetch);
+      for (const item of back) {
+        item.back = true;
+        prefetch(item);
+      }
       state.done = items.length ? `Taken back: ${items.map((item) => item.name).join(", ")}.` : "Nothing left to undo.";
     } catch (error) {
       lost({ action: "undo" }, error);
@@ -452,36 +499,32 @@ export function mountQueue(root, options) {
     }
   }
 
-  function giveTyped() {
-    const name = typed.value.trim();
-    if (!name) return;
-    const found = state.classes.find((one) => one.name === name) ||
-      state.classes.find((one) => one.name.toLowerCase() === name.toLowerCase());
-    if (!found) {
-      announce(`There is no class “${name}” yet; “Add class” makes it.`);
-      return;
-    }
-    typed.value = "";
-    give(found.name);
-    stage.focus();
-  }
-
-  async function addClass() {
-    const name = typed.value.trim();
-    if (!name) {
-      announce("Type the new class’s name first.");
-      typed.focus();
-      return;
-    }
+  async function addClass(name) {
+    if (!name) return typed.askForName();
     try {
       const { added, classes } = await transport.ask("add_class", { name });
-      typed.value = "";
+      typed.clear();
       showClasses(classes);
       announce(`Class ${added.name} is there${added.key ? `, key ${added.key}` : ""}.`);
       stage.focus();
     } catch (error) {
       announce(`Not added: ${error.message}`);
     }
+  }
+
+  // An attempt to finish begins or ends: what is ahead was handed out for something else.
+  function startAnew(plan) {
+    state.plan = plan;
+    giveBack(state.items.splice(0));
+    refill();
+    show();
+  }
+
+  // What came before it was known that the pictures differ is offered no more.
+  function forgetPredictions() {
+    const offered = state.items.filter((item) => item.predicted);
+    for (const item of offered) Object.assign(item, { predicted: null, confidence: null });
+    if (offered.length) show();
   }
 
   function renew() {
@@ -510,6 +553,9 @@ export function mountQueue(root, options) {
       if (!event.composedPath().includes(box)) return;
       event.stopPropagation(); // else the notebook would take letters for its own commands
     }
+    // Their own listeners would not hear of a key in a notebook, where it goes no further than here.
+    const field = [typed, notes].find(({ input }) => input === event.composedPath()[0]);
+    if (field) return field.onKey(event) && event.preventDefault();
     const nowhere = keysFrom && document.activeElement === document.body;
     if (!onStage() && !nowhere) return;
     if (act(event)) {
@@ -517,6 +563,8 @@ export function mountQueue(root, options) {
       event.stopPropagation();
     }
   }
+
+  const isFree = (key) => !classOf(state.classes, { key });
 
   function act(event) {
     const { key, repeat, shiftKey } = event;
@@ -527,34 +575,55 @@ export function mountQueue(root, options) {
     }
     if (key === "Enter") return repeat || accept(), true;
     if (key === "Backspace") return repeat || undo(), true;
+    if (isDigitOfClass(state.classes, event)) return repeat || give(classOf(state.classes, event).name), true;
+    if (key in REJECT) return repeat || reject(REJECT[key].why), true;
+    if (key === "/") return typed.focus(), true;
+    if (look.onKey(event, isFree)) return true;
     if (key === "Escape") return (acceptButton.disabled ? undoButton : acceptButton).focus(), true;
-    const found = state.classes.find((one) => one.key && one.key === key.toLowerCase());
-    if (!found) return false;
+    const found = classOf(state.classes, event);
+    if (!found) return noSuchKey(key);
     if (!repeat) give(found.name); // a key that is held down labels one picture, not thirty
+    return true;
+  }
+
+  // A key that does nothing looks like a fault: say why, and where there are no classes, offer one.
+  function noSuchKey(key) {
+    if ([...key].length !== 1 || key === " ") return false;
+    if (state.classes.length) {
+      announce(`No class has the key ${key}.`);
+      return false;
+    }
+    typed.offer(key);
+    announce(`There are no classes yet. Enter adds the class “${key}”; or type another name.`);
     return true;
   }
 
   // --- progress ------------------------------------------------------------------------------
 
   function showClasses(classes) {
-    const before = state.classes.map((one) => `${one.name}\n${one.key}`).join("\n\n");
-    if (before === classes.map((one) => `${one.name}\n${one.key}`).join("\n\n") && keys.children.length) return;
+    const text = (some) => some.map((one) => [one.name, ...keysOf(one)].join("\n")).join("\n\n");
+    if (text(state.classes) === text(classes) && keys.children.length) return;
     state.classes = classes;
     keys.replaceChildren(...classes.map((one) =>
       element("button", {
         type: "button",
         class: "alq-class",
         "data-name": one.name,
-        "aria-label": one.key ? `${one.name}, key ${one.key}` : one.name,
-        "aria-keyshortcuts": one.key,
+        "aria-label": one.key ? `${one.name}, key ${keysOf(one).join(" or ")}` : one.name,
+        "aria-keyshortcuts": keysOf(one).join(" ") || null,
         on: { click: (event) => event.detail < 2 && (give(one.name), stage.focus()) },
         children: [
           element("span", { text: one.name }),
-          ...(one.key && one.key.toUpperCase() !== one.name ? [element("kbd", { text: one.key })] : []),
+          ...keysOf(one).filter((key) => key.toUpperCase() !== one.name).map((text) => element("kbd", { text })),
         ],
       })));
+    if (!classes.length) {
+      keys.append(element("p", { class: "alq-none",
+        text: "There are no classes yet. Type the name of one below: it gets a key at once." }));
+    }
+    box.classList.toggle("alq-many", classes.length > MOST_KEYS);
     keys.classList.toggle("alq-letters", classes.length > 0 && classes.every((one) => one.name.length < 3));
-    names.replaceChildren(...classes.map((one) => element("option", { value: one.name })));
+    typed.setClasses(classes);
     const chosen = predictedSelect.value;
     predictedSelect.replaceChildren(element("option", { value: "", text: "any" }),
       ...classes.map((one) => element("option", { text: one.name })));
@@ -569,48 +638,57 @@ export function mountQueue(root, options) {
     const progress = state.status?.progress;
     if (!progress) return;
     const done = progress.human + progress.auto;
+    const rejected = progress.rejected ? fact("Rejected", count(progress.rejected)) : [];
     bar.max = Math.max(progress.total, 1);
-    bar.value = done;
+    bar.value = done + progress.rejected;
     const lines = [
       ...fact("Labelled", `${count(done)} of ${count(progress.total)}`),
       ...fact("Left", count(progress.remaining)),
-      ...fact("A minute", progress.per_minute.toFixed(0)),
+      ...rejected,
+      ...fact("Answers a minute", progress.per_minute.toFixed(0)),
     ];
     if (progress.auto) lines.push(...fact("By the model", count(progress.auto)));
-    if (progress.judged) {
-      lines.push(...fact("Model was right", `${percent(progress.right / progress.judged)} of ${count(progress.judged)} asked about, unsure ones first`));
-    }
     if (progress.unreadable) lines.push(...fact("Files missing", count(progress.unreadable)));
     const others = Object.keys(progress.per_person).length;
     if (others > 1) {
       lines.push(...fact("People", Object.entries(progress.per_person).map(([who, n]) => `${who} ${count(n)}`).join(", ")));
     }
     facts.replaceChildren(...lines);
+    showCurve(state.status.curve);
     showModel(state.status.model_text || []);
+    attempt.update(state.status.finish);
+    finishing?.update(state.status.finish);
   }
 
+  // Drawn by the server, of numbers only; read as XML, in which no script runs.
+  function showCurve(drawn) {
+    const now = drawn ? drawn.svg : "";
+    if ((curve.dataset.shown || "") === now) return;
+    curve.dataset.shown = now;
+    curve.hidden = !drawn;
+    if (!drawn) return curve.replaceChildren();
+    const svg = document.importNode(new DOMParser().parseFromString(drawn.svg, "image/svg+xml").documentElement, true);
+    svg.setAttribute("aria-hidden", "true");
+    curve.replaceChildren(svg, element("figcaption", { class: "alq-caption", text: drawn.text }));
+  }
+
+  // One line, and the rest in a fold that stays as people left it.
   function showModel(lines) {
-    const now = JSON.stringify([lines, state.status.offers]);
-    if (model.dataset.shown === now) return; // a button that has the focus stays
+    const now = JSON.stringify(lines);
+    if (model.dataset.shown === now) return; // what somebody has marked stays marked
     model.dataset.shown = now;
-    model.replaceChildren(...lines.map(({ text, kind }) => element("p", { class: `alq-${kind || "note"}`, text })));
-    model.append(...(state.status.offers || []).map(({ action, text }) =>
-      element("button", { type: "button", class: "alq-offer", text, on: { click: (event) => ask(action, event.target) } })));
-  }
-
-  async function ask(action, pressed) {
-    pressed.disabled = true;
-    try {
-      const answer = await transport.ask(action, {});
-      announce(answer.reason || `${count(answer.labelled)} pictures labelled by the model; “Review” shows them.`);
-    } catch (error) {
-      announce(`Not done: ${error.message}`);
-    }
-    model.dataset.shown = "";
-    poll();
+    const said = (some) => some.map(({ text, kind }) => element("p", { class: `alq-${kind || "note"}`, text }));
+    model.replaceChildren(...said(lines.filter((line) => !line.more)));
+    moreText.replaceChildren(...said(lines.filter((line) => line.more)));
+    more.hidden = !moreText.children.length && curve.hidden;
   }
 
   let timer = null;
+  function pollSoon() {
+    clearTimeout(timer);
+    timer = setTimeout(poll, SOON_MS);
+  }
+
   async function poll() {
     clearTimeout(timer);
     if (state.ended) return;
@@ -618,8 +696,13 @@ export function mountQueue(root, options) {
       try {
         const before = state.status?.model?.model;
         state.status = await transport.ask("status", {});
-        if (before !== undefined && before !== state.status.model?.model) renew();
+        const plan = state.status.finish?.phase === "asking" ? `${state.status.finish.number}` : "";
+        if (plan !== state.plan) startAnew(plan);
+        else if (before !== undefined && before !== state.status.model?.model) renew();
+        reading.update(state.status.reading);
+        if (state.status.reading?.holds) forgetPredictions();
         showClasses(state.status.classes);
+        guide.update(state.status.guidelines);
         showProgress();
         if (!current() && !state.loading) refill();
       } catch (error) {

@@ -3,7 +3,7 @@ import { ask, picture } from "./http.js";
 import { mountQueue } from "./queue.js";
 
 const root = document.getElementById("queue");
-const { project, person, add } = root.dataset;
+const { project, person, add, finish, exports } = root.dataset;
 
 mountQueue(root, {
   transport: { ask, picture: async (item) => picture(item) },
@@ -12,4 +12,6 @@ mountQueue(root, {
   prefix: `labelling:${project}:${encodeURIComponent(person)}:`,
   keysFrom: document,
   addPage: add,
+  finishPage: finish,
+  exportPage: exports,
 });

@@ -1,6 +1,9 @@
 // The grid: check labels and mend them, by keys or by clicks.
-import { ask, picture } from "./http.js";
-import { element, newKey, PASSING, percent } from "./queue.js";
+import { ask, askAgain, picture } from "./http.js";
+import { element, percent } from "./element.js";
+import { classOf, isDigitOfClass } from "./keys.js";
+import { newKey, PASSING } from "./queue.js";
+import { complain, tell } from "./told.js";
 
 const at = (id) => document.getElementById(id);
 const grid = at("grid");
@@ -13,22 +16,12 @@ let after = null;
 let total = 0;
 let asked = 0;
 
-function tell(text) {
-  at("told").textContent = text;
-  at("problem").hidden = true;
-}
-
-function complain(error) {
-  at("problem").textContent = error.message;
-  at("problem").hidden = false;
-}
-
 // --- which pictures -----------------------------------------------------------------------------
 
 function where() {
   const form = new FormData(filters);
   const wanted = {};
-  for (const name of ["source", "label", "predicted"]) if (form.get(name)) wanted[name] = form.get(name);
+  for (const name of ["source", "label", "predicted", "name"]) if (form.get(name)) wanted[name] = form.get(name);
   for (const name of ["low", "high"]) if (form.get(name) !== "") wanted[name] = Number(form.get(name)) / 100;
   return wanted;
 }
@@ -51,10 +44,15 @@ async function load({ more = false } = {}) {
     after = page.after;
     at("more").hidden = !after;
     showChosen();
-    tell(total ? `${cards.size} of ${total} pictures shown` : "No such pictures.");
+    tell(total ? `${cards.size} of ${total} pictures shown` : nothing());
   } catch (error) {
     complain(error);
   }
+}
+
+function nothing() {
+  const { source } = where();
+  return Object.keys(where()).some((name) => name !== "source") || source === "none" ? "No such pictures." : "Nothing is labelled yet.";
 }
 
 function add(item) {
@@ -63,8 +61,9 @@ function add(item) {
     tabindex: cards.size ? "-1" : "0", // one stop for Tab; arrow keys move within
     on: { click: () => toggle(item.id) },
     children: [
-      element("img", { loading: "lazy", alt: "", src: picture(item, true) }),
-      element("strong"), element("span"), element("span"),
+      element("img", { loading: "lazy", alt: "", on: askAgain, src: picture(item, true) }),
+      element("strong"), element("span"), element("span"), element("span", { class: "name", text: item.name, title: item.name }),
+      element("span", { class: "notes" }),
     ],
   });
   cards.set(item.id, card);
@@ -74,17 +73,23 @@ function add(item) {
 
 function update(item) {
   const before = items.get(item.id);
-  items.set(item.id, item);
+  const notes = item.notes ?? before?.notes ?? []; // answers to what is done to a picture leave them out
+  items.set(item.id, { ...item, notes });
   const card = cards.get(item.id);
   if (!card) return;
-  const by = { auto: "by the model", human: "by a person" }[item.label_source] || "no label";
+  const none = item.rejected ? "rejected" : "no label";
+  const by = { auto: "by the model", human: "by a person" }[item.label_source] || none;
   const sure = item.confidence === null ? "" : `${item.predicted} ${percent(item.confidence, 1)}`;
   card.children[1].textContent = item.label ?? "–";
   card.children[2].textContent = by;
   card.children[3].textContent = sure && `model: ${sure}`;
-  card.classList.toggle("changed", Boolean(before) && (before.label !== item.label || before.label_source !== item.label_source));
+  const noted = notes.map(({ person, text }) => `${person}: ${text}`).join("\n");
+  card.children[5].textContent = noted;
+  card.children[5].title = noted;
+  card.classList.toggle("changed", Boolean(before) && (before.label !== item.label || before.label_source !== item.label_source || before.rejected !== item.rejected));
   card.setAttribute("aria-label",
-    `${item.label ? `Labelled ${item.label}` : "No label"}, ${by}${sure ? `, predicted ${sure}` : ""}, ${item.name}`);
+    `${item.label ? `Labelled ${item.label}` : "No label"}, ${by}${sure ? `, predicted ${sure}` : ""}, ${item.name}` +
+    `${noted ? `; noted: ${noted}` : ""}`);
 }
 
 // --- choosing -----------------------------------------------------------------------------------
@@ -100,6 +105,7 @@ function showChosen() {
   at("chosen").textContent = chosen.size ? `${chosen.size} chosen` : "none chosen";
   at("mend").disabled = !chosen.size || !classes.length;
   at("revoke").disabled = !chosen.size;
+  at("reject").disabled = !chosen.size;
 }
 
 const targets = (focused) => (chosen.size ? [...chosen] : focused ? [focused] : []);
@@ -119,14 +125,24 @@ async function sure(action, request) {
   }
 }
 
+const AT_ONCE = 200; // pictures in one request, at most
+const parts = (ids) => Array.from({ length: Math.ceil(ids.length / AT_ONCE) },
+  (_, i) => ids.slice(i * AT_ONCE, (i + 1) * AT_ONCE));
+const pictures = (n) => (n === 1 ? "1 picture" : `${n} pictures`);
+
 async function relabel(ids, label) {
+  let done = 0;
   try {
-    const answer = await sure("relabel", { items: ids, label, key: newKey() });
-    answer.items.forEach(update);
-    clear();
-    tell(`${ids.length === 1 ? "1 picture is" : `${ids.length} pictures are`} ${label} now.`);
+    for (const part of parts(ids)) {
+      const answer = await sure("relabel", { items: part, label, key: newKey() });
+      answer.items.forEach(update);
+      part.forEach((id) => toggle(id, false));
+      done += part.length;
+    }
+    tell(`${pictures(done)} ${done === 1 ? "is" : "are"} ${label} now.`);
   } catch (error) {
-    complain(error);
+    const before = done ? `${pictures(done)} ${done === 1 ? "is" : "are"} ${label} now; the others are not. ` : "";
+    complain(new Error(before + error.message));
   }
 }
 
@@ -141,11 +157,25 @@ async function confirmLabels(ids) {
 
 async function revoke(ids) {
   try {
-    const { revoked } = await sure("revoke", ids ? { items: ids } : {});
+    let revoked = 0;
+    for (const part of ids ? parts(ids) : [null]) {
+      revoked += (await sure("revoke", part ? { items: part } : {})).revoked;
+    }
     tell(`${revoked} automatic ${revoked === 1 ? "label" : "labels"} taken back.`);
     if (!ids) return load();
     for (const id of ids) update((await ask("history", { item: id })).item);
     clear();
+  } catch (error) {
+    complain(error);
+  }
+}
+
+async function reject(ids) {
+  try {
+    const answer = await sure("reject_these", { items: ids, why: "none of these" });
+    answer.items.forEach(update);
+    clear();
+    tell(`${ids.length === 1 ? "1 picture is" : `${ids.length} pictures are`} rejected.`);
   } catch (error) {
     complain(error);
   }
@@ -186,11 +216,13 @@ grid.addEventListener("keydown", (event) => {
   if (!card || event.ctrlKey || event.altKey || event.metaKey) return;
   const id = Number(card.dataset.item);
   const { key } = event;
-  const found = classes.find((one) => one.key && one.key === key.toLowerCase());
+  const found = classOf(classes, event);
   if (/^(Arrow|Home|End)/.test(key)) move(card, key);
   else if (event.repeat) return;
+  else if (found && isDigitOfClass(classes, event)) relabel(targets(id), found.name);
   else if (key === " ") toggle(id);
   else if (key === "Enter") confirmLabels(targets(id));
+  else if (key === "-") reject(targets(id));
   else if (key === "Delete") revoke(targets(id));
   else if (key === "Backspace") undo();
   else if (found) relabel(targets(id), found.name);
@@ -207,8 +239,9 @@ filters.addEventListener("change", () => load());
 at("more").addEventListener("click", () => load({ more: true }));
 at("mend").addEventListener("click", () => relabel([...chosen], at("give").value));
 at("revoke").addEventListener("click", () => revoke([...chosen]));
+at("reject").addEventListener("click", () => reject([...chosen]));
 at("undo").addEventListener("click", () => undo());
-at("all").addEventListener("click", () => [...cards.keys()].slice(0, 200).forEach((id) => toggle(id, true)));
+at("all").addEventListener("click", () => [...cards.keys()].forEach((id) => toggle(id, true)));
 at("revoke-all").addEventListener("click", () => at("sure").showModal());
 at("sure").addEventListener("close", () => {
   if (at("sure").returnValue === "yes") revoke(null);

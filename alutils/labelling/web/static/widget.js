@@ -2,6 +2,8 @@
 // In the notebook: the queue above, talking to the kernel through the widget's messages.
 
 const ANSWER_MS = 10000;
+const SLOW = { finish_forecast: 60, finish_plan: 60 }; // times as long: models may be trained first
+const AGAIN = "the kernel was started anew or has ended. Run the cell again";
 
 class Unanswered extends Error {
   constructor(message, status) {
@@ -26,10 +28,17 @@ function transportOf(model) {
       const id = newKey();
       const timer = setTimeout(() => {
         waiting.delete(id);
-        reject(new Unanswered("the kernel is busy or gone", 0));
-      }, ANSWER_MS);
+        reject(new Unanswered("the kernel does not answer: it is busy, or was started anew. If it is idle, run the cell again", 0));
+      }, ANSWER_MS * (SLOW[action] ?? 1));
       waiting.set(id, { resolve, reject, timer });
-      model.send({ id, action, request });
+      try {
+        model.send({ id, action, request });
+      } catch {
+        // Its line to the kernel is closed: a new kernel knows nothing of this widget.
+        waiting.delete(id);
+        clearTimeout(timer);
+        reject(new Unanswered(AGAIN, 0));
+      }
     });
   return {
     ask: async (action, request) => (await send(action, request)).answer,
@@ -41,10 +50,22 @@ function transportOf(model) {
   };
 }
 
+// What keeps answers across a new kernel; null where the page has nothing of the kind.
+function kept() {
+  try {
+    return window.localStorage;
+  } catch {
+    return null;
+  }
+}
+
 export default {
   render({ model, el }) {
     const transport = transportOf(model);
-    const unmount = mountQueue(el, { transport });
+    const room = element("div");
+    el.replaceChildren(element("style", { text: STYLE }), room); // wherever it is shown, a shadow too
+    const prefix = `labelling:${model.get("project")}:${encodeURIComponent(model.get("person"))}:`;
+    const unmount = mountQueue(room, { transport, storage: kept(), prefix });
     return () => {
       unmount();
       transport.close();

@@ -1,0 +1,40 @@
+"""How a project's models learn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from alutils.labelling.store.records import LabellingError
+
+RETRAIN_AFTER, PAUSE_S = 20, 5.0
+STEPS = 1500
+"""Of the training of each of the strong network's members."""
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How a project's models learn.
+
+    Attributes
+    ----------
+    features : name of a backbone, or what computes features; None: chosen by pictures and labels
+    retrain_after : labels after which the quick learner is trained again, 1 or more
+    pause_s : seconds between two trainings, at least
+    beside : whether strong learners are trained beside it
+    steps : of the training of each of the strong network's members
+    seed : of the network
+    polite : whether everything else on the machine goes before the strong learners
+    """
+
+    features: Any = None
+    retrain_after: int = RETRAIN_AFTER
+    pause_s: float = PAUSE_S
+    beside: bool = True
+    steps: int = STEPS
+    seed: int = 0
+    polite: bool = True
+
+    def __post_init__(self) -> None:
+        if self.retrain_after < 1:
+            raise LabellingError(f"retrain_after={self.retrain_after}: expected 1 or more labels")
