@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import sqlite3
 import struct
 import time
@@ -14,9 +15,25 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from alutils.labelling.store.records import Model
+from alutils.guarantee.finishing import Said
+from alutils.guarantee.terms import Terms
+from alutils.labelling.store.names import checked_name
+from alutils.labelling.store.plan_records import Draft
+from alutils.labelling.store.records import LabellingError, Model
 from alutils.labelling.store.store import Store
 from alutils.labelling.web import pictures
+from alutils.labelling.web.decoders import Decoders
+
+DECODERS = Decoders()
+"""For all tests together: a process takes a moment to start, and ends with the tests."""
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can be the name of a class."""
+    try:
+        return bool(checked_name(text))
+    except LabellingError:
+        return False
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
@@ -106,6 +123,12 @@ def pixel_bomb(side: int = 30_000) -> bytes:
     return png_of(side, side, bytes(1_000_000))
 
 
+def heavy(side: int = 6000) -> bytes:
+    """Return a sound picture of a kB or so that takes seconds to decode and to write again."""
+    plain = Image.new("RGBA", (side, side), (1, 2, 3, 100))
+    return encoded(plain, "WEBP", lossless=True, method=0)
+
+
 # name -> (the file's bytes, what the refusal says)
 BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "empty": (lambda: b"", "is an empty file"),
@@ -122,9 +145,9 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "program": (lambda: b"MZ\x90\0\x03", "is a program"),
     "elf": (lambda: b"\x7fELF\x02\x01", "is a program"),
     "heic": (lambda: b"\0\0\0\x18ftypheic\0\0\0\0", "is a HEIC or AVIF photograph"),
-    "postscript": (lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture"),
-    "ico": (lambda: encoded(letter(0, (32, 32)), "ICO"), "is not a picture"),
-    "ppm": (lambda: encoded(letter(), "PPM"), "is not a picture"),
+    "postscript": (lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is a PostScript"),
+    "ico": (lambda: encoded(letter(0, (32, 32)), "ICO"), "is an icon"),
+    "ppm": (lambda: encoded(letter(), "PPM"), "is a Netpbm picture"),
     "png signature alone": (lambda: b"\x89PNG\r\n\x1a\n", "its end is missing"),
     "png cut in its pixels": (lambda: png()[:300], "it ends inside a part"),
     "png without its end": (lambda: png()[:-12], "its end is missing"),
@@ -240,3 +263,46 @@ def until(condition: Callable[[], object], seconds: float = 300) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.02)
+
+
+def bare_pictures(store: Store, n: int) -> list[int]:
+    """Add pictures that nobody looks at; return their numbers."""
+    first = store.reader.position()[1]
+    with store.database.transaction() as connection:
+        drawn = np.random.default_rng(first).random(n).tolist()
+        connection.executemany(
+            """INSERT INTO items (sha256, name, width, height, source, added, shuffle, rank)
+            VALUES (?, '', 1, 1, 'upload', '', ?, ?)""",
+            [(f"{first + i:064x}", b, 2 + b) for i, b in enumerate(drawn)],
+        )
+    return list(range(first + 1, first + n + 1))
+
+
+def auto_label(store: Store, least: float) -> int:
+    """Give every free picture what the model predicts if it is so sure; return how many."""
+    with store.database.transaction() as connection:
+        rows = connection.execute(
+            """SELECT id, predicted, confidence, model FROM items
+            WHERE label IS NULL AND rejected IS NULL AND coalesce(until, 0) <= ?
+                AND confidence >= ? ORDER BY id""",
+            (store.database.clock(), least),
+        ).fetchall()
+        labels = [(row["id"], row["predicted"], row["confidence"]) for row in rows]
+        done = store.models.give(connection, rows[0]["model"], labels) if rows else []
+    store.folders.show(done)
+    return len(done)
+
+
+def open_plan(store: Store, items: list[int]) -> int:
+    """Begin an attempt to finish in which all of these pictures are answered by hand."""
+    query = """SELECT coalesce(predicted, 0), coalesce(confidence, 0.5) FROM items
+        WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"""
+    with store.database.transaction() as connection:
+        rows = connection.execute(query, (json.dumps(items),)).fetchall()
+        predicted, confidence = (np.array(column) for column in zip(*rows, strict=True))
+        terms = Terms(0.9, by_hand=len(items))
+        said, none = Said(predicted, confidence, -confidence), np.empty(0, np.int64)
+        plan = terms.plan(len(items), 0)
+        draft = Draft(terms, plan, np.sort(items), said, none, store.reader.position()[0])
+        model = connection.execute("SELECT max(id) FROM models").fetchone()[0]
+        return store.plans.write(connection, draft, "00", model, "ann")
