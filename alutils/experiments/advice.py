@@ -63,6 +63,8 @@ def what_to_do(findings: Sequence[Advised], table: str) -> Finding:
 
 def as_wide_text(table: pd.DataFrame) -> pd.io.formats.style.Styler:
     """Return a table of texts, styled so that long ones are broken into lines."""
-    return table.style.hide(axis="index").set_properties(
-        **{"text-align": "left", "white-space": "normal", "vertical-align": "top"}
+    return (
+        table.style.hide(axis="index")
+        .set_properties(**{"text-align": "left", "white-space": "normal", "vertical-align": "top"})
+        .set_table_styles([{"selector": "th", "props": [("text-align", "left")]}])
     )

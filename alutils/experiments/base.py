@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import html
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -138,10 +137,11 @@ def png_of(figure: Figure) -> bytes:
     """Return a figure as PNG, and close it, so that Jupyter does not show it a second time."""
     from matplotlib import pyplot
 
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", bbox_inches="tight")
+    from alutils.plots import fonts
+
+    png = fonts.png_of(figure)
     pyplot.close(figure)
-    return buffer.getvalue()
+    return png
 
 
 def display_image(png: bytes, alt: str) -> None:

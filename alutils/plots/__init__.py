@@ -13,8 +13,8 @@ _HOMES = {
     " samples spoilt",
     "report": "against_published by_threshold confused_pairs confusion_matrix epochs loop_curves"
     " per_class",
-    "strategies": "arm_dots between_parents by_gain curve_panels endings gains shared_batches"
-    " synthesised two_dimensions",
+    "strategies": "arm_dots between_parents by_gain curve_panels endings gains ranks"
+    " shared_batches synthesised two_dimensions",
     "style": "arm_name axes look",
 }
 __getattr__, __dir__, _public = lazy.attach(__name__, _HOMES)

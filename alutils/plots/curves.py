@@ -11,6 +11,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib import patheffects
 from matplotlib.figure import Figure
 
 from alutils.plots.style import COLOURS, RC, arm_name, axes, legend_below, look, name_rows, series
@@ -157,6 +158,7 @@ def differences(comparisons: Mapping[str, Paired]) -> Figure:
         panel.annotate(
             f"{100 * result.mean:+.2f}", (100 * result.mean, place), (0, 8),
             textcoords="offset points", ha="center", fontsize=9,
+            path_effects=[patheffects.withStroke(linewidth=3, foreground="white")],
         )  # fmt: skip
     panel.axvline(0, color="black", linewidth=1)
     panel.set_xlabel("difference in test accuracy, points (95% interval)")
@@ -224,10 +226,11 @@ def methods(
         rows = table[table["asked"] == name]
         place = [list(names).index(one) for one in rows["classifier"]]
         y = np.array(place) + 0.2 * (number - (len(asked) - 1) / 2)
-        beyond = [rows["mean"] - rows["low"], rows["high"] - rows["mean"]]
+        beyond = np.array([rows["mean"] - rows["low"], rows["high"] - rows["mean"]], float)
         panel.errorbar(
-            rows["mean"], y, xerr=np.nan_to_num(beyond), **look(name) | {"linestyle": "none"},
-            capsize=3, markersize=7, label=f"labels: {arm_name(name)}",
+            rows["mean"], y, xerr=beyond if np.isfinite(beyond).any() else None,
+            **look(name) | {"linestyle": "none"}, capsize=3, markersize=7,
+            label=f"labels: {arm_name(name)}",
         )  # fmt: skip
     for (name, value), dash in zip(lines.items(), ("--", ":", "-."), strict=False):
         panel.axvline(value, color="black", linestyle=dash, linewidth=1.2, label=name)

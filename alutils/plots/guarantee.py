@@ -114,6 +114,9 @@ def cost_curves(
     return figure
 
 
+_BESIDE = 0.3  # rows by which what it took stands below its forecast, so that both can be seen
+
+
 def forecasts(table: pd.DataFrame, *, xlabel: str, title: str) -> Figure:
     """Show forecasts with their intervals beside what it then took.
 
@@ -147,9 +150,9 @@ def forecasts(table: pd.DataFrame, *, xlabel: str, title: str) -> Figure:
         if np.isfinite(row.more):
             panel.plot(row.more, place, **marks["more"])
         if np.isfinite(row.took):
-            panel.plot(row.took, place, **marks["took"])
+            panel.plot(row.took, place + _BESIDE, **marks["took"])
         elif np.isnan(row.took):
-            panel.plot(row.seen, place, **marks["seen"])
+            panel.plot(row.seen, place + _BESIDE, **marks["seen"])
     names = {"more": "forecast", "took": "what it took", "seen": "not yet after so many"}
     for kind, text in names.items():
         panel.plot([], [], **marks[kind], label=text)

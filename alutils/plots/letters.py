@@ -26,6 +26,10 @@ METRIC_NAMES = {
 }
 
 
+READABLE = 3_000
+"""Items of which a map can show the letters; more lie too close for letters of a readable size."""
+
+
 def samples(images: np.ndarray, names: Sequence[str], title: str, columns: int = 4) -> Figure:
     """Show images (n, height, width[, 3]) in a grid, each with its name."""
     rows = -(-len(images) // columns)
@@ -76,31 +80,34 @@ def class_sizes(counts: Mapping[str, Mapping[str, int]], title: str) -> Figure:
 def maps(
     layouts: Mapping[str, np.ndarray], labels: np.ndarray, classes: Sequence[str], title: str
 ) -> Figure:
-    """Show (n, 2) layouts of the same items side by side, every item as the name of its class.
+    """Show (n, 2) layouts of the same items below each other, every item as its class's letter.
 
+    Of more than `READABLE` items each is a dot: their letters would be too small to read.
     ``labels``: (n,) int positions in ``classes``.
     """
-    size = (5.4 * len(layouts), 5.6)
-    figure, panels = axes(1, len(layouts), size, title=title, squeeze=False)
+    size = (8.2, 8.4 * len(layouts))
+    figure, panels = axes(len(layouts), 1, size, title=title, squeeze=False)
     colours = sns.husl_palette(len(classes), l=0.5)
     # Neighbours in the alphabet get hues far apart.
     colours = [colours[(7 * place) % len(classes)] for place in range(len(classes))]
-    area = float(np.clip(60_000 / max(1, len(labels)), 2, 26))
-    for panel, (name, points) in zip(panels[0], layouts.items(), strict=True):
+    letters = len(labels) <= READABLE
+    area = 49.0 if letters else float(np.clip(120_000 / len(labels), 3, 25))
+    for panel, (name, points) in zip(panels[:, 0], layouts.items(), strict=True):
         for label, letter in enumerate(classes):
             own = points[labels == label]
             if not len(own):
                 continue
-            marker = f"${letter}$" if len(letter) == 1 and letter.isalnum() else "."
+            drawn = letters and len(letter) == 1 and letter.isascii() and letter.isalnum()
             panel.scatter(
-                *own.T, s=area, marker=marker, color=colours[label], linewidth=0.1, rasterized=True
-            )
+                *own.T, s=area, marker=f"${letter}$" if drawn else ".", color=colours[label],
+                linewidth=0.1, rasterized=True,
+            )  # fmt: skip
             # The name goes to where its class is densest: the middle may lie between its parts.
-            k = min(10, len(own) - 1)
+            k = min(max(10, len(own) // 10), len(own) - 1)
             near = NearestNeighbors(n_neighbors=k + 1).fit(own).kneighbors(own)[0]
             middle = own[near[:, k].argmin()]
             panel.annotate(
-                letter, middle, ha="center", va="center", fontsize=13, fontweight="bold",
+                letter, middle, ha="center", va="center", fontsize=16, fontweight="bold",
                 path_effects=[patheffects.withStroke(linewidth=3, foreground="white")],
             )  # fmt: skip
         panel.set(xticks=[], yticks=[], title=name)

@@ -5,6 +5,7 @@ As in all of `alutils.plots`: arrays or tables in, a Figure out, which looks as 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -35,11 +36,14 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str], title: str) -> 
     shares = 100 * counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
     figure, panel = axes(size=(8, 7))
     # What is right would drown the rest: the colours are for the mistakes, the diagonal is blank.
-    sns.heatmap(
-        np.where(np.eye(len(classes), dtype=bool), np.nan, shares), ax=panel, cmap="rocket_r",
-        xticklabels=classes, yticklabels=classes, square=True, linewidths=0,
-        cbar_kws={"label": "per cent of the true class", "shrink": 0.8},
-    )  # fmt: skip
+    with warnings.catch_warnings():
+        # Seaborn measures the names before `fonts.png_of` has found letters for them.
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        sns.heatmap(
+            np.where(np.eye(len(classes), dtype=bool), np.nan, shares), ax=panel, cmap="rocket_r",
+            xticklabels=classes, yticklabels=classes, square=True, linewidths=0,
+            cbar_kws={"label": "per cent of the true class", "shrink": 0.8},
+        )  # fmt: skip
     for place, share in enumerate(np.diag(shares)):
         panel.text(place + 0.5, place + 0.5, f"{share:.0f}", ha="center", va="center", fontsize=9)
     panel.grid(visible=False)

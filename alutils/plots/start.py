@@ -1,4 +1,4 @@
-"""The figures of notebook 00: pictures with their names, what was learned, what may be promised."""
+"""The figures of notebook 00: pictures with their names, what was learned, what it will cost."""
 
 from __future__ import annotations
 
@@ -47,21 +47,32 @@ def curve(rows: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
-def promises(table: pd.DataFrame, n_human: int, n_all: int, title: str) -> Figure:
-    """Return a bar for each promise: labelled by people, by the model, not yet."""
+def costs(table: pd.DataFrame, n_human: int, n_all: int, title: str) -> Figure:
+    """Return a bar for each promise: labelled by people so far, by people still, by the model.
+
+    ``table`` has promise, expected, low and high, in more labels of people.
+    """
     figure, panel = style.axes(size=(7, 0.45 * len(table) + 1.5), title=f"{title}: who labels what")
     names = [f"{100 * share:g}% right" for share in table["promise"]]
-    model = table["labelled"].to_numpy() / n_all
-    people = np.full(len(table), n_human / n_all)
-    left = np.zeros(len(table))
-    parts = {"a person": (people, style.BLUE, ""), "the model": (model, style.GREEN, "//")}
-    parts["nobody yet"] = (1 - people - model, style.GREY, "..")
+    so_far = np.full(len(table), n_human / n_all)
+    still = table["expected"].to_numpy() / n_all
+    left, places = np.zeros(len(table)), np.arange(len(table))
+    parts = {
+        "a person, so far": (so_far, style.BLUE, ""),
+        "a person, still (expected, with 90% interval)": (still, style.GREY, ".."),
+        "the model": (np.maximum(1 - so_far - still, 0), style.GREEN, "//"),
+    }
     for name, (width, colour, hatch) in parts.items():
         panel.barh(
-            range(len(table)), width, left=left, color=colour, hatch=hatch, edgecolor="white",
-            label=name, height=0.65,
+            places, width, left=left, color=colour, hatch=hatch, edgecolor="white", label=name,
+            height=0.65,
         )  # fmt: skip
         left = left + width
+    middle = so_far + still
+    ends = np.stack([table["low"], table["high"]]) / n_all + so_far
+    panel.errorbar(
+        middle, places, xerr=np.abs(ends - middle), fmt="none", ecolor="black", capsize=3
+    )
     style.name_rows(panel, names)
     panel.set(xlabel="share of all pictures", ylabel="promise", xlim=(0, 1))
     panel.xaxis.set_major_formatter(PercentFormatter(1))

@@ -190,8 +190,11 @@ def curve_panels(
     vertical : panel to name and place of vertical lines
     limits : what the values can be; bands end there, and so does the axis
     """
-    size = (max(6.5, 4.1 * len(panels)), 4.2)
-    figure, grid = axes(1, len(panels), size, title=title, squeeze=False, sharey=True)
+    wide, lines = _places(len(panels))
+    size = (max(6.5, 4.1 * wide), 3.6 * lines + 0.6)
+    figure, grid = axes(lines, wide, size, title=title, squeeze=False, sharey=True)
+    for panel in grid.flat[len(panels) :]:
+        panel.set_visible(False)
     columns = [x] * len(panels) if isinstance(x, str) else x
     labels = [xlabel] * len(panels) if isinstance(xlabel, str) else xlabel
     # The legend goes by where the curves end, the best first.
@@ -199,7 +202,7 @@ def curve_panels(
     arms = list(dict.fromkeys(arm for end in ends for arm in end.sort_values().index[::-1]))
     drawn = {}
     for panel, (name, table), column, text in zip(
-        grid[0], panels.items(), columns, labels, strict=True
+        grid.flat, panels.items(), columns, labels, strict=False
     ):
         for place, arm in enumerate(arms):
             rows = table[table["arm"] == arm].sort_values(column)
@@ -223,7 +226,8 @@ def curve_panels(
         panel.set_title(name, fontsize=10)
     low, high = grid[0, 0].get_ylim()
     grid[0, 0].set_ylim(max(low, limits[0]), min(high, limits[1]))
-    grid[0, 0].set_ylabel(ylabel)
+    for panel in grid[:, 0]:
+        panel.set_ylabel(ylabel)
     figure.legend(
         drawn.values(), map(arm_name, drawn), loc="outside lower center", ncols=min(len(drawn), 4),
         frameon=False,
@@ -241,6 +245,33 @@ def by_gain(summary: pd.DataFrame) -> tuple[list[str], list[str]]:
     return list(gain.index[everywhere]), list(gain.index[~everywhere])
 
 
+def _places(n: int, most: int = 4) -> tuple[int, int]:
+    """Return in how many columns and lines so many panels stand, as even as can be."""
+    lines = -(-n // most)
+    return -(-n // lines), lines
+
+
+def ranks(ranks: pd.DataFrame, critical: float, title: str) -> Figure:
+    """Show the mean rank of each strategy, and its ranks in single settings.
+
+    ``ranks``: a row for each strategy, the best mean first; a column for each setting.
+    ``critical``: mean ranks that are no farther apart are statistically tied.
+    """
+    mean = ranks.mean(axis=1)
+    figure, panel = axes(1, 1, (7.5, 0.3 * len(ranks) + 1.6), title=title)
+    best = mean.iloc[0]
+    panel.axvspan(best, best + critical, color="0.9", lw=0, label="tied with the best mean")
+    for height, (arm, own) in enumerate(ranks.iterrows()):
+        panel.plot(own, [height] * len(own), "|", color="0.5", ms=9, mew=1.3)
+        panel.plot(mean[arm], height, **look(arm, height) | {"linestyle": "none"}, ms=8)
+    panel.plot([], [], "|", color="0.5", ms=9, mew=1.3, ls="none", label="rank in a setting")
+    panel.plot([], [], "o", color="0.3", ms=8, ls="none", label="mean rank")
+    panel.set(xlabel="rank by area under the curve", xlim=(0.5, len(ranks) + 0.5))
+    name_rows(panel, [arm_name(str(arm)) for arm in ranks.index])
+    legend_below(figure, panel, columns=3)
+    return figure
+
+
 def gains(summary: pd.DataFrame, titles: Mapping[str, str], title: str) -> Figure:
     """Show what each strategy gains over random in area under the curve, with its interval.
 
@@ -250,9 +281,12 @@ def gains(summary: pd.DataFrame, titles: Mapping[str, str], title: str) -> Figur
     names = [name for name in titles if (summary["protocol"] == name).any()]
     others = summary[(summary["arm"] != "random") & summary["protocol"].isin(names)]
     order = [arm for arms in by_gain(others) for arm in arms]
-    size = (2.4 + 3.4 * len(names), 0.3 * len(order) + 1.8)
-    figure, panels = axes(1, len(names), size, title=title, squeeze=False, sharey=True)
-    for panel, name in zip(panels[0], names, strict=True):
+    columns, lines = _places(len(names))
+    size = (2.4 + 3.4 * columns, (0.3 * len(order) + 1.4) * lines + 0.4)
+    figure, panels = axes(lines, columns, size, title=title, squeeze=False, sharey=True)
+    for panel in panels.flat[len(names) :]:
+        panel.set_visible(False)
+    for panel, name in zip(panels.flat, names, strict=False):
         rows = others[others["protocol"] == name].set_index("arm").reindex(order)
         for verdict, (marker, colour, _) in VERDICTS.items():
             own = (rows["verdict"] == verdict).to_numpy()

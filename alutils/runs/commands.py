@@ -6,12 +6,11 @@ What a command needs is imported when it runs, so that ``--help`` answers at onc
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from alutils.base import lifeline
 from alutils.base.errors import ParameterError
-from alutils.base.files import display_path
+from alutils.base.files import display_path, path_argument
 from alutils.runs import comparing
 from alutils.runs.notebook.names import NOTEBOOKS, experiment_of
 
@@ -59,7 +58,10 @@ def add_run(commands: Any) -> None:
     )
     _add_parameters(parser, "of the profile and of FILE")
     parser.add_argument(
-        "-f", "--file", type=Path, help="YAML file of parameters; replaces those of the profile"
+        "-f",
+        "--file",
+        type=path_argument,
+        help="YAML file of parameters; replaces those of the profile",
     )
     parser.add_argument(
         "--keep-outputs", action="store_true", help="also put the outputs into the notebook itself"
@@ -128,9 +130,10 @@ def reproduce(options: argparse.Namespace) -> int:
 def add_reference(commands: Any) -> None:
     parser = commands.add_parser("reference", help="full runs into results/ and the README")
     parser.add_argument("names", nargs="*", metavar="NAME", help="experiments to run in full")
-    parser.add_argument("--run", type=Path, action="append", default=[], metavar="FOLDER",
+    parser.add_argument("--run", type=path_argument, action="append", default=[], metavar="FOLDER",
                         help="publish this finished run instead")  # fmt: skip
-    parser.add_argument("--sweep", type=Path, action="append", default=[], metavar="FOLDER",
+    parser.add_argument("--sweep", type=path_argument, action="append", default=[],
+                        metavar="FOLDER",
                         help="publish this finished sweep; again for later ones, whose arms "
                         "stand in the place of its own")  # fmt: skip
     parser.add_argument(
@@ -160,7 +163,7 @@ def reference(options: argparse.Namespace) -> int:
 def add_sweep(commands: Any) -> None:
     parser = commands.add_parser("sweep", help="run every combination of a grid, with many seeds")
     parser.add_argument(
-        "grid", type=Path, metavar="GRID.yaml", help="see alutils/runs/sweeps/grids.py"
+        "grid", type=path_argument, metavar="GRID.yaml", help="see alutils/runs/sweeps/grids.py"
     )
     _add_parameters(parser, "of 'fixed' in the file")
     way = parser.add_mutually_exclusive_group()
@@ -169,7 +172,9 @@ def add_sweep(commands: Any) -> None:
     way.add_argument(
         "--workers", type=int, metavar="N", help="start a Dask cluster on this machine"
     )
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="by default in results/sweeps/")
+    parser.add_argument(
+        "--out", type=path_argument, metavar="FOLDER", help="by default in results/sweeps/"
+    )
     parser.add_argument("--retry-failed", action="store_true", help="run failed cells again")
     parser.set_defaults(
         call=sweep, hint="; finished cells are kept, the same command goes on where this one ended"

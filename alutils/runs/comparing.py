@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from alutils.base.errors import ParameterError
-from alutils.base.files import repository_root
+from alutils.base.files import path_argument, repository_root
 from alutils.runs.notebook.names import NOTEBOOKS, RunError, experiment_of
 
 FILTERS = ("metric", "arm", "protocol", "split")
@@ -25,7 +25,8 @@ def add_compare(commands: Any) -> None:
         "  python -m alutils compare results              every table, a short block each\n"
         "  python -m alutils compare mnist                the reference table of a notebook\n"
         "  python -m alutils compare 01 results/runs/RUN  a run beside that table\n"
-        "  python -m alutils compare az --metric accuracy --protocol as_logged\n\n"
+        "  python -m alutils compare az --metric accuracy --protocol as_logged\n"
+        "  python -m alutils compare az --all             not only the main results\n\n"
         "The exit status is 1 only where a number that is claimed as exact was missed.",
     )  # fmt: skip
     parser.add_argument(
@@ -39,10 +40,10 @@ def add_compare(commands: Any) -> None:
             help=f"show only this {name}; may be given again, or as A,B",
         )  # fmt: skip
     parser.add_argument("--only-published", action="store_true", help="only what was published")
-    parser.add_argument("--all", action="store_true", help="all results, however many they are")
+    parser.add_argument("--all", action="store_true", help="all results, not only the main ones")
     parser.add_argument("--curves", action="store_true", help="every round, not only the last")
     parser.add_argument("--format", choices=("text", "markdown", "csv"), default="text")
-    parser.add_argument("--published", type=Path, help="by default results/published.csv")
+    parser.add_argument("--published", type=path_argument, help="by default results/published.csv")
     parser.set_defaults(call=compare)
 
 
@@ -57,6 +58,7 @@ def compare(options: argparse.Namespace) -> int:
         return _overview(paths[0], published)
     sources = comparison.load(paths)
     frame = comparison.compare(paths, published, curves=options.curves)
+    comparison.check_common(frame, sources)
     status = _status(frame, sources)
     wanted = {name: [n for text in getattr(options, name) for n in text.split(",")]
               for name in FILTERS}  # fmt: skip
@@ -66,9 +68,12 @@ def compare(options: argparse.Namespace) -> int:
     form, width = options.format, terminal_width()
     if len(sources) > 1 and form != "csv":
         print(comparison.render_differences(comparison.differences(sources), form, width), end="")
-    most = None if options.all or form != "text" else comparison.MOST_ROWS
+    whole, chosen = comparison.count(frame), options.only_published or any(wanted.values())
+    if form == "text" and not (options.all or chosen):
+        frame = comparison.main(frame)
     labels = [source.label for source in sources]
-    print(comparison.render(frame, form, width, most, labels), end="")
+    left_out = whole - comparison.count(frame)
+    print(comparison.render(frame, form, width, left_out, labels), end="")
     return status
 
 

@@ -72,7 +72,7 @@ def test_figure_table_and_sentence_name_the_same_percentile(one, below, equal, p
     counts = [30] * below + [34] * equal + [38] * (200 - below - equal)
     noise, draws = runs_of(counts), runs_of([33, 34], "draws")
     found = article.worth(one, noise, draws)
-    assert f"stands at percentile {percentile}." in found.text
+    assert f"stands at percentile {percentile}: {200 - below} of 200 replicates" in found.text
     texts = [text.get_text() for panel in found.figure.axes for text in panel.texts]
     assert texts[procedure.ARMS.index("active") - 1] == percentile  # the first has its own panel
     (table,) = found.tables.values()
@@ -335,7 +335,9 @@ def results(tmp_path, monkeypatch):
     """Give a repository with the published counts and the reference tables, to be changed."""
     (tmp_path / "results").mkdir()
     (tmp_path / "notebooks").mkdir()
-    names = ("published", "mnist", "mnist_percentiles", "mnist_sound_differences")
+    names = (
+        "published", "mnist", "mnist_percentiles", "mnist_replicates", "mnist_sound_differences",
+    )  # fmt: skip
     for name in names:
         shutil.copy(repository_root() / "results" / f"{name}.csv", tmp_path / "results")
     monkeypatch.setenv("ALUTILS_ROOT", str(tmp_path))
@@ -347,6 +349,7 @@ def test_the_answer_comes_out_of_the_reference_tables(results):
     assert exact.startswith("**Exact.** All 6 published counts come out: 369, 335, 152, 359, 359,")
     row = pd.read_csv(results / "mnist_percentiles.csv").query("arm == 'active'").iloc[0]
     assert f"the published 89.75% stands at percentile {row['percentile']:.1f}" in one_draw
+    assert "and 2 of them reach it (0.1% to 3.6% of such runs)" in one_draw
     assert f"{row['lowest'] / 4:.1f}% to {row['highest'] / 4:.1f}% of 400 test digits" in one_draw
     first = pd.read_csv(results / "mnist_sound_differences.csv").iloc[0]
     assert f"Active minus random labels: {100 * first['mean']:+.1f} points" in sound_line

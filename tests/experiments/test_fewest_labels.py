@@ -12,7 +12,7 @@ from alutils.experiments.label_costs import fewest_labels, images, results
 from alutils.experiments.label_costs.fewest_labels import ARMS, OF_AN_AUDIT, VOCABULARY, Settings
 from alutils.guarantee.audit import CERTIFIED, run_audit
 from alutils.guarantee.plans import plan_audit
-from alutils.guarantee.pool import allowed_errors
+from alutils.guarantee.terms import allowed_errors
 from alutils.guarantee.weighted import plan_weighted_audit
 from alutils.stats import tables
 
@@ -262,7 +262,7 @@ def test_the_table_gives_the_size_of_the_pool_in_every_row_and_is_no_wider_than_
         "1,600 (1,600 to 1,600), "
     )
     assert "2.7% of the pool" in first["human labels for the whole pool, certified"]
-    assert first["audits that certified, and untrue"] == "3 of 3, 1"
+    assert first["audits that certified (of these, untrue)"] == "3 of 3 (1)"
 
 
 def test_audits_draw_from_no_stream_of_a_network():

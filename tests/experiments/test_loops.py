@@ -305,6 +305,9 @@ def test_a_round_is_what_training_and_looking_by_hand_gives(letters):
     assert done.labelled.tolist() == [*parts.start, *parts.pool[low]]
     test = head.predict_proba(features[parts.test]).argmax(1) == labels[parts.test]
     assert second["test_accuracy"] == test.mean() and second["n_test"] == len(parts.test)
+    by_item = loops.right_items(second["test_right"], parts, len(labels))
+    assert np.array_equal(np.flatnonzero(~np.isnan(by_item)), loops.untouched(parts))
+    assert np.nanmean(by_item) == second["test_accuracy"]
 
 
 def test_the_loop_ends_by_its_own_count(letters):

@@ -99,7 +99,9 @@ def test_guarantees_are_those_of_certify_audit_by_audit(arm, rate):
     for target in TARGETS:
         certified, coverage, broken = [], [], []
         for confidence, right in zip(audits.confidence, audits.right, strict=True):
-            threshold = certify(confidence, right, target=target, level=0.95).threshold
+            threshold = certify(
+                confidence, right, target=target, level=0.95, thresholds=THRESHOLDS
+            ).threshold
             above = model.confidence >= (np.inf if threshold is None else threshold)
             true = model.predicted[above] == model.truth[above]
             certified.append(threshold is not None)

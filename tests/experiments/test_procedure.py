@@ -165,7 +165,7 @@ def test_one_image_and_one_class_are_enough(digits):
 )
 def test_a_slice_that_does_not_fit_is_refused_with_what_there_is(change, message):
     with pytest.raises(ParameterError) as error:
-        inputs.digits("embedded", **{**inputs.SETTING, **change})
+        inputs.digits("mnist_article", **{**inputs.SETTING, **change})
     assert message in str(error.value)
 
 
@@ -207,5 +207,5 @@ def test_only_the_articles_own_setting_is_held_against_the_published_counts():
 
 
 def test_an_unknown_data_set_is_refused():
-    with pytest.raises(ParameterError, match="data=fashion: expected embedded or mnist"):
+    with pytest.raises(ParameterError, match="data=fashion: expected mnist_article or mnist"):
         inputs.digits("fashion")

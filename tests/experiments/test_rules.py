@@ -46,6 +46,22 @@ def test_how_many_labels_a_promise_needs_is_exact(made_up):  # noqa: F811
     assert "all 3,650 labels of the network, with 80 wrong at most" in found.text
 
 
+def test_an_attempt_at_the_whole_pool_comes_to_a_decision_that_is_told(made_up):  # noqa: F811
+    networks = made_up(target=0.9)
+    attempt, answers = label_costs.whole_pool(networks, "random")
+    while attempt.decision == "go on":
+        places = attempt.next(20)
+        attempt.answer(places, answers[places])
+    text = label_costs.finished(attempt, answers).text
+    if attempt.decision == "certified":
+        right = 1 - answers[attempt.rest].sum() / networks.n_pool
+        assert f"at least 90% of all {networks.n_pool:,} labels" in text
+        assert f"In truth {right:.2%}" in text
+    else:
+        assert text.startswith("Refused after")
+    assert f"{len(attempt.by_hand):,} labels by hand" in text
+
+
 def test_the_finding_counts_networks_for_fixed_thresholds_and_audits_for_the_others(made_up):  # noqa: F811
     networks = made_up()
     found = label_costs.promises(networks, "random", draws=100)

@@ -12,7 +12,9 @@ from scipy import stats
 from alutils.active.strategies import registry
 from alutils.base import manifest
 from alutils.base.errors import ParameterError
-from alutils.experiments.strategies import comparison, curves
+from alutils.data.dataset import Dataset, as_float
+from alutils.data.npz import write_npz
+from alutils.experiments.strategies import comparison, curves, reference
 from alutils.experiments.strategies import results as strategy_tables
 from alutils.runs.publish import from_sweeps
 from alutils.runs.sweeps import grids, sweep
@@ -239,6 +241,36 @@ def test_a_pool_smaller_than_the_budget_is_told(few_digits):
         run(budget=700, batch=50)
 
 
+def clothes(n):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (n, 4, 4), dtype=np.uint8)
+    return Dataset(images, np.arange(n) % 10, tuple("0123456789"), "fashion", "clothes")
+
+
+def test_clothes_come_with_their_own_test_images(monkeypatch):
+    parts = clothes(40), clothes(30)
+    monkeypatch.setitem(curves._IN_TWO_PARTS, "fashion", lambda: parts)
+    curves._with_test_images.cache_clear()
+    try:
+        origin = curves.source("fashion_pixels")
+    finally:
+        curves._with_test_images.cache_clear()
+    assert origin.x.shape == (70, 16) and origin.provenance == "fashion"
+    assert np.array_equal(origin.train, np.arange(40))
+    assert np.array_equal(origin.x[origin.test[0]], as_float(parts[1].images[:1])[0])
+
+
+def test_small_letters_are_drawn_once_and_tested_on_others(tmp_path, monkeypatch):
+    path = write_npz(clothes(90), tmp_path / "lower.npz")
+    monkeypatch.setattr(curves, "DRAWN_FROM", 40)
+    one, again = (curves.source("lower_pixels", str(path)) for _ in range(2))
+    assert len(one.train) == 40 and len(one.test) == 20
+    assert not set(one.train) & set(one.test) and np.array_equal(one.x, again.x)
+    monkeypatch.setattr(curves, "DRAWN_FROM", 400)
+    few = curves.source("lower_pixels", str(path))
+    assert len(few.train) == 60 and len(few.test) == 30
+
+
 # --- publishing -----------------------------------------------------------------------------------
 
 
@@ -293,10 +325,13 @@ def test_the_reference_tables_of_the_strategies_are_made_again_from_the_referenc
     assert texts["strategies_gains"] == {"alt": alt, "finding": finding, "of": "strategies"}
 
 
-def test_the_grid_of_the_reference_benchmark_holds_every_strategy_setting_and_twenty_seeds():
-    grid = grids.read(Path(__file__).parents[2] / "notebooks" / "sweeps" / "strategies.yaml")
-    swept = [cell.parameters for cell in grid.cells]
-    assert {cell["strategy"] for cell in swept} == set(registry.STRATEGIES)
-    assert {cell["setting"] for cell in swept} == set(curves.SETTINGS)
-    assert len({cell["seed"] for cell in swept}) >= 20
-    assert len(swept) == 20 * len(registry.STRATEGIES) * len(curves.SETTINGS)
+def test_the_grids_of_the_reference_benchmark_hold_every_strategy_setting_and_twenty_seeds():
+    folder, seen = Path(__file__).parents[2] / "notebooks" / "sweeps", set()
+    for name in ("strategies", reference.MORE):
+        swept = [cell.parameters for cell in grids.read(folder / f"{name}.yaml").cells]
+        settings = {cell["setting"] for cell in swept}
+        assert {cell["strategy"] for cell in swept} == set(registry.STRATEGIES)
+        assert len({cell["seed"] for cell in swept}) >= 20
+        assert len(swept) == 20 * len(registry.STRATEGIES) * len(settings)
+        seen |= settings
+    assert seen == set(curves.SETTINGS) == set(strategy_tables.TITLES)

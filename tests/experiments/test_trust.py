@@ -12,8 +12,9 @@ from alutils.active.oracles import Perfect
 from alutils.base.errors import ParameterError
 from alutils.experiments.label_costs import fewest_labels, trust
 from alutils.guarantee.audit_slice import draw_audit
-from alutils.guarantee.pool import Terms, finish
+from alutils.guarantee.pool import finish
 from alutils.guarantee.simulation import Audits
+from alutils.guarantee.terms import Terms
 from alutils.guarantee.thresholds import THRESHOLDS, certify
 
 N = 1200

@@ -73,7 +73,7 @@ def test_the_folder_of_results_is_gone_through_table_by_table(capsys):
 def test_the_tables_of_sweeps_are_compared_without_a_fault(name, form, capsys):
     assert main(["compare", f"results/{name}.csv", "--format", form]) == 0
     out = capsys.readouterr().out
-    assert "accuracy" in out
+    assert "accuracy" in out or "labels_to_certify" in out
     assert "missed" not in out
 
 
@@ -89,6 +89,22 @@ def test_only_missed_exact_claims_make_the_status_1(tmp_path, capsys):
     run_of(tmp_path / "differs", rows_of({"active": 0.1}, metric="accuracy") + rows_of(COUNTS))
     assert main(["compare", "differs"]) == 0
     assert "differs" in capsys.readouterr().out
+
+
+def test_the_default_fits_a_screen_or_two_and_all_shows_every_result(capsys):
+    lines = {}
+    for options in ([], ["--all"], ["--metric", "accuracy"]):
+        assert main(["compare", "az", *options]) == 0
+        lines[" ".join(options)] = len(capsys.readouterr().out.splitlines())
+    assert lines[""] <= 50 < lines["--metric accuracy"] < lines["--all"]
+
+
+def test_unrelated_tables_end_with_one_line_and_no_table(capsys):
+    assert main(["compare", "mnist", "az"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: mnist and az have nothing in common")
+    assert captured.err.count("\n") == 1
 
 
 def test_a_filter_that_no_row_meets_is_refused_with_the_nearest(capsys):

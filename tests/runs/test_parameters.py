@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alutils.base.errors import ParameterError
+from alutils.runs.notebook import headless
 from alutils.runs.notebook.parameters import (
     NotebookError,
     check,
@@ -146,6 +147,44 @@ def test_what_cannot_be_used_is_refused_with_name_value_and_what_to_do(given_val
     with pytest.raises(ParameterError) as error:
         check(PARAMETERS, given_values)
     assert message in str(error.value)
+
+
+def limited(*lines):
+    return parse_cell("\n".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("given_values", "message"),
+    [
+        (
+            {"budget": 5},
+            "budget=5: expected at least batch=10; ask for at least 10, or change batch, too.",
+        ),
+        ({"batch": 500}, "batch=500: expected int [1..budget] where budget is 400"),
+        ({"budget": 5, "batch": 6}, "batch=6: expected int [1..budget] where budget is 5"),
+        ({"first": 50}, "first=50: expected at most last=9"),
+    ],
+)
+def test_of_two_values_that_do_not_fit_the_one_that_was_given_is_named(given_values, message):
+    cell = limited(
+        "budget: int = 400  # [1..]", "batch: int = 10  # [1..budget]",
+        "first: int = 0  # [0..]", "last: int = 9  # [first..]",
+    )  # fmt: skip
+    with pytest.raises(ParameterError) as error:
+        check(cell, given_values)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["mnist", "strategies", "scenarios"])
+def test_the_name_that_the_articles_digits_had_is_taken_with_a_line(name, caplog):
+    cell = headless.parameters_in(name)
+    assert check(cell, {"data": "embedded"}) == check(cell, {"data": "mnist_article"})
+    assert caplog.messages == ["data=embedded is called mnist_article now; it is taken as that"]
+
+
+def test_the_old_name_is_a_path_like_any_other_where_paths_are_taken():
+    cell = headless.parameters_in("az")
+    assert check(cell, {"data": "embedded"})["data"] == "embedded"
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_and_the_list():

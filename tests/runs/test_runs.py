@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from jupyter_client.connect import LocalPortCache
 from tiny_notebook import project_in
 
 from alutils.__main__ import main
@@ -173,6 +175,16 @@ def test_a_failing_cell_is_told_and_kept_and_the_run_can_be_repeated(
     assert str(project) not in executed
     assert not (folder / "metrics.csv").exists()
     assert folders.claim(tmp_path, folder.name)[0] == folder  # the next one goes on here
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="kernels are spoken to through the network there")
+def test_notebooks_side_by_side_never_take_one_anothers_port(project, tmp_path, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(LocalPortCache, "find_available_port", lambda *_: port)
+        folder = headless.execute("mnist", output_root=tmp_path)
+    assert manifest.read_json(folder / "manifest.json")["status"] == "complete"
 
 
 @pytest.mark.slow
@@ -672,7 +684,7 @@ def test_a_finding_stands_beside_the_reference_runs(session, project):
     about = {"parameters": {**session.parameters, "n_train": 60000}}
     (results / "mnist.manifest.json").write_text(json.dumps(about))
     shown = session.show(Finding("It gains 2.", name="gain", rows=[row()]))
-    assert shown.reference == "**Reference run** (n_train=60000): It gains 3."
+    assert shown.reference == "**Reference run** (n_train=60000; also below): It gains 3."
     assert session.show(Finding("Nothing.", name="other")).reference is None
     assert json.loads((session.folder / "findings.json").read_text())["gain"] == {
         "finding": "It gains 2."
@@ -680,6 +692,18 @@ def test_a_finding_stands_beside_the_reference_runs(session, project):
     assert len(session.table) == 1
     session.profile = "full"
     assert session.show(Finding("It gains 2.", name="gain")).reference is None
+
+
+def test_the_reference_runs_settings_are_named_once_on_a_page(session, project):
+    results = project / "results"
+    texts = {f"mnist_{name}": {"finding": f"{name}!", "of": "mnist"} for name in ("one", "two")}
+    (results / "findings.json").write_text(json.dumps(texts))
+    inputs = {"letters": {"provenance": "rendered"}}
+    about = {"parameters": {**session.parameters, "n_train": 9}, "inputs": inputs}
+    (results / "mnist.manifest.json").write_text(json.dumps(about))
+    first = "**Reference run** (n_train=9, letters rendered from fonts; also below): one!"
+    for name, said in (("one", first), ("two", "**Reference run**: two!"), ("one", first)):
+        assert session.show(Finding("Ours.", name=name)).reference == said
 
 
 def test_a_notebook_published_under_another_name_finds_its_own_reference(session, project):

@@ -10,6 +10,7 @@ from alutils.base import files
 from alutils.experiments.article.one_run import published_counts
 from alutils.experiments.base import Answer
 from alutils.stats import tables
+from alutils.stats.intervals import Reached
 
 FIGURE = "mnist_distributions"
 NONE_YET = "There are no reference results: `python -m alutils reference mnist` makes them."
@@ -18,7 +19,7 @@ NONE_YET = "There are no reference results: `python -m alutils reference mnist` 
 def answer() -> Answer:
     """Return three lines on what the reference run found, each computed from its tables."""
     results = files.repository_root() / "results"
-    needed = ("mnist", "mnist_percentiles", "mnist_sound_differences")
+    needed = ("mnist", "mnist_percentiles", "mnist_replicates", "mnist_sound_differences")
     if not all((results / f"{name}.csv").is_file() for name in needed):
         return Answer((NONE_YET,), FIGURE)
     table = tables.read(results / "mnist.csv")
@@ -43,11 +44,26 @@ def _one_draw(results: Path) -> str:
         100 * row[name] / n_test for name in ("lowest", "highest", "mean", "published")
     )
     kind, n = row["replicates"].rsplit(", ", 1)
+    replicates = pd.read_csv(results / "mnist_replicates.csv")
+    found = reached(replicates, row["arm"], kind, row["published"])
     return (
         f"**One draw.** In {n} replicates under {kind} active learning gets {low:.1f}% to "
         f"{high:.1f}% of {n_test} test digits right (mean {mean:.1f}%): the published "
-        f"{known:.2f}% stands at percentile {row['percentile']:.1f}."
+        f"{known:.2f}% stands at percentile {row['percentile']:.1f}, and {found.n} of them "
+        f"reach it ({found.share} of such runs)."
     )
+
+
+def reached(replicates: pd.DataFrame, arm: str, kind: str, value: float) -> Reached:
+    """Return how many replicates of the article's experiment get at least so many digits right.
+
+    replicates : results/mnist_replicates.csv
+    kind : as results/mnist_percentiles.csv calls them: by numerical noise, or other draws
+    """
+    protocol = "noise" if kind.startswith("numerical noise") else "draws"
+    of = replicates[(replicates["protocol"] == protocol) & (replicates["arm"] == arm)]
+    of = of[(of["split"] == "test") & (of["metric"] == "n_right")]
+    return Reached.by(value, of["value"].to_numpy())
 
 
 def _sound(results: Path, table: pd.DataFrame) -> str:

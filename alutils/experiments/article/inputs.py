@@ -115,15 +115,15 @@ class Digits:
         return slice(start, start + n)
 
 
-def digits(data: str = "embedded", **sizes: int) -> Digits:
+def digits(data: str = "mnist_article", **sizes: int) -> Digits:
     """Return the digits of an experiment.
 
     Parameters
     ----------
-    data : ``embedded``, the article's 4,000 and 400, or ``mnist``, all 60,000 and 10,000
+    data : ``mnist_article``, the article's 4,000 and 400, or ``mnist``, all 60,000 and 10,000
     sizes : of `Digits`; the article's own by default
     """
-    if data not in ("embedded", "mnist"):
-        raise ParameterError("data", data, "expected embedded or mnist")
+    if data not in ("mnist_article", "mnist"):
+        raise ParameterError("data", data, "expected mnist_article or mnist")
     train, test = mnist.mnist() if data == "mnist" else mnist.mnist_article()
     return Digits(train, test, **sizes)

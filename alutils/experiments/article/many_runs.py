@@ -33,12 +33,14 @@ def worth(run: OneRun, noise: Replicates, draws: Replicates) -> Finding:
     for name, kind in kinds.items():
         for arm in procedure.ARMS:
             values = kind.last.loc[kind.last["arm"] == arm, "n_right"].to_numpy(float)
+            reached = intervals.Reached.by(counts[arm], values)
             records.append(
                 {
                     "replicates": f"{name}, {kind.n}", "arm": arm,
                     "mean": values.mean(), "sd": values.std(ddof=1),
                     "lowest": values.min(), "highest": values.max(), called: counts[arm],
                     "percentile": intervals.percentile_of(counts[arm], values),
+                    "reached": reached.n, "reached_low": reached.low, "reached_high": reached.high,
                 }
             )  # fmt: skip
     table = pd.DataFrame(records)
@@ -47,7 +49,9 @@ def worth(run: OneRun, noise: Replicates, draws: Replicates) -> Finding:
     return Finding(
         f"Noise of {noise.noise:g} alone moves active learning from {shares['lowest']:.1f}% to "
         f"{shares['highest']:.1f}% of {n} test digits right (mean {shares['mean']:.1f}%). The "
-        f"{shares[called]:.2f}% ({called}) stands at percentile {active['percentile']:.1f}.",
+        f"{shares[called]:.2f}% ({called}) stands at percentile {active['percentile']:.1f}: "
+        f"{active['reached']} of {noise.n} replicates reach it (95% interval of their share "
+        f"{100 * active['reached_low']:.1f}% to {100 * active['reached_high']:.1f}%).",
         figure=curves.distributions(
             {name: kind.last for name, kind in kinds.items()}, counts, n, called
         ),
@@ -69,7 +73,8 @@ def percentiles(run: OneRun, noise: Replicates, draws: Replicates) -> Finding:
     shown = table.assign(arm=table["arm"].map(arm_name)).round(1).set_index(["replicates", "arm"])
     return Finding(
         f"Counts of {run.digits.n_test} test digits. Percentile: the share of the replicates below "
-        "the count, those equal to it counted half.",
+        "the count, those equal to it counted half. Reached: how many of them come to the count or "
+        "more, and the exact 95% interval of the share of all such replicates that do.",
         table=shown,
     )
 

@@ -15,7 +15,7 @@ from alutils.experiments.base import Finding, Keep, compute
 from alutils.models.softmax_exact import Rows, SoftmaxRegression
 from alutils.plots import curves
 from alutils.plots.style import arm_name
-from alutils.stats import compare
+from alutils.stats import compare, intervals
 
 
 def shapes(digits: Digits) -> Finding:
@@ -222,7 +222,7 @@ def one_curve(run: OneRun) -> Finding:
 def resolution(run: OneRun) -> Finding:
     """Say how finely so few test digits can tell two classifiers apart."""
     n, counts = run.digits.n_test, run.n_right
-    low, high = compare.wilson(counts["active"] / n, n)
+    low, high = intervals.wilson(counts["active"] / n, n)
     gain = counts["auto_confident_first"] - counts["active"]
     return Finding(
         f"{counts['active']} of {n} test digits: {counts['active'] / n:.2%}, "

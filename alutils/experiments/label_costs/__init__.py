@@ -10,8 +10,9 @@ _HOMES = {
     "answers": "answer noisy_table sweeps_table",
     "fewest_labels": "Settings VOCABULARY",
     "networks": "accuracy digits settings train",
-    "rules": "certified extractor letters made_up needed promises report_rule report_scores"
-    " thresholds",
+    "rules": "certified extractor finished letters made_up needed promises report_rule"
+    " report_scores thresholds whole_pool",
+    "saving": "save_best saved_best",
     "spending": "audit_forecasts cost learning_forecasts tries wrong_answers",
 }
 __getattr__, __dir__, _public = lazy.attach(__name__, _HOMES)

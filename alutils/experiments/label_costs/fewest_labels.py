@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from alutils.active.attempts import Attempts
 from alutils.active.labels import Source
 from alutils.active.loops.pool import PoolState, Ranking, View, by_score, check_loop, pool_based
 from alutils.active.oracles import Perfect
@@ -24,8 +25,9 @@ from alutils.data import rendering
 from alutils.experiments.label_costs.images import SETTINGS, SIZES, Images, source
 from alutils.guarantee.audit_slice import draw_audit
 from alutils.guarantee.plans import AuditPlan
-from alutils.guarantee.pool import Terms, finish
+from alutils.guarantee.pool import finish
 from alutils.guarantee.simulation import simulate_pool
+from alutils.guarantee.terms import Terms
 from alutils.guarantee.thresholds import certify_pool
 from alutils.guarantee.weighted import WeightedPlan
 from alutils.models.convnet import WIDTH, ConvNet
@@ -317,8 +319,9 @@ def _above_threshold(
         return values, 0
     drawn = draw_audit(len(right), settings.audit, rng)
     certificate = certify_pool(
-        confidence, drawn, right[drawn], target=settings.target, level=settings.level
-    )
+        confidence, drawn, right[drawn], target=settings.target, level=settings.level,
+        promise="auto",
+    )  # fmt: skip
     chosen = certificate.covers(confidence)
     chosen[drawn] = False
     n_auto = int(chosen.sum())
@@ -337,7 +340,8 @@ def _whole_pool(
     weighted: bool,
 ) -> dict[str, float]:
     """Return what it takes to label the whole pool with a certificate: `OF_AN_AUDIT`."""
-    truth, tried = trained.data.labels, trained.state.copy()
+    # Each round is measured as if its attempt were the pool's first.
+    truth, tried = trained.data.labels, replace(trained.state.copy(), attempts=Attempts())
     right = probabilities.argmax(axis=1) == truth[tried.pool]
     terms = settings.terms(min(settings.by_hand, len(right)), weighted=weighted)
     done = finish(tried, probabilities, Perfect(truth), rng, terms)

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from alutils.base.files import repository_root
 from alutils.experiments.label_costs import fewest_labels
 from alutils.experiments.strategies.results import labels_to_reach
-from alutils.guarantee.pool import allowed_errors
+from alutils.guarantee.terms import allowed_errors
 from alutils.plots.style import arm_name, axes, legend_below, look, name_rows
 from alutils.stats import compare, tables
 from alutils.stats.intervals import over_seeds, t_interval
@@ -124,8 +124,8 @@ def as_table(summary: pd.DataFrame) -> pd.DataFrame:
                     "labelled above a certified threshold":
                         _cell(row.loc["auto_coverage"], ":.1%") if above else "",
                     "human labels for the whole pool, certified": whole,
-                    "audits that certified, and untrue":
-                        f"{certified:.0f} of {of:.0f}, {broken:.0f}",
+                    "audits that certified (of these, untrue)":
+                        f"{certified:.0f} of {of:.0f} ({broken:.0f})",
                 }
             )  # fmt: skip
     return pd.DataFrame(rows)
@@ -193,11 +193,12 @@ def cost(table: pd.DataFrame) -> tuple[Figure, str, str]:
     panel.grid(axis="y", visible=False)
     known = {arm: found for arm, found in needed.items() if np.isfinite(found.mean)}
     told = "; ".join(f"{ARMS[arm]} {found.sentence(n)}" for arm, found in known.items())
-    said = "" if all(found.over_draws for found in known.values()) else ", if not said otherwise"
+    mixed = not all(found.over_draws for found in known.values())
     refused = [ARMS[arm] for arm in needed if arm not in known]
     finding = (
-        f"Human labels in all to have {n:,} digits labelled, {_PROMISED} of them right with a "
-        f"certificate (95% confidence), mean over all draws of the audit{said}: {told}."
+        f"Human labels that it takes to have {n:,} digits labelled with a certificate that "
+        f"{_PROMISED} of the labels are right (95% confidence): {told}. These are means over all "
+        f"draws of the audit{', where nothing else is said' if mixed else ''}."
         + (f" Never certified: {', '.join(refused)}." if refused else "")
     )
     alt = (
@@ -322,6 +323,7 @@ def curves(table: pd.DataFrame) -> tuple[Figure, str, str]:
         if (goal := published(protocol)) is not None:
             panel.axhline(100 * goal, color="0.35", linestyle=":", label="published")
         panel.set(xlabel="labels trained on", title=title(protocol, pools[protocol]))
+        panel.margins(y=0.1)
         if mine["n_human"].max() > 10 * mine["n_human"].min():
             panel.set_xscale("log")
             panel.xaxis.set_major_locator(LogLocator(subs=(1, 3)))

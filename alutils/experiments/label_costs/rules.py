@@ -1,7 +1,7 @@
 """What rules for automatic labels keep of their promise, on the scores of the notebook's networks.
 
-`needed` says what a test of a promise costs, `promises` and `report_rule` how often each rule broke
-it, `made_up` the same of made-up models.
+`needed` says what a test of a promise costs, `whole_pool` begins one for all labels, `promises` and
+`report_rule` say how often each rule broke its promise, `made_up` the same of made-up models.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ from alutils.experiments.label_costs import trust
 from alutils.experiments.label_costs.fewest_labels import Settings
 from alutils.experiments.label_costs.networks import Networks
 from alutils.experiments.report import splits
+from alutils.guarantee.audit import CERTIFIED
 from alutils.guarantee.audit_slice import reachable
 from alutils.guarantee.certificates import Certificate
+from alutils.guarantee.finishing import Finishing, Said
 from alutils.guarantee.plans import plan_audit
-from alutils.guarantee.pool import Terms, allowed_errors, attempt_level
+from alutils.guarantee.terms import Terms, allowed_errors, attempt_level
 from alutils.guarantee.thresholds import THRESHOLDS, labels_needed
 from alutils.models import embeddings
 from alutils.models.dense_head import DenseHead
@@ -35,7 +37,7 @@ TESTED = ("certified", *trust.WHOLE)
 """The rules that test their promise; they may break it in ``1 - level`` of all audits."""
 ALSO_PROMISED = (0.95, 0.9)
 """Shares that are promised of the report's letters beside the notebook's own."""
-PROMISES, REPORTS = 102, 109
+PROMISES, REPORTS, WHOLE = 102, 109, 110
 """Streams of chance of the audits; the networks draw from streams with low numbers."""
 COLUMNS = {
     "broken": "promise broken", "coverage": "labelled automatically", "right": "of these right",
@@ -81,10 +83,45 @@ def needed(settings: Settings, n_pool: int) -> Finding:
     return Finding(
         f"With 0, 1, 2, 3 and 4 errors, to certify {target:.4g} right at level {level:g}:\n"
         f"- of the labels above a threshold: {', '.join(f'{n:,}' for n in above)} audited labels;\n"
-        f"- of all {plan.population:,} labels of the network, with {plan.allowed} wrong at most: "
-        f"{', '.join(whole)}, and so on to {plan.looks[-1]:,} with {len(plan.looks) - 1}.",
+        f"- of all {plan.population:,} labels of the network, with {plan.allowed} wrong at most:\n"
+        f"  {', '.join(whole)}, and so on to {plan.looks[-1]:,} with {len(plan.looks) - 1}.",
         exact=True,
     )  # fmt: skip
+
+
+def whole_pool(networks: Networks, arm: str) -> tuple[Finishing, np.ndarray]:
+    """Begin to label the whole pool of an arm's last network; return the attempt and the answers.
+
+    The answers are (n_waiting,) int, 0 where the network is right, as if that were its class.
+    """
+    settings, waiting = networks.settings, networks.at_last(arm)
+    said = Said(
+        np.zeros(len(waiting), np.int64), waiting["confidence"].to_numpy(float),
+        waiting["margin"].to_numpy(float),
+    )  # fmt: skip
+    terms = settings.terms(min(settings.by_hand, len(waiting)), weighted=settings.weighted)
+    rng = np.random.default_rng([settings.seed, WHOLE])
+    attempt = Finishing(terms, said, networks.n_pool - len(waiting), rng)
+    return attempt, 1 - waiting["right"].to_numpy(np.int64)
+
+
+def finished(attempt: Finishing, answers: np.ndarray) -> Finding:
+    """Return what an attempt to label a whole pool came to, and what is true then."""
+    terms, audited = attempt.terms, len(attempt.audited)
+    spent = (
+        f"{len(attempt.by_hand):,} labels by hand and {audited:,} audited ones, of which the "
+        f"network had {attempt.errors} wrong"
+    )
+    if attempt.decision != CERTIFIED:
+        return Finding(
+            f"Refused after {spent}: nothing is labelled automatically. Label more by hand, or "
+            "train on more labels."
+        )
+    right = 1 - answers[attempt.rest].sum() / attempt.n_items
+    return Finding(
+        f"Certified with {spent}: at least {_percent(terms.target)} of all {attempt.n_items:,} "
+        f"labels are right. In truth {right:.2%} are."
+    )
 
 
 def promises(networks: Networks, arm: str, *, draws: int, keep: Keep = compute) -> Finding:
@@ -163,6 +200,7 @@ def made_up() -> Finding:
     if not path.is_file():
         return Finding("Made-up models: `python -m benchmarks.guarantee` makes their table.")
     table = pd.read_csv(path)
+    shared = table[(table["noise"] == "shared") & (table["rule"] == "certified")]["broken"]
     table = table[table["noise"] == "none"]
     broken = table.groupby("rule")["broken"].max()
     others = broken.index.intersection(["fixed 0.6", "fixed 0.9"])
@@ -173,7 +211,8 @@ def made_up() -> Finding:
         f"{broken['certified']:.1%}; the lowest threshold that looks right in up to "
         f"{broken['lowest that looks right']:.1%}; "
         + "; ".join(f"{name} in up to {broken[name]:.0%}" for name in others)
-        + "."
+        + ". Where people read 5% of the items wrong, and as the model does, the certificate "
+        f"breaks it in {shared.min():.1%} to {shared.max():.1%}."
     )
 
 
@@ -312,8 +351,10 @@ def _about_report(table: pd.DataFrame, targets: Sequence[float], settings: Setti
         if row["refused"] == 1:
             return f"{_percent(target)} right: every audit refuses"
         return (
-            f"{_percent(target)} right: {row['coverage']:.0%} labelled, {1 - row['right']:.1%} of "
-            f"them wrong, broken in {row['broken']:.1%} of the audits"
+            f"{_percent(target)} right: "
+            f"{'almost none' if row['coverage'] < 0.005 else format(row['coverage'], '.0%')} "
+            f"labelled, {1 - row['right']:.1%} of them wrong, broken in {row['broken']:.1%} of the "
+            "audits"
         )
 
     return (

@@ -17,8 +17,8 @@ from alutils.experiments.label_costs import noisy_humans, trust
 from alutils.experiments.label_costs.fewest_labels import Settings
 from alutils.experiments.label_costs.networks import Networks
 from alutils.guarantee import find_label_errors, forecast
-from alutils.guarantee.pool import allowed_errors
 from alutils.guarantee.simulation import Audits, Truth, simulate
+from alutils.guarantee.terms import allowed_errors
 from alutils.models.convnet import ConvNet
 from alutils.models.out_of_fold import dealt, out_of_fold
 from alutils.plots.style import arm_name

@@ -19,8 +19,8 @@ from alutils.base.errors import ParameterError
 from alutils.experiments.label_costs import fewest_labels
 from alutils.guarantee import simulation
 from alutils.guarantee.audit_slice import check_audit, reachable
-from alutils.guarantee.pool import Terms, unsure_first
 from alutils.guarantee.simulation import Audits, Outcomes, Rule, Truth
+from alutils.guarantee.terms import Terms, unsure_first
 from alutils.guarantee.thresholds import THRESHOLDS, labels_needed
 
 RULES = {
@@ -142,5 +142,5 @@ def _whole_pool(
         if np.shape(margin) != right.shape:
             raise ParameterError("margin", np.shape(margin), f"expected {right.shape}")
         _, left = unsure_first(np.asarray(margin), terms.by_hand)
-    plan = terms.plan(len(right) + n_human, len(left), 1 - confidence[left])
+    plan = terms.plan(len(right) + n_human, len(left), 1 - confidence[left], answered_once=True)
     return simulation.simulate_pool(plan, ~right[left], draws, rng, len(right) - len(left))

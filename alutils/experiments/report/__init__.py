@@ -17,7 +17,7 @@ _HOMES = {
     "mistakes": "confused_pairs confusion_matrix per_class",
     "procedure": "follow_steps step_by_step whole_procedure",
     "publication": "counted_share epoch_log published_counts same_moves",
-    "saving": "letters_to_label save_model saved_model",
+    "saving": "letters_to_label save_best save_model saved_best saved_model",
     "splits": "VOCABULARY",
     "study": "First Study first_round letters_used",
     "worries": "best_classifier compare_classifiers corruption spoilt two_tables wrong_labels",

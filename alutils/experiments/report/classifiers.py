@@ -12,6 +12,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from alutils.data.dataset import as_float
+from alutils.data.one_size import to_one_size
 from alutils.experiments.report.letters import Letters
 from alutils.experiments.report.loops import new_head
 from alutils.experiments.report.splits import split
@@ -129,13 +130,17 @@ def classifiers_draw(letters: Letters, setting: str, seed: int, *, epochs: int) 
 
 def network_draw(letters: Letters, setting: str, seed: int, *, steps: int) -> pd.DataFrame:
     """Train the small convolutional network on the same labels and pixels; test it on the pool."""
-    from alutils.models.convnet import ConvNet
+    from alutils.models.convnet import LARGEST, ConvNet
 
     parts = split(letters.labels, setting, seed)
     tested, n_classes = parts.pool[:MOST_TESTED], len(letters.classes)
     images = letters.images
-    if images.ndim == 4:  # it reads grey pictures
+    if images.ndim == 4:  # colour says nothing of a letter
         images = np.rint(images.mean(axis=3)).astype(np.uint8)
+    shrink = max(images.shape[1:]) / LARGEST
+    if shrink > 1:
+        height, width = (round(side / shrink) for side in images.shape[1:])
+        images = to_one_size(images, (height, width), colour=False)
     network = ConvNet(n_classes, seed=seed, steps=steps)
     network.fit(images[parts.start], letters.labels[parts.start])
     predicted = network.predict(images[tested])

@@ -89,8 +89,9 @@ def tsne(mapped: Maps) -> Finding:
         ),
         name="tsne",
         alt=(
-            "Two maps of the same letters, of raw pixels and of VGG16 features, each letter drawn "
-            "as its label in the colour of its class."
+            "Two maps of the same letters, of raw pixels and of VGG16 features, each letter "
+            f"{'its label' if len(letters) <= plots.READABLE else 'a dot'} in the colour of its "
+            "class, with the name of each class where it is densest."
         ),
     )  # fmt: skip
 

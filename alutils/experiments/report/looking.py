@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
+
 import numpy as np
 import pandas as pd
 
@@ -63,8 +65,9 @@ def count_classes(letters: Dataset) -> Finding:
     counts = letters.class_counts()
     lines = [
         letters.title(f"{len(letters):,} letters"),
-        ", ".join(f"{name} {number:,}" for name, number in counts.items()),
+        *wrap(", ".join(f"{name}\xa0{number:,}" for name, number in counts.items()), 80),
     ]
+    lines = [line.replace("\xa0", " ") for line in lines]  # a name stays with its number
     return Finding("\n".join(lines), exact=True)
 
 

@@ -12,11 +12,12 @@ from alutils.experiments.report import loops
 from alutils.experiments.report.letters import Letters
 from alutils.experiments.report.publication import published
 from alutils.experiments.report.published import true_share
-from alutils.experiments.report.splits import NAMES
+from alutils.experiments.report.splits import NAMES, split
 from alutils.experiments.report.study import Study, each, together
 from alutils.plots import curves
 from alutils.plots import report as plots
 from alutils.stats import intervals
+from alutils.stats.resplits import paired_items
 
 LOOP_NAMES = {
     "as_published": "as published",
@@ -141,9 +142,9 @@ def loop_curves(study: Study, table: pd.DataFrame) -> Finding:
     drawn = {}
     for arm, rows in of.groupby("arm", sort=False):
         by_round = rows.groupby("round")["test_accuracy"]
-        interval = by_round.apply(
-            lambda values: intervals.t_interval(values.to_numpy(), _ratio(study, n_test))
-        )
+        interval = [
+            _band(study, each.set_index("seed")["test_right"]) for _, each in rows.groupby("round")
+        ]
         drawn[arm] = pd.DataFrame(
             {
                 "n": rows.groupby("round")["n_human"].mean(),
@@ -179,12 +180,12 @@ def differences(study: Study, table: pd.DataFrame) -> Finding:
     if of.empty:
         return Finding(UNTESTED)
     n_test, name = int(of["n_test"].median()), _begin(NAMES[study.settings[-1]])
-    last = of.groupby(["seed", "arm"])["test_accuracy"].last().unstack("arm")
+    last = of.groupby(["seed", "arm"])["test_right"].last().unstack("arm")
     for short, (claim, (ours, base)) in zip(SHORT, CLAIMS.items(), strict=True):
         if not loops.comparable(of, ours, base):
             notes.append(f" Not compared: {short}, which end with different numbers of labels.")
             continue
-        found = results[short] = intervals.paired(last[ours], last[base], _ratio(study, n_test))
+        found = results[short] = paired_items(_right(study, last[ours]) - _right(study, last[base]))
         said = {"claim": f"{name}: {claim}"} | vars(found)
         rows.append(said | {"verdict": found.verdict, "n_test": n_test})
     if SHORT[0] not in results:
@@ -210,6 +211,22 @@ def differences(study: Study, table: pd.DataFrame) -> Finding:
         ),
         tables={"az_differences": saved},
     )
+
+
+def _band(study: Study, written: pd.Series) -> tuple[float, float]:
+    """Return the interval of an accuracy for other letters of the kind; NaN for one draw."""
+    if len(written) < 2:
+        return np.nan, np.nan
+    found = paired_items(_right(study, written))
+    return found.low, found.high
+
+
+def _right(study: Study, written: pd.Series) -> np.ndarray:
+    """Return (n_seeds, n_letters) float, which test letters a loop had right in each draw."""
+    setting, n = study.settings[-1], len(study.letters)
+    drawn = (split(study.letters.labels, setting, int(seed)) for seed in written.index)
+    pairs = zip(written, drawn, strict=True)
+    return np.stack([loops.right_items(text, parts, n) for text, parts in pairs])
 
 
 def _some(number: int) -> str:

@@ -115,8 +115,9 @@ def run_loop(
     report's code counts), stops (whether the loop's own rule ends here), then the metrics of
     `alutils.stats.metrics.classification_metrics` on the pool as ``pool_accuracy`` and so on,
     n_test and the same as ``test_accuracy`` and so on, on the test items that are neither in start
-    nor in the pool: no loop can touch them, and they are the same in every round and loop, which a
-    comparison needs (NaN where there are none)
+    nor in the pool (`untouched`): no loop can touch them, and they are the same in every round and
+    loop, which a comparison needs (NaN where there are none); test_right, which of them are right,
+    as `right_items` reads it
 
     Raises
     ------
@@ -129,7 +130,7 @@ def run_loop(
     if by_chance and sum(counts) > len(parts.pool):
         raise ValueError(f"counts={list(counts)}: the pool holds {len(parts.pool)} items")
     rng = np.random.default_rng(rng)
-    tested = np.setdiff1d(parts.test, np.concatenate([parts.start, parts.pool]))
+    tested = untouched(parts)
     records: list[dict[str, Any]] = []
 
     def query(view: View) -> Ranking:
@@ -155,21 +156,42 @@ def run_loop(
             "n_pool": len(pool), "n_moved": len(chosen),
             "moved_unsure": float(low[chosen].mean()) if len(chosen) else np.nan,
             "share_unsure": share, "share_counted": counted, "stops": bool(stops),
+            "n_test": len(tested), "test_right": written(test.argmax(axis=1) == labels[tested]),
         }  # fmt: skip
-        seen |= _measured("pool", labels[pool], probabilities) | {"n_test": len(tested)}
+        seen |= _measured("pool", labels[pool], probabilities)
         records.append(seen | _measured("test", labels[tested], test))
         rest = np.delete(np.arange(len(pool)), chosen)
         return Ranking(np.concatenate([chosen, rest]), ask=len(chosen))
 
     together = np.concatenate([parts.start, parts.pool])
     state = PoolState.start(len(labels), together)
-    rounds = pool_based(
+    for _ in pool_based(
         features, labels.__getitem__, head, query, state,
         batch=len(together), budget=len(together), first=len(parts.start),
-    )  # fmt: skip
-    for _ in rounds:
+    ):  # fmt: skip
         progress()
     return Loop(pd.DataFrame(records), state.book.order, state.pool, head)
+
+
+def untouched(parts: Split) -> np.ndarray:
+    """Return the test items that are neither labelled first nor wait: (n,) int64, rising."""
+    return np.setdiff1d(parts.test, np.concatenate([parts.start, parts.pool]))
+
+
+def written(right: np.ndarray) -> str:
+    """Return (n,) bool as a text that a table can hold: bits in hexadecimal digits."""
+    return "0x" + np.packbits(right).tobytes().hex()
+
+
+def right_items(text: str, parts: Split, n_items: int) -> np.ndarray:
+    """Return (n_items,) float: 1 or 0 for a test item that was right or wrong, NaN for all others.
+
+    text : ``test_right`` of a round of `run_loop`, on these ``parts``
+    """
+    tested, right = untouched(parts), np.full(n_items, np.nan)
+    packed = np.frombuffer(bytes.fromhex(text.removeprefix("0x")), np.uint8)
+    right[tested] = np.unpackbits(packed, count=len(tested))
+    return right
 
 
 def _measured(split_name: str, labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:

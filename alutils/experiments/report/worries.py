@@ -190,10 +190,7 @@ def best_classifier(study: Study, table: pd.DataFrame, loops: pd.DataFrame) -> F
     saved = by.mean(numeric_only=True).drop(columns="seed").reset_index()
     saved = saved.astype({"n_human": int, "n_eval": int})
     saved["draws"] = by.size().to_numpy()
-    title = (
-        f"{n_human:,} labels, tested on {n_eval:,} letters of the pool;\nmean and range of "
-        f"{_draws(table)}"
-    )
+    title = f"{n_human:,} labels, tested on {n_eval:,} letters of the pool;\n{_draws(table)}"
     return Finding(
         text,
         figure=plots.classifiers(table, study.title(title)),
@@ -222,10 +219,10 @@ def _head_and_network(study: Study, table: pd.DataFrame, loops: pd.DataFrame) ->
 
 
 def _draws(table: pd.DataFrame) -> str:
-    """Say how many draws the classifiers have, and how many the network has if it has fewer."""
+    """Say what is shown of how many draws, and how many the network has if it has fewer."""
     n = table.groupby("classifier")["seed"].nunique()
     few, most = n[_network(table)], n.max()
-    said = f"{most} draw{'s' if most > 1 else ''}"
+    said = f"mean and range of {most} draws" if most > 1 else "one draw"
     return said if few == most else f"{said} (small network: {few})"
 
 

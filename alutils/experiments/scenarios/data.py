@@ -8,5 +8,5 @@ __all__ = ["Pools", "digits"]
 
 
 def digits(data: str) -> Dataset:
-    """Return the article's 4,400 digits (``embedded``), or all of MNIST (``mnist``)."""
-    return loading.load("mnist_article" if data == "embedded" else data)
+    """Return the article's 4,400 digits (``mnist_article``), or all of MNIST (``mnist``)."""
+    return loading.load(data)

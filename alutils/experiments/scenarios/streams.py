@@ -216,7 +216,7 @@ def without_drift(streams: Streams, table: pd.DataFrame) -> Advised:
         f"Accuracy on arrivals before they are asked for ({streams.seeds} streams)",
         x="n_seen", xlabel="arrivals", ylabel="accuracy on arrivals",
     )  # fmt: skip
-    use = " or ".join(map(arm_name, ahead)) or "nobody is better than random"
+    use = " or ".join(map(arm_name, ahead)) or "random: no other is better after Holm's correction"
     because = f"against random: {told}, mean accuracy, {streams.seeds} streams; Holm's correction"
     rows = table.assign(
         split="pool", metric="accuracy", protocol="sound",

@@ -3,9 +3,10 @@
 from alutils.base import lazy
 
 _HOMES = {
+    "attempts": "Attempt attempt",
     "pictures": "Pictures read",
     "person": "Person",
-    "steps": "Audited Diary answer learner oracle promises write",
+    "steps": "Diary answer finished forecast learner oracle write",
 }
 __getattr__, __dir__, _public = lazy.attach(__name__, _HOMES)
 __all__ = _public

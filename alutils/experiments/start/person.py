@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -17,6 +16,8 @@ from alutils.experiments.base import display_image, png_of
 from alutils.experiments.start.pictures import Pictures
 from alutils.plots import start as plots
 
+JOURNAL = "answers.jsonl"
+"""The file of answers, in the folder of the results."""
 SHEET = 20
 """Pictures shown and asked about at a time."""
 NONE = "-"
@@ -30,7 +31,8 @@ class Person:
     """Shows pictures and reads one line of class names for each sheet of them.
 
     Every sheet's answers are on the disk before the next is shown. What was answered before, in
-    this or an earlier session, is not asked again: answers are kept by the content of the picture.
+    this or an earlier session, is not asked again: answers are kept by the content of the picture's
+    file, so that another size or name of it loses none.
 
     Attributes
     ----------
@@ -46,7 +48,7 @@ class Person:
     def __call__(self, items: np.ndarray) -> np.ndarray:
         """Return the (n,) int64 labels of (n,) items, `ABSTAINED` where there is none."""
         known = self._known()
-        keys = {int(item): self._key(int(item)) for item in items}
+        keys = {int(item): self.pictures.keys[int(item)] for item in items}
         waiting = [item for item, key in keys.items() if key not in known]
         start = 0
         while start < len(waiting):
@@ -55,8 +57,16 @@ class Person:
             start += SHEET if names else -min(start, SHEET)
             for item, name in zip(sheet, names or (), strict=bool(names)):
                 known[keys[item]] = name
-        places = {name: place for place, name in enumerate(self.pictures.classes)}
-        return np.array([places.get(known[keys[int(i)]], ABSTAINED) for i in items], np.int64)
+        return np.array([self._label(known[keys[int(item)]]) for item in items], np.int64)
+
+    def answered(self) -> dict[int, int]:
+        """Return all answers so far: label, or `ABSTAINED`, by number of the picture."""
+        known = self._known()
+        keys = enumerate(self.pictures.keys)
+        return {item: self._label(known[key]) for item, key in keys if key in known}
+
+    def _label(self, name: str) -> int:
+        return ABSTAINED if name == NONE else self.pictures.classes.index(name)
 
     def _answers(self, sheet: list[int], left: int) -> list[str] | None:
         """Ask about a sheet until the answer fits, and write it down; None to go back a sheet."""
@@ -65,7 +75,8 @@ class Person:
         display_image(png_of(figure), f"{len(sheet)} numbered pictures to label")
         between = "commas" if self._spaced() else "spaces"
         wanted = (
-            f"{len(sheet)} classes, one for each picture, row by row, {between} between "
+            f"{len(sheet)} {'answer' if len(sheet) == 1 else 'answers'}, row by row, "
+            f"{between} between "
             f"({', '.join(self.pictures.classes)}; their beginnings will do; {NONE} for none; "
             f"{BACK} alone for the sheet before): "
         )
@@ -80,13 +91,12 @@ class Person:
                 question = f"{error} Again: {wanted}"
                 continue
             except RuntimeError as error:  # a kernel that nobody sits before
-                raise ParameterError(
-                    "classes", ",".join(self.pictures.classes),
-                    "nobody can be asked where a notebook runs by itself", "open it by make lab",
-                ) from error  # fmt: skip
+                raise nobody_there(",".join(self.pictures.classes)) from error
             break
         lines = [
-            json.dumps({"picture": self.pictures.names[i], "sha256": self._key(i), "class": name})
+            json.dumps(
+                {"picture": self.pictures.names[i], "sha256": self.pictures.keys[i], "class": name}
+            )
             for i, name in zip(sheet, names, strict=True)
         ]
         self.journal.parent.mkdir(parents=True, exist_ok=True)
@@ -122,10 +132,6 @@ class Person:
             raise ValueError(f"{word!r} {kind}.")
         return meant[0]
 
-    def _key(self, item: int) -> str:
-        image = self.pictures.images[item]
-        return hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()
-
     def _known(self) -> dict[str, str]:
         return {line["sha256"]: line["class"] for line in self._lines()}
 
@@ -145,3 +151,22 @@ class Person:
                     "name all classes, or move that file away to begin anew",
                 )  # fmt: skip
             yield answer
+
+
+def nobody_there(classes: str) -> ParameterError:
+    """Return the error of asking where a notebook runs by itself."""
+    return ParameterError(
+        "classes", classes, "nobody can be asked where a notebook runs by itself",
+        "open it by make lab, or label in the browser by `python -m alutils label FOLDER`",
+    )  # fmt: skip
+
+
+def check_somebody_there(classes: str, out: str) -> None:
+    """Raise ParameterError if a run by itself would have to ask: there are no answers yet.
+
+    classes, out : parameters of the notebook; answers can only be in an absolute ``out``, since
+        others are below the folder of the new run
+    """
+    kept = Path(out).expanduser() / JOURNAL
+    if classes.strip() and not (kept.is_absolute() and kept.is_file()):
+        raise nobody_there(classes)

@@ -1,10 +1,7 @@
-"""What notebook 00 does, a function for each step: learn, measure, promise, write."""
+"""What notebook 00 does, a function for each step: learn, forecast, finish, write."""
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,42 +10,64 @@ import pandas as pd
 
 from alutils.active.loops.pool import PoolState, Round
 from alutils.active.oracles import ABSTAINED, Oracle, Perfect
-from alutils.base.content import content_digest
 from alutils.base.files import display_path, repository_root, write_atomically
 from alutils.data.dataset import Dataset
 from alutils.data.npz import write_npz
 from alutils.experiments.base import Answer, Finding
-from alutils.experiments.start.person import Person
+from alutils.experiments.label_costs import results as costs
+from alutils.experiments.start.attempts import LEVEL, Attempt, folder, n_attempts, proposed
+from alutils.experiments.start.person import JOURNAL, Person
 from alutils.experiments.start.pictures import Pictures
-from alutils.guarantee.certificates import Certificate
-from alutils.guarantee.pool import attempt_level
-from alutils.guarantee.thresholds import certify_pool
+from alutils.guarantee.audit import CERTIFIED
+from alutils.guarantee.error_chances import Judged, margin_of
 from alutils.models.classifier import Classifier
 from alutils.models.estimator import Estimator
+from alutils.models.softmax_penalised import PenalisedSoftmax
 from alutils.plots import start as plots
 
 LARGEST = 48
 """Pixels a side up to which the small network learns from the pictures themselves."""
 PROMISES = (0.9, 0.95, 0.98, 0.99)
 """Shares of right labels that are looked at, beside the one that is asked for."""
-LEVEL = 0.95
-"""The chance, at least, that no promise about these pictures is given where it is false."""
-JOURNAL = "answers.jsonl"
-TRIES = "audits.txt"
 
 
 def answer() -> Answer:
     """Return what labelling by a model's questions came to in the reference results."""
-    findings = pd.read_json(repository_root() / "results" / "findings.json", orient="index")
     return Answer(
         (
             "A model that chooses which pictures a person labels needs fewer labels; it labels the "
             "others itself.",
             "How many of its labels are right, an audit says: a random sample, labelled by a "
             "person who does not see what the model says.",
-            f"All 60,000 digits of MNIST: {findings.loc['label_costs_cost', 'finding']}",
+            _fewest(),
         ),
         "label_costs_cost",
+    )
+
+
+def _fewest() -> str:
+    """Return the fewest human labels that pools of the reference results took, in a sentence."""
+    path = repository_root() / "results" / "label_costs_summary.csv"
+    if not path.is_file():
+        return "results/label_costs_summary.csv is not there: publish the sweeps."
+    summary, said = pd.read_csv(path), []
+    for protocol in ("mnist", "letters"):
+        needed = [
+            found
+            for found in costs.needed_by_arm(summary, protocol).values()
+            if found.accept >= costs.SURE
+        ]
+        if needed:
+            of = summary.query(f"protocol == '{protocol}' and metric == 'n_pool'")
+            n_pool, best = of["mean"].iloc[0], needed[0]
+            said.append(
+                f"{costs.title(protocol, n_pool)} took {best.mean:,.0f} human labels "
+                f"({best.mean / n_pool:.0%}) to be labelled, {costs.TARGETS[protocol]:.0%} right"
+            )
+    return (
+        f"Measured, on average: {'; '.join(said)}, with a certificate."
+        if said
+        else "Nothing was certified yet."
     )
 
 
@@ -56,7 +75,8 @@ def learner(pictures: Pictures, steps: int, seed: int) -> tuple[np.ndarray, Clas
     """Return what is learned from, (n, ...), and a classifier that has learned nothing yet.
 
     Small grey pictures: a small network, which learns from the unlabelled ones, too (``steps``
-    steps of training a round). Others: softmax regression on what VGG16 sees in them.
+    steps of training a round). Others: softmax regression on what a network trained on photographs
+    sees in them; `alutils.models.backbones.first_choice` chooses it.
     """
     images, n_classes = pictures.images, len(pictures.classes)
     if images.ndim == 3 and max(images.shape[1:]) <= LARGEST:
@@ -64,8 +84,11 @@ def learner(pictures: Pictures, steps: int, seed: int) -> tuple[np.ndarray, Clas
 
         return images, ConvNet(n_classes, images, steps=steps, seed=seed, progress=True)
     from alutils.models import embeddings
+    from alutils.models.backbones import first_choice
 
-    return np.asarray(embeddings.features(images)), Estimator(n_classes, seed=seed)
+    backbone, _ = first_choice([images.shape[1:3]], images.ndim == 4)
+    features = np.asarray(embeddings.features(images, backbone=backbone))
+    return features, Estimator(n_classes, lambda seed: PenalisedSoftmax(), seed)
 
 
 def oracle(pictures: Pictures, out: str) -> Oracle:
@@ -75,11 +98,6 @@ def oracle(pictures: Pictures, out: str) -> Oracle:
     return Person(pictures, folder(out) / JOURNAL)
 
 
-def folder(out: str | Path) -> Path:
-    """Return where results go: beside a headless run's others, else where the notebook stands."""
-    return Path(os.environ.get("ALUTILS_RUN_DIR", ".")) / Path(out).expanduser()
-
-
 class Diary:
     """What each round of the loop came to: `note` it after the round, show it at the end."""
 
@@ -87,6 +105,8 @@ class Diary:
         self.pictures = pictures
         self.rows: list[dict[str, Any]] = []
         self._predicted = np.full(len(pictures), -1, np.int64)
+        self._margin = np.zeros(len(pictures))
+        self._asked: list[tuple[np.ndarray, np.ndarray]] = []
 
     def note(self, done: Round, probabilities: np.ndarray, state: PoolState) -> None:
         """Note a round; ``probabilities`` (n_left, n_classes) are of ``state.pool``, in its order.
@@ -96,7 +116,10 @@ class Diary:
         """
         told = state.book.label[done.items]
         asked = self._predicted[done.items]
+        there = (asked >= 0) & (told >= 0)
+        self._asked.append((self._margin[done.items][there], (asked != told)[there]))
         self._predicted[state.pool] = probabilities.argmax(axis=1)
+        self._margin[state.pool] = margin_of(probabilities)
         known = self.pictures.labels
         right = np.nan
         if known is not None and len(state.pool):
@@ -109,6 +132,12 @@ class Diary:
                 "right": right,
             }
         )
+
+    @property
+    def judged(self) -> Judged:
+        """How sure the models were of what they asked for, and whether they had it wrong."""
+        margin, wrong = (np.concatenate(part) for part in zip(*self._asked, strict=True))
+        return Judged(margin, wrong, np.zeros(len(margin), bool))
 
     def _ipython_display_(self) -> None:
         self.curve()._ipython_display_()
@@ -123,7 +152,7 @@ class Diary:
         else:
             text = (
                 f"After {last['labels']:.0f} labels the model is sure (90% and more) of "
-                f"{last['sure of']:.0%} of the others. How many of these are right, the audit says."
+                f"{last['sure of']:.0%} of the others. How many of these are right, an audit says."
             )
         figure = plots.curve(rows, self.pictures.title(self.pictures.name))
         alt = "Against the labels given: the share of the other pictures that the model is sure of"
@@ -131,134 +160,98 @@ class Diary:
         return Finding(text, figure, "curve", alt)
 
 
-@dataclass(frozen=True, eq=False)
-class Audited:
-    """A model, and what people said of a random sample of the pictures that it is to label.
+def forecast(
+    pictures: Pictures,
+    state: PoolState,
+    probabilities: np.ndarray,
+    judged: Judged,
+    promise: float,
+    *,
+    out: str | Path,
+) -> Finding:
+    """Return what labelling everything is expected to take now, for several promises.
 
-    Attributes
-    ----------
-    state : after the last training; the audit came from its pool
-    probabilities : (n_left, n_classes) of ``state.pool``, in its order
-    places, told : (n_audit,) which rows were audited, a random sample, and what people said
-    out : folder of the results, in which tries are counted
+    ``promise``: share of all labels that is to be right, looked at beside `PROMISES`; the others
+    are as in `alutils.experiments.start.attempts.attempt`.
     """
-
-    pictures: Pictures
-    state: PoolState
-    probabilities: np.ndarray
-    places: np.ndarray
-    told: np.ndarray
-    out: str | Path
-
-    @cached_property
-    def confidence(self) -> np.ndarray:
-        return self.probabilities.max(axis=1)
-
-    @cached_property
-    def predicted(self) -> np.ndarray:
-        return self.probabilities.argmax(axis=1)
-
-    @cached_property
-    def right(self) -> np.ndarray:
-        """(n_audit,) bool: what the model has right of what was audited."""
-        return self.predicted[self.places] == self.told
-
-    @cached_property
-    def attempt(self) -> int:
-        """Which try on these pictures this audit of this model is, from 1 on; a new one is noted.
-
-        Each is held to a higher level than the one before, so that all of them together keep
-        `LEVEL` (`alutils.guarantee.pool.attempt_level`).
-        """
-        same = content_digest(self.pictures.images)[:16]
-        this = content_digest(self.state.pool[self.places], self.probabilities)[:16]
-        path = folder(self.out) / TRIES
-        noted = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
-        tries = [line.split()[1] for line in noted if line.startswith(f"{same} ")]
-        if this not in tries:
-            tries.append(this)
-            write_atomically(path, "\n".join([*filter(None, noted), f"{same} {this}", ""]))
-        return tries.index(this) + 1
-
-    def labels(self, promise: float) -> tuple[Certificate, np.ndarray]:
-        """Return the certificate of a promise, and (n_left,) bool: what the model may label.
-
-        What was audited has its label already.
-        """
-        level = attempt_level(LEVEL, self.attempt)
-        certificate = certify_pool(
-            self.confidence, self.places, self.right, target=promise, level=level
-        )
-        chosen = certificate.covers(self.confidence)
-        chosen[self.places] = False
-        return certificate, chosen
-
-
-def promises(audited: Audited, promise: float) -> Finding:
-    """Return what the model may label by itself under several promises.
-
-    ``promise``: share of the automatic labels that is to be right, looked at beside `PROMISES`.
-    """
-    pictures, state, attempt = audited.pictures, audited.state, audited.attempt
+    number, n_human = n_attempts(pictures, out) + 1, state.book.n_human
     rows = []
     for share in sorted({*PROMISES, promise}):
-        certificate, chosen = audited.labels(share)
-        truly = np.nan
-        if pictures.labels is not None and chosen.any():
-            true = pictures.labels[state.pool[chosen]]
-            truly = float((audited.predicted[chosen] == true).mean())
+        found = proposed(probabilities, judged, n_human, share, number)
+        low, high = found.interval
         rows.append(
             {
-                "promise": share, "from confidence": certificate.threshold,
-                "labelled": int(chosen.sum()), "share": chosen.sum() / len(pictures),
-                "in truth": truly,
+                "promise": share, "expected": found.expected, "low": low, "high": high,
+                "by_hand": found.by_hand, "audit": found.audit, "chance": found.chance,
             }
         )  # fmt: skip
     table = pd.DataFrame(rows)
     mine = table[table["promise"] == promise].iloc[0]
-    wrong, n_audit = int((~audited.right).sum()), len(audited.places)
     text = (
-        f"Audit: {wrong} of {n_audit} random pictures read wrongly. At least "
-        f"{100 * promise:g}% right is promised for {mine['labelled']:,.0f} labels of the model "
-        f"({mine['share']:.1%} of all pictures), at {LEVEL:.0%} confidence"
-        f"{f' over all {attempt} tries' if attempt > 1 else ''}."
+        f"Until at least {100 * promise:g}% of all {len(pictures):,} labels are certified to be "
+        f"right, about {mine['expected']:,.0f} more labels are expected, {mine['low']:,.0f} to "
+        f"{mine['high']:,.0f}: {mine['by_hand']:,.0f} of the most unsure pictures, and about "
+        f"{mine['audit']:,.0f} in an audit, which accepts with a chance of {mine['chance']:.0%}."
     )
-    if not np.isnan(mine["in truth"]):
-        text += f" In truth {mine['in truth']:.1%} of these are right."
-    figure = plots.promises(
-        table, state.book.n_human + n_audit, len(pictures), pictures.title(pictures.name)
-    )
+    figure = plots.costs(table, n_human, len(pictures), pictures.title(pictures.name))
     alt = "For each promised share of right labels a bar: the share of the pictures labelled by "
-    return Finding(text, figure, "promises", alt + "people, by the model, and not yet.")
+    alt += "people so far, by people still, and by the model."
+    return Finding(text, figure, "forecast", alt)
 
 
-def write(audited: Audited, promise: float) -> Finding:
+def finished(attempt: Attempt) -> Finding:
+    """Return what an attempt came to, and what is true then, where the truth is known."""
+    tried, pictures = attempt.finishing, attempt.pictures
+    promise, asked = tried.terms.target, tried.n_answered
+    spent = (
+        f"{asked:,} answers, {len(tried.by_hand):,} of the most unsure pictures by hand and "
+        f"{len(tried.audited):,} in the audit, where the model had {tried.errors} wrong"
+    )
+    over = f" over all {attempt.number} attempts" if attempt.number > 1 else ""
+    if attempt.decision != CERTIFIED:
+        share, low, high = tried.estimate()
+        return Finding(
+            f"Nothing is promised after {spent}. By the audit about {share:.1%} of the model's "
+            f"labels are wrong ({low:.1%} to {high:.1%}). Raise `budget`, so that the model learns "
+            "more, or promise less, and run the notebook again: your answers are kept. The next "
+            "attempt is held to a stricter level."
+        )
+    items, label = attempt.by_model
+    text = (
+        f"At least {100 * promise:g}% of all {tried.n_items:,} labels are right, at {LEVEL:.0%} "
+        f"confidence{over}. It took {spent}; the model labels {len(items):,} pictures."
+    )
+    if pictures.labels is not None and len(items):
+        wrong = int((pictures.labels[items] != label).sum())
+        text += f" In truth {1 - wrong / tried.n_items:.2%} of all labels are right."
+    return Finding(text)
+
+
+def write(attempt: Attempt) -> Finding:
     """Write the labelled pictures: ``labelled.npz``, which `alutils.load` reads, and labels.csv.
 
-    The model's labels are those of which `promises` says that a share of ``promise`` is right; what
-    it may not label stays without one, and is named in labels.csv.
+    ``labelled.npz`` also has ``paths``, the file each picture is from (its number where it is from
+    one file), and ``source``, ``person`` or ``model``. Where the attempt was not certified, the
+    model labels nothing; pictures without a label are named in labels.csv.
     """
-    pictures, state, places = audited.pictures, audited.state, audited.places
-    _, chosen = audited.labels(promise)
-    label = state.book.label.copy()
-    who = np.where(label >= 0, "person", "").astype("<U7")
-    who[state.declined] = "skipped"
-    label[state.pool[places]] = audited.told
-    who[state.pool[places]] = np.where(audited.told >= 0, "person", "skipped")
-    label[state.pool[chosen]] = audited.predicted[chosen]
-    who[state.pool[chosen]] = "model"
+    pictures = attempt.pictures
+    label, asked = attempt.said
+    who = np.where(asked, np.where(label >= 0, "person", "skipped"), "").astype("<U7")
+    items, of_model = attempt.by_model
+    label[items], who[items] = of_model, "model"
     sure = np.ones(len(pictures))
-    sure[state.pool] = audited.confidence
+    sure[attempt.items] = attempt.finishing.said.confidence
     names = np.array([*pictures.classes, ""])
     table = pd.DataFrame(
         {"picture": pictures.names, "label": names[label], "by": who, "confidence": sure.round(4)}
     )
-    target = folder(audited.out)
+    target = folder(attempt.out)
     done = label != ABSTAINED
     labelled = Dataset(
         pictures.images[done], label[done], pictures.classes, pictures.origin, pictures.name
     )
-    path = write_npz(labelled, target / "labelled.npz")
+    more = {"paths": np.array(pictures.names)[done], "source": who[done]}
+    path = write_npz(labelled, target / "labelled.npz", **more)
     write_atomically(target / "labels.csv", table.to_csv(index=False, lineterminator="\n"))
     people, model, left = (int((who == by).sum()) for by in ("person", "model", ""))
     skipped = len(pictures) - people - model - left

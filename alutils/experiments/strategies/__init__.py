@@ -11,7 +11,7 @@ _HOMES = {
     "benchmark": "compare costs gains learning_curves standings",
     "families": "catalogue distances family in_common toy",
     "draws": "Pools images pools smaller",
-    "reference": "answer reference_curves what_to_do what_to_use",
+    "reference": "answer ranks reference_curves what_to_do what_to_use",
     "situations": "batches classes_seen cold_starts",
 }
 __getattr__, __dir__, _public = lazy.attach(__name__, _HOMES)

@@ -17,18 +17,23 @@ from alutils.active.loops.pool import check_loop
 from alutils.active.strategies import registry
 from alutils.base.checks import check_count, check_known
 from alutils.base.errors import ParameterError
-from alutils.data import loading, mnist
+from alutils.data import fashion, loading, mnist
 from alutils.data.dataset import as_float
 from alutils.experiments.strategies import comparison, features
 from alutils.stats.tables import Vocabulary
 
-SETTINGS = ("mnist_pixels", "mnist_vgg16", "letters_vgg16")
-"""Softmax regression on pixels of MNIST, on VGG16 features of MNIST, on VGG16 features of letters.
-"""
+SETTINGS = (
+    "mnist_pixels", "mnist_vgg16", "fashion_pixels", "fashion_vgg16", "letters_vgg16",
+    "lower_pixels", "lower_vgg16",
+)  # fmt: skip
+"""A data set and what softmax regression sees of it, pixels or VGG16 features: digits, clothes,
+capital letters, and small letters, which are a file of one's own."""
 VOCABULARY = Vocabulary(protocols=SETTINGS)
 DRAWN_FROM = 12_000
-"""The first so many training and half as many test digits: the draws of all seeds share these, so
-that their VGG16 features are computed once."""
+"""So many training and half as many test images: the draws of all seeds share these, so that their
+VGG16 features are computed once. Of digits and clothes the first ones, of small letters a fixed
+draw."""
+_IN_TWO_PARTS = {"mnist": mnist.mnist, "fashion": fashion.fashion}
 TEST_SHARE = 0.3
 """The share of a data set without test images of its own that tests, as in the report."""
 
@@ -45,7 +50,7 @@ class Settings:
         and the strategy's own chance
     batch, budget : labels a round and in all
     n_pool : items in the pool, at most; fewer where the data set holds fewer
-    letters : data set of the letters setting, as `loading.load` takes it
+    letters : data set of the settings of capital and of small letters, as `loading.load` takes it
     """
 
     setting: str = "mnist_pixels"
@@ -90,25 +95,34 @@ def prepare(setting: str, letters: str) -> dict[str, str]:
 
 def source(setting: str, letters: str = "rendered") -> Source:
     """Return what a setting's draws are made from; features come out of their cache."""
-    if setting != "letters_vgg16":
-        return _digits(setting)
+    name, seen = setting.rsplit("_", 1)
+    if name in _IN_TWO_PARTS:
+        return _with_test_images(name, seen)
     data = loading.load(letters)
     everything, none = np.arange(len(data.labels)), np.empty(0, np.int64)
-    x = features.vgg16(data.images)
-    return Source(x, data.labels, len(data.classes), everything, none, data.provenance)
+    train, test = everything, none
+    if name == "lower":
+        kept = np.random.default_rng(0).permutation(len(data))[: DRAWN_FROM + DRAWN_FROM // 2]
+        data, n_test = data.take(kept), len(kept) // 3
+        train, test = everything[: len(kept) - n_test], everything[len(kept) - n_test : len(kept)]
+    x = _seen(data.images, seen)
+    return Source(x, data.labels, len(data.classes), train, test, data.provenance)
 
 
-@functools.cache  # MNIST is always the same bytes: a process reads it once, not in every cell
-def _digits(setting: str) -> Source:
-    train, test = mnist.mnist()
-    n_test = DRAWN_FROM // 2
-    images = np.concatenate([train.images[:DRAWN_FROM], test.images[:n_test]])
-    labels = np.concatenate([train.labels[:DRAWN_FROM], test.labels[:n_test]])
-    x = as_float(images) if setting == "mnist_pixels" else features.vgg16(images)
+@functools.cache  # always the same bytes: a process reads them once, not in every cell
+def _with_test_images(name: str, seen: str) -> Source:
+    train, test = _IN_TWO_PARTS[name]()
+    first, then = train.images[:DRAWN_FROM], test.images[: DRAWN_FROM // 2]
+    labels = np.concatenate([train.labels[: len(first)], test.labels[: len(then)]])
     items = np.arange(len(labels))
     return Source(
-        x, labels, len(train.classes), items[:DRAWN_FROM], items[DRAWN_FROM:], train.provenance
-    )
+        _seen(np.concatenate([first, then]), seen), labels, len(train.classes),
+        items[: len(first)], items[len(first) :], train.provenance,
+    )  # fmt: skip
+
+
+def _seen(images: np.ndarray, seen: str) -> np.ndarray:
+    return as_float(images) if seen == "pixels" else features.vgg16(images)
 
 
 def run(settings: Settings) -> pd.DataFrame:

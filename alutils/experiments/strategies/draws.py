@@ -121,11 +121,11 @@ def images(
 
     Parameters
     ----------
-    data : ``embedded``, the article's 4,400 digits, or ``mnist``, all 70,000
+    data : ``mnist_article``, the article's 4,400 digits, or ``mnist``, all 70,000
     letters, on_bad : as `loading.load` takes them
     n_letters : so many are drawn, each class in proportion; 0 takes all
     """
-    digits = loading.load("mnist_article" if data == "embedded" else data)
+    digits = loading.load(data)
     found = loading.load(letters, on_bad=on_bad)
     if 0 < n_letters < len(found):
         chosen = splits.stratified(found.labels, n_letters, np.random.default_rng(seed))

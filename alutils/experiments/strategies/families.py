@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
+
 import numpy as np
 import pandas as pd
 
@@ -47,10 +49,10 @@ def toy(seed: int = 0) -> toys.Toy:
 
 def catalogue() -> Finding:
     """Return what each strategy is called in code, what it needs of a model, and its source."""
-    lines = [
-        f"{name:26} needs {', '.join(sorted(strategy.needs)) or 'nothing':26} {strategy.source}"
-        for name, strategy in registry.STRATEGIES.items()
-    ]
+    lines = [f"{'strategy':25} {'needs':24} source"]
+    for name, strategy in registry.STRATEGIES.items():
+        line = f"{name:25} {', '.join(sorted(strategy.needs)) or 'nothing':24} {strategy.source}"
+        lines += wrap(line, 88, subsequent_indent=51 * " ", drop_whitespace=True)
     return Finding("\n".join(lines), exact=True)
 
 

@@ -12,9 +12,12 @@ from alutils.experiments import advice
 from alutils.experiments.advice import Advised, as_wide_text
 from alutils.experiments.base import Answer, Finding
 from alutils.experiments.strategies import results
+from alutils.experiments.strategies.ranking import ranking
 from alutils.plots import arm_name
 
 COMMAND = "python -m alutils sweep notebooks/sweeps/strategies.yaml"
+MORE = "strategies_lower"
+"""The benchmark on small letters, which are a file of one's own, has tables of its own."""
 DRAWN = (3, 2)
 """Of the strategies, so many of the best and of the worst are drawn as curves."""
 
@@ -117,8 +120,13 @@ def what_to_use() -> Finding:
                 f"({gain['low']:+.1f} to {gain['high']:+.1f})",
                 "statistically tied with it": _listed(arms[1:]),
                 "not better than random": _listed(no_better[str(setting)]),
-                "seconds for a curve": f"{own.loc[top, 'seconds']:.1f}; cheapest of the tied: "
-                f"{arm_name(cheapest)}, {own.loc[cheapest, 'seconds']:.1f}",
+                "seconds for a curve": f"{own.loc[top, 'seconds']:.1f}"
+                + (
+                    f"; cheapest of the tied: {arm_name(cheapest)}, "
+                    f"{own.loc[cheapest, 'seconds']:.1f}"
+                    if cheapest != top
+                    else ""
+                ),
             }
         )
     everywhere = sorted(set.intersection(*always))
@@ -130,6 +138,43 @@ def what_to_use() -> Finding:
     if idle := [arm for arm in everywhere if arm in unsure]:
         text += f" Not better than random in every setting: {_listed(idle)}."
     return Finding(text, name="what_to_use", table=as_wide_text(pd.DataFrame(rows)))
+
+
+def ranks() -> Finding:
+    """Rank the strategies over all settings that were published, and say whether ranks tell."""
+    if not _there():
+        return Finding(f"The reference benchmark is not in results/ yet. `{COMMAND}` makes it.")
+    ranked = ranking(_all_settings())
+    mean, tied, n = ranked.mean, ranked.tied, ranked.ranks.shape[1]
+    first = {
+        results.TITLES.get(str(setting), str(setting)): arm_name(own.idxmin())
+        for setting, own in ranked.ranks.items()
+    }
+    worse = [arm for arm in mean.index if arm not in tied]
+    text = (
+        f"Over {n} settings {arm_name(mean.index[0])} has the best mean rank, {mean.iloc[0]:.1f} "
+        f"of {len(mean)}. Mean ranks differ significantly from {ranked.critical:.1f} on. So "
+        f"{len(tied) - 1} of the others are statistically tied with it; significantly worse: "
+        f"{_listed(worse)}. First are "
+        + "; ".join(f"{arm} on {setting}" for setting, arm in first.items())
+        + "."
+    )
+    alt = (
+        "The mean rank of each strategy as a dot, its ranks in the settings as small marks; a grey "
+        "band reaches from the best as far as ranks are statistically tied with it."
+    )
+    figure = plots.ranks(
+        ranked.ranks, ranked.critical, f"Ranks of the strategies in {n} settings (1 is the best)"
+    )
+    return Finding(text, figure=figure, name="ranks", alt=alt)
+
+
+def _all_settings() -> pd.DataFrame:
+    """Return the summaries of all benchmarks of strategies that were published."""
+    folder = repository_root() / "results"
+    more = folder / f"{MORE}_summary.csv"
+    summaries = [_published("summary"), *([pd.read_csv(more)] if more.is_file() else [])]
+    return pd.concat(summaries, ignore_index=True)
 
 
 def what_to_do(findings: Sequence[Advised]) -> Finding:
@@ -148,7 +193,11 @@ def reference_curves() -> Finding:
     best, worst = ranked[:n_best], ranked[-n_worst:]
     drawn = curves[curves["arm"].isin([results.BASELINE, *best, *worst])]
     figure = plots.curve_panels(
-        {title: drawn[drawn["protocol"] == name] for name, title in results.TITLES.items()},
+        {
+            title: drawn[drawn["protocol"] == name]
+            for name, title in results.TITLES.items()
+            if (drawn["protocol"] == name).any()
+        },
         f"Random, the best {n_best} and the worst {n_worst} by mean gain "
         f"({summary['seeds'].min()} draws, 95% interval of the mean)",
     )

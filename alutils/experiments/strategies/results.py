@@ -20,14 +20,18 @@ BASELINE = "random"
 TEST_TO_TRAIN = dict.fromkeys(("letters_vgg16", "letters", "digits"), TEST_SHARE / (1 - TEST_SHARE))
 """Protocols whose seeds split one data set anew, to test items over others, for
 `intervals.paired`: the letters of `alutils.experiments.strategies.curves`, both data sets of
-notebook 04. The MNIST settings are not among them: their pools are drawn, their test images stay
+notebook 04. The other settings are not among them: their pools are drawn, their test images stay
 the same, and so their intervals are for these test images and do not hold the chance that drew
 those.
 """
 TITLES = {
     "mnist_pixels": "digits, pixels",
     "mnist_vgg16": "digits, VGG16 features",
+    "fashion_pixels": "clothes, pixels",
+    "fashion_vgg16": "clothes, VGG16 features",
     "letters_vgg16": "letters, VGG16 features",
+    "lower_pixels": "small letters, pixels",
+    "lower_vgg16": "small letters, VGG16 features",
 }
 """What the settings of `alutils.experiments.strategies.curves` are called in tables and figures."""
 

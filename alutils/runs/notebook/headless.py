@@ -2,7 +2,9 @@
 
 import json
 import logging
+import os
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,6 +46,10 @@ def execute(
     root = repository_root()
     notebook = runs.notebook_path(experiment, root)
     values = parameters_of(experiment, profile, overrides)
+    if experiment == "start":  # imported here: figures take a second to import
+        from alutils.experiments.start.person import check_somebody_there
+
+        check_somebody_there(values["classes"], values["out"])
     state = runs.describe(experiment, profile, values, notebook, root)
     folder, lock = folders.claim(output_root or runs.runs_folder(root), state["run_id"])
     try:
@@ -188,6 +194,27 @@ def _starts_a_run(notebook: Path) -> bool:
 def _papermill(notebook: Path, folder: Path, values: dict[str, Any], root: Path) -> None:
     """Let papermill run the notebook with this very Python, its output passed on."""
     import papermill
+
+    # Names were checked; papermill warns of good ones too, where it cannot parse their line.
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    # It takes paths for templates, so braces are doubled.
+    paths = [str(p).replace("{", "{{").replace("}", "}}") for p in (notebook, folder)]
+    with tempfile.TemporaryDirectory(prefix="alutils-") as sockets:
+        papermill.execute_notebook(
+            paths[0],
+            f"{paths[1]}/executed.ipynb",
+            parameters=values,
+            kernel_name="python3",
+            language="python",
+            progress_bar={"disable": None, "desc": notebook.stem},  # no bar where nobody looks
+            stdout_file=sys.stdout,
+            stderr_file=sys.stderr,
+            kernel_manager_class=_manager(folder, root, f"{sockets}/kernel"),
+        )
+
+
+def _manager(folder: Path, root: Path, sockets: str) -> type:
+    """Return a class that starts kernels of this very Python for the run in this folder."""
     from ipykernel.kernelspec import get_kernel_dict
     from jupyter_client import AsyncKernelManager
     from jupyter_client.kernelspec import KernelSpec
@@ -218,21 +245,19 @@ def _papermill(notebook: Path, folder: Path, values: dict[str, Any], root: Path)
         def _auto(self) -> str:
             return "auto"
 
-    # Names were checked; papermill warns of good ones too, where it cannot parse their line.
-    logging.getLogger("papermill").setLevel(logging.ERROR)
-    # It takes paths for templates, so braces are doubled.
-    paths = [str(p).replace("{", "{{").replace("}", "}}") for p in (notebook, folder)]
-    papermill.execute_notebook(
-        paths[0],
-        f"{paths[1]}/executed.ipynb",
-        parameters=values,
-        kernel_name="python3",
-        language="python",
-        progress_bar={"disable": None, "desc": notebook.stem},  # no bar where nobody looks
-        stdout_file=sys.stdout,
-        stderr_file=sys.stderr,
-        kernel_manager_class=Manager,
-    )
+        # Ports of the network are chosen here and taken by the kernel later: of two notebooks that
+        # start side by side one may find its port taken, and die. Files in a folder of the run's
+        # own belong to nobody else. Windows has none, and the system's limit holds for their paths.
+
+        @default("transport")
+        def _transport(self) -> str:
+            return "tcp" if os.name == "nt" or len(os.fsencode(sockets)) > 90 else "ipc"
+
+        @default("ip")
+        def _ip(self) -> str:
+            return sockets if self.transport == "ipc" else "127.0.0.1"
+
+    return Manager
 
 
 def _last_cell(executed: Path) -> int | None:

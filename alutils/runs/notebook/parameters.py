@@ -24,6 +24,7 @@ import ast
 import difflib
 import io
 import json
+import logging
 import math
 import numbers
 import operator
@@ -37,6 +38,8 @@ from typing import Any
 
 from alutils.base.errors import ParameterError, nearest
 
+_log = logging.getLogger("alutils")
+
 SCALARS = {"int": int, "float": float, "str": str, "bool": bool}
 BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 NONES = {"none", "null", "~"}
@@ -44,6 +47,8 @@ SIGNS = {
     ">=": (operator.ge, "at least"), ">": (operator.gt, "more than"),
     "<=": (operator.le, "at most"), "<": (operator.lt, "less than"),
 }  # fmt: skip
+RENAMED = {("data", "embedded"): "mnist_article"}
+"""Values that have another name now: by parameter and old name, the one that `load` takes."""
 INJECTED = "# Parameters"  # the first line of the cell that papermill injects
 
 _TYPE = re.compile(r"(?:(?P<container>tuple|list)\[)?(?P<scalar>\w+)(?:, \.\.\.)?\]?( \| None)?")
@@ -167,9 +172,10 @@ def check(parameters: Sequence[Parameter], given: Mapping[str, Any]) -> dict[str
     for name, value in given.items():
         if name not in names:
             raise ParameterError(name, value, "there is no such parameter", nearest(name, names))
-    values = {p.name: _convert(p, given.get(p.name, p.default)) for p in parameters}
+    values = {p.name: _renamed(p, _convert(p, given.get(p.name, p.default))) for p in parameters}
+    defaults = {parameter.name: parameter.default for parameter in parameters}
     for parameter in parameters:
-        _check_limit(parameter, values)
+        _check_limit(parameter, values, defaults)
     return values
 
 
@@ -261,6 +267,15 @@ def _convert(parameter: Parameter, value: Any) -> Any:
         raise ParameterError(parameter.name, value, got) from None
 
 
+def _renamed(parameter: Parameter, value: Any) -> Any:
+    """Return the name of today of a value that had another one, and say so in a line."""
+    name = RENAMED.get((parameter.name, value)) if isinstance(value, str) else None
+    if name is None or name not in _read_limit(parameter)[0]:
+        return value
+    _log.warning("%s=%s is called %s now; it is taken as that", parameter.name, value, name)
+    return name
+
+
 def _scalar(kind: str, value: Any) -> Any:
     """Convert without loss, or raise ValueError."""
     if hasattr(value, "item"):  # a numpy scalar
@@ -310,8 +325,14 @@ def _read_limit(parameter: Parameter) -> tuple[list[str], list[tuple[str, str]]]
     return [], comparisons
 
 
-def _check_limit(parameter: Parameter, values: Mapping[str, Any]) -> None:
-    """Raise ParameterError where a value breaks its limit."""
+def _check_limit(
+    parameter: Parameter, values: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> None:
+    """Raise ParameterError where a value breaks its limit.
+
+    Where the limit is another parameter that was changed, and the value is still the default, the
+    other one is named: it is the one that the reader gave.
+    """
     value = values[parameter.name]
     if value is None:
         return
@@ -324,11 +345,19 @@ def _check_limit(parameter: Parameter, values: Mapping[str, Any]) -> None:
         for sign, bound in comparisons:
             limit = _bound(parameter, bound, values)
             holds, ask = SIGNS[sign]
-            if not holds(item, limit):
-                where = f" where {bound} is {limit}" if bound in values else ""
+            if holds(item, limit):
+                continue
+            given = bound in values and values[bound] != defaults[bound]
+            if given and value == parameter.default:
+                other = {"<=": "at least", "<": "more than", ">=": "at most", ">": "less than"}
                 raise ParameterError(
-                    parameter.name, value, parameter.expected + where, f"ask for {ask} {limit}"
-                )
+                    bound, limit, f"expected {other[sign]} {parameter.name}={value}",
+                    f"ask for {other[sign]} {value}, or change {parameter.name}, too",
+                )  # fmt: skip
+            where = f" where {bound} is {limit}" if bound in values else ""
+            raise ParameterError(
+                parameter.name, value, parameter.expected + where, f"ask for {ask} {limit}"
+            )
 
 
 def _bound(parameter: Parameter, bound: str, values: Mapping[str, Any]) -> float:

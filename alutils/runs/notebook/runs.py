@@ -57,6 +57,7 @@ class Run:
     _namespace: Mapping[str, Any] = field(default_factory=dict)  # the notebook's globals()
     _tables: list[pd.DataFrame] = field(default_factory=list)
     _notes: dict[str, Any] = field(default_factory=dict)
+    _told: dict[str, str] = field(default_factory=dict)  # see `shown.reference`
     _began: float = field(default_factory=time.perf_counter)
 
     def __repr__(self) -> str:  # shown in notebooks, so no folder of the machine
@@ -113,7 +114,8 @@ class Run:
         """Record a finding's rows, save its figure and tables; shows itself as a cell's last line.
 
         Beside a finding of another profile than the full one stands what the reference run found,
-        where results/ has it: see `alutils.runs.notebook.shown.reference`.
+        where results/ has it: see `alutils.runs.notebook.shown.reference`. Its settings are said
+        beside the first one.
         """
         self._check_parameters()
         if len(finding.rows):
@@ -123,7 +125,7 @@ class Run:
         png = shown.save(self.folder, finding)
         about = None
         if self.profile != "full" and finding.name:
-            about = shown.reference(self.experiment, finding, self.parameters)
+            about = shown.reference(self.experiment, finding, self.parameters, self._told)
         return shown.Shown(png, finding, about)
 
     def save_table(self, frame: pd.DataFrame, name: str) -> pd.DataFrame:

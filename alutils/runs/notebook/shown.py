@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from alutils.base import files, manifest
 from alutils.experiments.base import Finding, png_of
+from alutils.stats.compare import is_rendered
 
 TEXTS = "findings.json"
 """In a run's folder and in results/: by name what was found and, of a figure, what it shows."""
@@ -45,12 +46,22 @@ def save(folder: Path, finding: Finding) -> bytes | None:
     return png
 
 
-def reference(experiment: str, finding: Finding, parameters: Mapping[str, Any]) -> str | None:
+def reference(
+    experiment: str,
+    finding: Finding,
+    parameters: Mapping[str, Any],
+    told: MutableMapping[str, str] | None = None,
+) -> str | None:
     """Return what the reference run found under the same name, and in which settings.
 
-    The settings named are those that differ from this run's. None where results/ has no such
-    finding: it was not published yet; also where it is this very finding, as of what is shown from
-    results/ itself.
+    The settings named are those that differ from this run's, and whether the letters are rendered.
+    None where results/ has no such finding: it was not published yet; also where it is this very
+    finding, as of what is shown from results/ itself.
+
+    Parameters
+    ----------
+    told : settings that a page has named already, to the finding beside which they stand; others
+        follow them without a word. Added to. None: they are always named
     """
     results = files.repository_root() / "results"
     published = PUBLISHED_AS.get(experiment, experiment)
@@ -65,8 +76,12 @@ def reference(experiment: str, finding: Finding, parameters: Mapping[str, Any]) 
         for key, value in about.get("parameters", {}).items()
         if key in parameters and parameters[key] != value
     ]
-    settings = f" ({', '.join(differs)})" if differs else ""
-    return f"**Reference run**{settings}: {text}"
+    if is_rendered(about):
+        differs.append("letters rendered from fonts")
+    settings = ", ".join(differs)
+    if not settings or (told is not None and told.setdefault(settings, name) != name):
+        return f"**Reference run**: {text}"
+    return f"**Reference run** ({settings}{'; also below' if told is not None else ''}): {text}"
 
 
 def check_name(name: str) -> str:

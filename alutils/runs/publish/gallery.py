@@ -5,17 +5,22 @@ from collections.abc import Collection
 from alutils.base import manifest
 from alutils.base.files import repository_root
 from alutils.runs.publish.markdown import plain
+from alutils.stats.compare import provenances
 
 TITLES = {
     "strategies_notebook": "Query strategies in notebook 04",
     "autolabel": "Trust in automatic labels, in notebook 05",
 }
 """Headings of figures that have no section of their own on the page."""
+RENDERED = "Rendered letters, not real handwriting."
+"""Stands beside what was found on letters that were rendered from fonts."""
 
 
 def figures(of: str) -> str:
     """Return the figures that were published under a name, as Markdown for results/README.md."""
-    own = [_entry(name, text) for name, text in _shown().items() if text["of"] == of]
+    about = manifest.read_json(repository_root() / "results" / f"{of}.manifest.json")
+    seen = provenances(about)
+    own = [_entry(name, text, seen) for name, text in _shown().items() if text["of"] == of]
     return "\n\n".join(own) or "No figures are published under this name yet."
 
 
@@ -40,6 +45,11 @@ def _shown() -> dict[str, dict[str, str]]:
     }
 
 
-def _entry(name: str, text: dict[str, str]) -> str:
+def _entry(name: str, text: dict[str, str], provenances: Collection[str]) -> str:
     alt = plain(text["alt"]).replace("[", "(").replace("]", ")")
-    return f"![{alt}](figures/{name}.png)\n\n*{plain(text['finding'])}*"
+    finding = plain(text["finding"])
+    if provenances == {"rendered"}:
+        finding = f"{RENDERED} {finding}"
+    elif "rendered" in provenances and "letters" in finding:
+        finding = f"{finding} ({RENDERED})"
+    return f"![{alt}](figures/{name}.png)\n\n*{finding}*"

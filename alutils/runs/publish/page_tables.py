@@ -4,11 +4,12 @@ import pandas as pd
 
 from alutils.base import manifest
 from alutils.base.files import repository_root
+from alutils.experiments.article.answers import reached
 from alutils.experiments.strategies import results as strategy_tables
 from alutils.plots.style import arm_name
 from alutils.runs.notebook import runs
 from alutils.runs.publish.markdown import SETTINGS, markdown_table, plain, results
-from alutils.stats import compare
+from alutils.stats import compare, intervals
 from alutils.stats.intervals import Paired
 
 METRICS = {
@@ -17,6 +18,15 @@ METRICS = {
     "recall_macro": "macro recall",
     "f1_macro": "macro F1",
     "share_unsure": "share under 0.6 confidence",
+}
+
+
+_SETS = {"mnist": "4,000 digits", "letters": "5,284 real letters", "rendered": "rendered letters"}
+_LEARNERS = {
+    "tool": "the tool as it is",
+    "pixels": "softmax regression on pixels alone",
+    "block3": "softmax regression on VGG16's block3 alone",
+    "network": "the small network alone",
 }
 
 
@@ -78,10 +88,12 @@ def percentiles() -> str:
                 f"{row['mean']:.1f} ± {row['sd']:.1f} ({spread})",
                 f"{row['percentile']:.1f}",
             ]
+            found = reached(results("mnist_replicates"), arm, kind, row["published"])
+            cells[-1] += f"; {found.n} reach it ({found.share})"
         rows.append(cells)
     headings = ["labels", "published"]
     for kind in kinds:
-        headings += [f"{kind}: mean ± sd (range)", "percentile"]
+        headings += [f"{kind}: mean ± sd (range)", "percentile; how many reach it (95% interval)"]
     return markdown_table(headings, rows)
 
 
@@ -141,17 +153,29 @@ def classifiers() -> str:
 
 def blocks() -> str:
     """Return what VGG16's features are worth at each depth, as a Markdown table."""
-    table = results("vgg16_blocks_summary")
+    return _by_labels(results("vgg16_blocks_summary"), "arm", "features of", "random labels")
+
+
+def backbones() -> str:
+    """Return how well letters are learned on each backbone's features, as a Markdown table."""
+    table = results("backbones_letters").assign(metric="accuracy")
+    table["backbone"] = table["backbone"].map("`{}`".format)
+    found = intervals.over_seeds(table, ["backbone", "n_human", "metric"])
+    return _by_labels(found, "backbone", "backbone", "labels")
+
+
+def _by_labels(table: pd.DataFrame, column: str, title: str, labels: str) -> str:
+    """Return means with their intervals: a row for each name, a column for each `n_human`."""
     counts = sorted(table["n_human"].unique())
     rows = []
-    for arm, of_arm in table.groupby("arm"):
-        by = of_arm.set_index("n_human")
+    for name, of_one in table.groupby(column, sort=False):
+        by = of_one.set_index("n_human")
         cells = (
             "{mean:.1%} ({low:.1%} to {high:.1%})".format(**by.loc[n, ["mean", "low", "high"]])
             for n in counts
         )
-        rows.append((arm, *cells))
-    return markdown_table(["features of", *(f"{n:,} random labels" for n in counts)], rows)
+        rows.append((name, *cells))
+    return markdown_table([title, *(f"{n:,} {labels}" for n in counts)], rows)
 
 
 def strategies() -> str:
@@ -192,17 +216,18 @@ def no_better() -> str:
     return "\n".join(lines)
 
 
-def guarantee() -> str:
-    """Return how often rules for automatic labels break their promise, as a Markdown table."""
-    table = results("guarantee")
-    table = table[table["noise"] == "none"]
-    models = list(table["model"].unique())
+def tool_learning() -> str:
+    """Return how well the labelling tool learns, as a Markdown table, in per cent."""
+    table = results("tool_learning").query("pictures == 'all'")
+    sizes = sorted(table["n_labels"].unique())
     rows = []
-    for rule in table["rule"].unique():
-        of = table[table["rule"] == rule].set_index("model")
-        cells = (f"{of.loc[m, 'broken']:.1%}, {of.loc[m, 'coverage']:.0%}" for m in models)
-        rows.append((rule, *cells))
-    return markdown_table(["rule", *(f"{model}: broken, labelled" for model in models)], rows)
+    for (name, arm), of in table.groupby(["set", "learner"], sort=False):
+        means = of.groupby("n_labels")["accuracy"].mean()
+        cells = (f"{100 * means[n]:.2f}" if n in means else "–" for n in sizes)
+        rows.append(
+            (_SETS.get(name, name), _LEARNERS.get(arm, arm), str(of["seed"].nunique()), *cells)
+        )
+    return markdown_table(["pictures", "learner", "seeds", *map(str, sizes)], rows)
 
 
 def speed() -> str:

@@ -11,13 +11,20 @@ from pathlib import Path
 
 from alutils.base.files import repository_root, write_atomically
 from alutils.runs.notebook import runs
-from alutils.runs.publish import gallery, overview, page_costs, page_tables, times
+from alutils.runs.publish import (
+    gallery,
+    overview,
+    page_costs,
+    page_finish,
+    page_guarantee,
+    page_tables,
+    times,
+)
 from alutils.runs.publish.markdown import finding
 
 BLOCKS: dict[str, Callable[[], str]] = {
     "claim": overview.claim,
     "overview": overview.overview,
-    "saved": lambda: f"*{finding('label_costs_cost')}*",
     "noisy": lambda: finding("noisy_humans_guarantee"),
     "mnist": lambda: page_tables.published_against_ours("mnist"),
     "compared": page_tables.compared,
@@ -34,7 +41,15 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "reached": page_costs.reached,
     "audits": page_costs.audits,
     "coverage": page_costs.coverage,
-    "guarantee": page_tables.guarantee,
+    "guarantee": page_guarantee.guarantee,
+    "guarantee_people": page_guarantee.guarantee_people,
+    "attempts": page_guarantee.attempts,
+    "resplits": page_guarantee.resplits,
+    "finish": page_finish.finish,
+    "finish_forecast": page_finish.finish_forecast,
+    "finish_attacks": page_finish.finish_attacks,
+    "tool_learning": page_tables.tool_learning,
+    "backbones": page_tables.backbones,
     "speed": page_tables.speed,
     "times": times.as_markdown,
 }

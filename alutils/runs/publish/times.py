@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from alutils.base import manifest
-from alutils.base.files import display_path, repository_root, write_atomically
+from alutils.base.files import display_path, path_argument, repository_root, write_atomically
 from alutils.runs.notebook import runs
 from alutils.runs.publish.markdown import markdown_table
 
@@ -102,7 +102,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m alutils.runs.publish.times", description=__doc__.split("\n")[0]
     )
-    parser.add_argument("runs", nargs="*", type=Path, metavar="RUN", help="folders of quick runs")
+    parser.add_argument(
+        "runs", nargs="*", type=path_argument, metavar="RUN", help="folders of quick runs"
+    )
     parser.add_argument(
         "--also", nargs=2, action="append", default=[], metavar=("WHAT", "SECONDS"),
         help="one more row of the table, measured by yourself",
