@@ -1,195 +1,29 @@
 """The labelling tool in a real browser: headless Chromium, driven by keyboard, mouse and roles."""
 
 import re
-import shutil
-import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
-from label_helpers import TinyFeatures, encoded, fill, scores, stripes
-from waitress import create_server
+from browser_helpers import (
+    CLASSES,
+    MARKS,
+    READY,
+    ahead,
+    kind,
+    label,
+    ready,
+    saved,
+    until,
+)
+from label_helpers import auto_label, encoded, fill, open_plan, scores, stripes
 
-from alutils.labelling.model.loop import LabellingLoop
 from alutils.labelling.store.records import Filter, Model, UnavailableError
-from alutils.labelling.store.store import Store
 from alutils.labelling.web import pictures
-from alutils.labelling.web.app import create_app
-from alutils.labelling.web.security import access
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        CHROMIUM is None, reason="no chromium, chromium-browser or google-chrome on the PATH"
-    ),
-]
-CLASSES = ("A", "B", "C")
-WAIT_MS = 60_000
-playwright.expect.set_options(timeout=WAIT_MS)
-
-
-@dataclass
-class Site:
-    """A project that is served, and the folder that it lies in."""
-
-    store: Store
-    url: str
-    loop: LabellingLoop | None = None
-    end: Callable[[], None] = lambda: None
-
-    def label_of(self, name: str) -> str | None:
-        return next(i.label for i in self.store.reader.page(limit=1000).items if i.name == name)
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def serve(tmp_path):
-    """Return a function that serves a project with some pictures."""
-    ends = []
-
-    def begin(
-        n: int,
-        *,
-        model: bool = False,
-        retrain_after: int = 20,
-        folder: str = "letters",
-        port: int = 0,
-        **options,
-    ) -> Site:
-        store = Store.open(tmp_path / folder, CLASSES, audit_share=0, seed=0)
-        fill(store, n)
-        loop = LabellingLoop(store, TinyFeatures(), retrain_after=retrain_after, pause_s=0)
-        app = create_app(
-            store, loop if model else None, access=access("127.0.0.1", bytes(32)), **options
-        )
-        server = create_server(app, host="127.0.0.1", port=port, threads=6)
-        thread = threading.Thread(target=server.run, daemon=True)
-        thread.start()
-
-        def end() -> None:
-            ends.remove(end)
-            loop.stop()
-            open_ones = list(server.active_channels.values())
-            server.trigger.pull_trigger(server._map.clear)  # nothing to wait for: it returns
-            thread.join(30)
-            server.task_dispatcher.shutdown()
-            server.close()
-            for channel in open_ones:  # else the browser waits for answers on them
-                if (socket := channel.socket) is not None:  # None: the server closed it meanwhile
-                    socket.close()
-            store.close()
-
-        ends.append(end)
-        return Site(store, f"http://127.0.0.1:{server.effective_port}", loop, end)
-
-    yield begin
-    for end in list(ends):
-        end()
-
-
-@pytest.fixture
-def visit(chromium):
-    """Return a function that opens a page as a person of that name, in a browser of its own.
-
-    ``routed``: for a test that calls the page's ``route``, once it is there. ``patient``: for one
-    that presses a button which goes away when the page has tried again by itself.
-    """
-    contexts, faults = [], []
-
-    def begin(
-        site: Site,
-        path: str = "/",
-        name: str = "Ada",
-        routed: bool = False,
-        patient: bool = False,
-        **options,
-    ):
-        context = chromium.new_context(
-            viewport={"width": 1280, "height": 800}, reduced_motion="reduce", **options
-        )
-        context.set_default_timeout(WAIT_MS)
-        contexts.append(context)
-        page = context.new_page()
-        if patient:
-            page.add_init_script(PATIENT)
-        if routed:  # from the beginning: the first requests after a later start may slip through
-            page.route("**/no-such-thing", lambda route: route.abort())
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on(
-            "console",
-            lambda m: faults.append(m.text) if "Content Security Policy" in m.text else None,
-        )
-        page.goto(site.url + path)
-        page.get_by_label("Your name").fill(name)
-        page.keyboard.press("Enter")
-        page.wait_for_url(site.url + path)
-        return page
-
-    yield begin
-    for context in contexts:
-        context.close()
-    assert faults == []
-
-
-PATIENT = """{ const later = window.setTimeout;
-  window.setTimeout = (act, ms, ...more) => later(act, ms < 500 ? ms : 1000 * ms, ...more); }"""
-HERE = "performance.getEntriesByType('resource').filter((e) => /pictures/.test(e.name)).length"
-READY = "document.querySelector('.alq')?.dataset.item"
-# Selectors, because the pages' content policy forbids what wait_for_function does: eval.
-QUEUE = ".alq[data-item]:not([data-item=''])"
-
-
-def ready(page, other_than: str = "") -> str:
-    """Wait for a picture to be there; return its number."""
-    page.wait_for_selector(f"{QUEUE}:not([data-item='{other_than}'])")
-    return page.evaluate(READY)
-
-
-def saved(page) -> None:
-    """Wait until all that was done is acknowledged."""
-    page.wait_for_selector(".alq[data-waiting='0']")
-
-
-def ahead(page, n: int) -> None:
-    """Wait until n pictures have come, the one to label and those that are fetched ahead."""
-    until(page, lambda: page.evaluate(HERE) >= n)
-
-
-def until(page, condition: Callable[[], object]) -> None:
-    """Wait until something has happened, while the page's requests are dealt with."""
-    end = time.monotonic() + WAIT_MS / 1000
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        page.wait_for_timeout(20)
-
-
-def kind(site: Site, item: str) -> str:
-    """Return the class that a picture of `fill` is of."""
-    return site.store.reader.item(int(item)).name[0]
-
-
-def label(site: Site, page, n: int) -> list[str]:
-    """Label n pictures rightly, by keys alone."""
-    done, item = [], ""
-    for _ in range(n):
-        item = ready(page, item)
-        page.keyboard.press(kind(site, item).lower())
-        done.append(item)
-    return done
+pytestmark = MARKS
 
 
 # --- the report's flow ----------------------------------------------------------------------------
@@ -587,7 +421,7 @@ def test_the_model_learns_while_people_label(serve, visit):
     page = visit(site)
     label(site, page, 30)
     saved(page)
-    playwright.expect(page.get_by_text("The model learnt from")).to_be_visible()
+    playwright.expect(page.get_by_text("of all pictures (likely")).to_be_visible()
     playwright.expect(page.get_by_text("Prediction:")).to_be_visible()
     item = ready(page)
     predicted = page.locator(".alq-prediction strong").inner_text()
@@ -595,7 +429,12 @@ def test_the_model_learns_while_people_label(serve, visit):
     ready(page, item)
     saved(page)
     assert site.store.reader.item(int(item)).label == predicted
-    playwright.expect(page.get_by_text("Model was right")).to_be_visible()
+    label(site, page, 20)
+    saved(page)
+    page.get_by_text("More about the model").click()
+    playwright.expect(page.get_by_text("that had a prediction when they were")).to_be_visible()
+    playwright.expect(page.locator(".alq-curves svg")).to_be_visible()
+    playwright.expect(page.get_by_text("Learning curve from")).to_be_visible()
 
 
 def test_a_class_is_added_while_labelling_and_has_a_key_at_once(serve, visit):
@@ -615,15 +454,15 @@ def test_a_class_is_added_while_labelling_and_has_a_key_at_once(serve, visit):
     assert site.store.reader.progress().per_class["Dog <b>"] == 2
 
 
-def test_the_prediction_of_a_picture_that_checks_the_model_is_not_on_the_page(serve, visit):
+def test_the_prediction_of_a_picture_in_an_attempt_to_finish_is_not_on_the_page(serve, visit):
     site = serve(0)
-    with site.store.database.transaction() as connection:
-        connection.execute("UPDATE meta SET value = '1' WHERE name = 'audit_share'")
-    fill(site.store, 3)
+    items = fill(site.store, 3)
     scores(site.store, 0.875)
+    open_plan(site.store, items)
     page = visit(site)
     item = ready(page)
-    assert "87" not in page.inner_text(".alq") and page.get_by_text("hidden").count() == 1
+    assert "87" not in page.inner_text(".alq")
+    playwright.expect(page.get_by_text("what the model says is hidden")).to_be_visible()
     page.keyboard.press("Enter")  # there is nothing to accept
     page.wait_for_timeout(200)
     assert page.evaluate(READY) == item and site.store.reader.progress().human == 0
@@ -639,7 +478,7 @@ def test_automatic_labels_are_checked_and_mended_in_the_grid(serve, visit):
     items = store.reader.snapshot()["id"]
     model = store.models.present()
     store.models.set_scores(model, items, items * 0 + 2, 0.5 + items / 100)
-    assert store.models.auto_label(model.sha256, 0.55, {"for": "a test"}) == 8
+    assert auto_label(store, 0.55) == 8
     page = visit(site, "/review")
     cards = page.locator(".card")
     playwright.expect(cards).to_have_count(8)
@@ -719,7 +558,10 @@ def test_the_labels_are_downloaded(serve, visit):
 
 # --- for everyone ---------------------------------------------------------------------------------
 
-PAGES = ("/", "/review", "/one", "/one/1", "/add", "/export", "/who", "/nowhere")
+PAGES = (
+    "/", "/begin", "/finish", "/progress", "/review", "/review/doubtful", "/one", "/one/1", "/add",
+    "/classes", "/export", "/who", "/nowhere",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("view", ["narrow", "zoomed"])
@@ -763,7 +605,7 @@ def test_everything_has_a_name_and_can_be_reached_by_keys(serve, visit):
             playwright.expect(page.get_by_role(role, name=each, exact=True)).to_have_count(1)
     page.keyboard.press("Escape")  # leaves the picture, so that Tab moves on
     seen = []
-    for _ in range(8):
+    for _ in range(12):
         seen.append(page.evaluate("document.activeElement.textContent"))
         page.keyboard.press("Tab")
     assert [text[:4] for text in seen[:3]] == ["Acce", "Undo", "Skip"] and "B" in seen

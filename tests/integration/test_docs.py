@@ -129,6 +129,27 @@ def test_every_reference_figure_is_in_the_gallery_with_its_finding_and_text_alte
         assert findings[name]["finding"].split("as_")[0].strip() in text
 
 
+def test_a_caption_says_where_letters_are_rendered(tmp_path, monkeypatch):
+    monkeypatch.setenv("ALUTILS_ROOT", str(tmp_path))
+    (tmp_path / "results" / "figures").mkdir(parents=True)
+    texts, inputs = {}, {"letters": "rendered", "digits": "mnist", "vgg16": "a plan"}
+    for of, names in (("all", ["letters", "vgg16"]), ("both", list(inputs)), ("none", ["digits"])):
+        for number, finding in enumerate(["16 letters.", "10 digits."]):
+            name = f"{of}_{number}"
+            texts[name] = {"of": of, "alt": "A.", "finding": finding}
+            (tmp_path / "results" / "figures" / f"{name}.png").write_bytes(b"png")
+        about = {"inputs": {name: {"provenance": inputs[name]} for name in names}}
+        manifest.write_json(tmp_path / "results" / f"{of}.manifest.json", about)
+    manifest.write_json(tmp_path / "results" / "findings.json", texts)
+    said = {of: re.findall(r"\*(.+)\*", gallery.figures(of)) for of in ("all", "both", "none")}
+    note = gallery.RENDERED
+    assert said == {
+        "all": [f"{note} 16 letters.", f"{note} 10 digits."],
+        "both": [f"16 letters. ({note})", "10 digits."],
+        "none": ["16 letters.", "10 digits."],
+    }
+
+
 def test_figures_of_an_experiment_without_a_section_are_shown_too(tmp_path, monkeypatch):
     monkeypatch.setenv("ALUTILS_ROOT", str(tmp_path))
     (tmp_path / "results" / "figures").mkdir(parents=True)
