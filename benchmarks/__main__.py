@@ -1,22 +1,40 @@
 """``make bench``: speed beside the published procedures and other rivals, as ratios in one run.
 
 A benchmark is a module of this folder with ``measure(repeats, smoke)``, which returns rows.
-``guarantee`` counts broken promises instead of seconds, in a table of its own; it takes long, and
-runs only where it is named. ``--smoke`` shows in seconds that each still runs; its times mean
-nothing and are not kept.
+Others count broken promises, right labels, or labels that it took instead of seconds, in tables of
+their own; they take long, and run only where they are named. ``--smoke`` shows in seconds that each
+still runs; its times mean nothing and are not kept.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib
+import sys
 import time
+from collections.abc import Callable
 
 from alutils.base.files import repository_root
 from benchmarks.timing import Began, report, save
 
-NAMES = ("mnist", "az", "queries", "pool_stream", "letters_csv", "labelling", "convnet")
-ALL = (*NAMES, "guarantee")
+NAMES = (
+    "mnist",
+    "az",
+    "queries",
+    "pool_stream",
+    "letters_csv",
+    "labelling",
+    "convnet",
+    "learners",
+    "backbones",
+)
+OWN = (
+    "tool_learning", "finish", "finish_forecast", "finish_attacks", "attempts", "resplits",
+    "fair_costs",
+)  # fmt: skip
+"""These have options of their own: ``python -m benchmarks finish --help``."""
+ALL = (*NAMES, "guarantee", *OWN)
 AUDITS, FEW = 1000, 3
 """Simulated by ``guarantee``; and in a smoke run."""
 
@@ -31,8 +49,26 @@ def promises(smoke: bool) -> None:
         guarantee.save(table, repository_root() / "results", AUDITS, 0, began)
 
 
+def own(name: str, smoke: bool) -> None:
+    """Run a benchmark that writes its own table; in a smoke run, a tiny one that writes nothing."""
+    module = importlib.import_module(f"benchmarks.{name}")
+    if smoke:
+        module.smoke()
+    else:
+        module.main([])
+
+
+APART: dict[str, Callable[[bool], None]] = {
+    "guarantee": promises,
+    **{name: functools.partial(own, name) for name in OWN},
+}
+"""What counts something else than seconds, and writes tables of its own."""
+
+
 def main() -> None:
     """Run the benchmarks that are named, or all, and write results/benchmarks.csv."""
+    if sys.argv[1:2] and sys.argv[1] in OWN:
+        return importlib.import_module(f"benchmarks.{sys.argv[1]}").main(sys.argv[2:])
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
@@ -56,7 +92,7 @@ def main() -> None:
         if name in NAMES:
             rows += importlib.import_module(f"benchmarks.{name}").measure(repeats, options.smoke)
         else:
-            promises(options.smoke)
+            APART[name](options.smoke)
         print(f"{time.perf_counter() - start:.1f} s", flush=True)
     if rows:
         print(report(rows))

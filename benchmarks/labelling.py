@@ -1,15 +1,17 @@
-"""The labelling tool under load: clients label through its web server while its model learns.
+"""The labelling tool under load: clients label through its web server while its models learn.
 
 ``python -m benchmarks.labelling`` starts ``python -m alutils label`` on a folder of rendered
-letters, waits for its first model, and lets several clients label all of them, as fast as they get
-answers or at a pace (``--pace``, labels a second for each; people give one or two). Every answer is
-checked. A client knows no more than a page does. The same load on a page that does nothing but
-write a row is what the web server and the disk cost alone.
+letters, waits for its first model and until the strong learners train beside it, and lets several
+clients label all of them, as fast as they get answers or at a pace (``--pace``, labels a second for
+each; people give one or two). Every answer is checked. A client knows no more than a page does. The
+same load on a page that does nothing but write a row is what the web server and the disk cost
+alone. A retrain of the quick learner is measured beside scikit-learn's on the same features.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import http.client
 import json
 import multiprocessing
@@ -36,14 +38,18 @@ from PIL import Image
 from tqdm import tqdm
 
 from alutils.data.rendering import rendered_dataset
+from alutils.labelling.model.at_work import AtWork, Labelled
 from alutils.labelling.store.records import Model
 from alutils.labelling.store.store import Store
 from benchmarks.timing import Row, report, seconds
 
-N_ITEMS, N_CLIENTS, FIRST = 10_000, 4, 60
+N_ITEMS, N_CLIENTS, FIRST = 10_000, 4, 120
+RETRAINED = 1_000
+"""Labels at which the quick learner is trained again."""
 TINY = 60, 2, False
 """Pictures, clients and whether there is a model, in a smoke run."""
 _HELD = 10  # pictures that a client fetches ahead, as the page does
+_POLL_S = 4.0  # between two questions of a page for the status
 _WAIT_S = 1_800
 
 
@@ -53,7 +59,7 @@ class Client:
     def __init__(self, url: str, name: str) -> None:
         parts = urlsplit(url)
         self._connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
-        self._cookie = self._token = ""
+        self._cookie = self._token = self._etag = ""
         form = {"name": name, "csrf_token": self._csrf(), "next": "/"}
         status, _ = self._send("POST", "/who", urlencode(form), "application/x-www-form-urlencoded")
         if status != 302:
@@ -65,13 +71,19 @@ class Client:
         return re.search(rb'name="csrf-token" content="([^"]+)"', page)[1].decode()
 
     def _send(
-        self, method: str, path: str, body: str | None = None, kind: str = "application/json"
+        self,
+        method: str,
+        path: str,
+        body: str | None = None,
+        kind: str = "application/json",
+        known: str = "",
     ) -> tuple[int, bytes]:
-        headers = {"Cookie": self._cookie, "X-CSRFToken": self._token}
+        headers = {"Cookie": self._cookie, "X-CSRFToken": self._token, "If-None-Match": known}
         if body is not None:
             headers["Content-Type"] = kind
         self._connection.request(method, path, body, headers)
         answer = self._connection.getresponse()
+        self._etag = answer.getheader("ETag", "")
         if cookie := answer.getheader("Set-Cookie"):
             self._cookie = cookie.split(";")[0]
         return answer.status, answer.read()
@@ -83,10 +95,19 @@ class Client:
             raise RuntimeError(f"{action} {request}: {status} {text[:200]!r}")
         return json.loads(text)
 
+    def look(self) -> int:
+        """Ask for the status as a browser does, which keeps the last answer; return 200 or 304."""
+        status, text = self._send("GET", "/api/status", known=self._etag)
+        if status not in (200, 304):
+            raise RuntimeError(f"status: {status} {text[:200]!r}")
+        return status
+
 
 @dataclass
 class Load:
     """What clients saw: seconds of their requests, the pictures they labelled, what went wrong."""
+
+    status_s: list[float] = field(default_factory=list)
 
     label_s: list[float] = field(default_factory=list)
     next_s: list[float] = field(default_factory=list)
@@ -114,6 +135,17 @@ def work(client: Client, seen: Load, most: int | None = None, pace: float | None
                 seen.label_s.append(time.perf_counter() - start)
                 seen.labelled.append(item["id"])
                 n += 1
+    except (RuntimeError, OSError, http.client.HTTPException) as error:
+        seen.errors.append(str(error))
+
+
+def watch(client: Client, seen: Load, is_over: threading.Event) -> None:
+    """Ask for the status every few seconds, as each page does, until it is over."""
+    try:
+        while not is_over.wait(_POLL_S):
+            start = time.perf_counter()
+            client.look()
+            seen.status_s.append(time.perf_counter() - start)
     except (RuntimeError, OSError, http.client.HTTPException) as error:
         seen.errors.append(str(error))
 
@@ -275,6 +307,34 @@ def bare_order_s(folder: Path, n: int, repeats: int) -> float:
     return min(times)
 
 
+def retrain_s(n_pictures: int, n_labels: int) -> tuple[float, float]:
+    """Seconds of a retrain, and of scikit-learn's softmax regression trained and applied once.
+
+    Ours is the training, the choice of who is at work out of fold, and the scores of all pictures.
+    The features are the pixels of rendered letters, as many numbers as VGG16's block3 and 4 have.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    letters = rendered_dataset(n_pictures, 0)
+    x = letters.images.reshape(n_pictures, -1).astype(np.float32) / 255
+    y = letters.labels[:n_labels].astype(np.int64)
+    sha256 = [hashlib.sha256(row.tobytes()).hexdigest() for row in x]
+    labelled = Labelled(
+        np.arange(n_labels), sha256[:n_labels], x[:n_labels], y, list(letters.classes)
+    )
+
+    def ours() -> None:
+        at_work = AtWork()
+        at_work.train(labelled, None)
+        at_work.choose(labelled)
+        at_work.probabilities(sha256, x)
+
+    def theirs() -> None:
+        LogisticRegression(max_iter=1000).fit(x[:n_labels], y).predict_proba(x)
+
+    return min(seconds(ours) for _ in range(3)), seconds(theirs)
+
+
 def at_once(threads: list[threading.Thread]) -> None:
     """Start threads, and wait for all of them."""
     for thread in threads:
@@ -315,7 +375,8 @@ def measure(
         floor = sync_s(Path(bare))
         bare_label = bare_label_s(Path(bare), clients, n)
         bare_order = bare_order_s(Path(bare), n, repeats)
-        options = [] if with_model else ["--no-model"]
+        # No picture is asked of two people: so one that is labelled twice was handed out twice.
+        options = ["--twice", "0", *([] if with_model else ["--no-model"])]
         letters = ",".join("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
         start = time.perf_counter()
         with serving(folder, "--classes", letters, *options) as (url, process):
@@ -324,6 +385,7 @@ def measure(
             work(Client(url, "first"), first := Load(), min(FIRST, n // 2))
             if with_model:
                 wait_for("model", url, lambda s: s["model"]["model"])
+                wait_for("strong learners", url, lambda s: s["model"]["beside"])
             before = process.memory_info().rss
             loads = [Load() for _ in range(clients)]
             people = [Client(url, f"client {k}") for k in range(clients)]
@@ -331,9 +393,24 @@ def measure(
                 threading.Thread(target=work, args=(person, seen, None, pace))
                 for person, seen in zip(people, loads, strict=True)
             ]
+            is_over = threading.Event()
+            pages = [
+                threading.Thread(target=watch, args=(Client(url, f"client {k}"), seen, is_over))
+                for k, seen in enumerate(loads)
+            ]
+            for page in pages:
+                page.start()
+            used = sum(process.cpu_times()[:2])
             wall = seconds(lambda: at_once(threads))
+            used = sum(process.cpu_times()[:2]) - used
+            is_over.set()
+            for page in pages:
+                page.join()
             after = process.memory_info().rss
             status = wait_for("end", url, lambda s: True)
+            beside = "strong learners trained beside from the first label to the last"
+            if not (with_model and status["model"]["beside"]):
+                beside = "strong learners trained beside at the beginning"
         rank = rank_s(folder, repeats)
     counts = Counter(i for part in (first, *loads) for i in part.labelled)
     errors = [error for part in (first, *loads) for error in part.errors]
@@ -345,13 +422,19 @@ def measure(
         )
     label_s = np.concatenate([part.label_s for part in loads])
     next_s = np.concatenate([part.next_s for part in loads])
+    status_s = np.concatenate([part.status_s for part in loads])
+    asked = ""
+    if len(status_s):
+        late = np.quantile(status_s, 0.95) * 1e3
+        asked = f"the status, asked {len(status_s)} times meanwhile, 95% {late:.0f} ms; "
     note = (
         f"{clients} clients {'flat out' if pace is None else f'at {pace:g} a second'}, "
         f"{len(label_s):,} labels in {wall:.0f} s, no error, none twice; median "
         f"{np.median(label_s) * 1e3:.1f}, largest {label_s.max() * 1e3:.0f} ms; next pictures 95% "
-        f"{np.quantile(next_s, 0.95) * 1e3:.0f} ms; memory {before / 2**20:.0f} MiB before, "
+        f"{np.quantile(next_s, 0.95) * 1e3:.0f} ms; {asked}{used / len(label_s) * 1e3:.1f} ms of "
+        f"processor a label, learning included; memory {before / 2**20:.0f} MiB before, "
         f"{after / 2**20:.0f} after; {n / taken_s:.0f} pictures a second taken in; "
-        f"{'model learning meanwhile' if with_model else 'without a model'}"
+        f"{f'model learning meanwhile; {beside}' if with_model else 'without a model'}"
     )
     kind = ("" if with_model else "_no_model") + ("" if pace is None else "_paced")
     cpu = psutil.cpu_count() or 1
@@ -360,7 +443,23 @@ def measure(
     what = f"a label request among {n:,} pictures, 95th percentile, beside a page that writes a row"
     order = f"new scores and order of {n:,} pictures, written, beside plain rows of a database"
     one = "one transaction; the order is made with the scores, and both are checked"
+    n_labels = min(RETRAINED, n // 2)
+    ours, theirs = retrain_s(n, n_labels)
+    retrain = (
+        f"a retrain at {n_labels:,} labels of {n:,} pictures, out-of-fold choice and scores "
+        "included, beside scikit-learn's LogisticRegression trained and applied once"
+    )
     return [
+        Row(
+            "labelling_retrain",
+            retrain,
+            theirs,
+            ours,
+            0,
+            0,
+            0.0,
+            "four trainings of ours, on one thread so that people have the others",
+        ),
         Row(f"labelling_label{kind}", what, bare_label, p95, 0, 0, floor, note),
         Row(f"labelling_order{kind}", order, bare_order, rank, 0, 0, floor, one),
     ]

@@ -1,0 +1,194 @@
+"""The pools and trained networks behind `benchmarks.fair_costs`: made once each, and kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from alutils.active.strategies import uncertainty
+from alutils.base import artefacts, files
+from alutils.data import fashion, mnist
+from alutils.data.dataset import Dataset
+from alutils.data.loading import load
+from alutils.data.rendering import rendered_dataset
+from alutils.experiments.label_costs.fewest_labels import ARMS, Arm
+from alutils.models.convnet import ConvNet
+
+LADDER = (100, 200, 300, 400, 550, 750, 1000, 1500, 2000, 3000, 4500, 7000)
+"""Labels to train on: the first are drawn at random, each further step asks for the difference."""
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The networks of a run: one that asks on each step but the last, and those that finish."""
+
+    steps: int = 2000
+    last_members: int = 2
+    last_steps: int = 8000
+    last_width: int = 32
+    last_views: int = 8
+
+
+@dataclass(frozen=True)
+class Pools:
+    """Pictures of a kind: where trials are made, where results are published.
+
+    Both are functions, which return None where the pictures are not here. A certificate is asked
+    for each of the targets.
+    """
+
+    targets: tuple[float, ...]
+    trials: Callable[[], Dataset | None]
+    published: Callable[[], Dataset | None]
+
+
+def _half(make: Callable[[], Dataset | None], second: bool) -> Callable[[], Dataset | None]:
+    def half() -> Dataset | None:
+        data = make()
+        if data is None:
+            return None
+        middle = len(data) // 2
+        return data.take(np.arange(middle, len(data)) if second else np.arange(middle))
+
+    return half
+
+
+def _shared(name: str) -> Path:
+    return files.repository_root() / "../shared/data" / name
+
+
+def _letters() -> Dataset | None:
+    path = _shared("az_sample.npz")
+    return load(path) if path.is_file() else None
+
+
+def _lower() -> Dataset | None:
+    """Return the small letters of the OCR set in a random order: words lie side by side in it."""
+    path = _shared("ocr_lower.npz")
+    if not path.is_file():
+        return None
+    with np.load(path) as kept:
+        square = np.pad(kept["images"] * 255, ((0, 0), (0, 0), (4, 4))).astype(np.uint8)
+        names = tuple("abcdefghijklmnopqrstuvwxyz")
+        data = Dataset(square, kept["labels"].astype(np.int64), names, "ocr", "lower")
+    return data.take(np.random.default_rng(0).permutation(len(data)))
+
+
+def kept_in(name: str) -> Path:
+    """Where the networks' answers of a set are kept."""
+    return artefacts.cache_folder() / "fair_costs" / name
+
+
+SETS = {
+    "digits": Pools((0.99,), _half(lambda: mnist.mnist()[0], True),
+                    _half(lambda: mnist.mnist()[0], False)),
+    "letters": Pools((0.95, 0.98), lambda: rendered_dataset(5284, 1), _letters),
+    "clothes": Pools((0.85, 0.90, 0.95), _half(lambda: fashion.fashion()[0], True),
+                     _half(lambda: fashion.fashion()[0], False)),
+    "lower": Pools((0.90, 0.95), _half(_lower, True), _half(_lower, False)),
+}  # fmt: skip
+"""Digits and clothes: the second half of the training images for trials, the first is published.
+Letters: rendered ones for trials, the real sample is published. Small letters: random halves."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What the finishing networks say of a pool after one number of labels to train on.
+
+    Attributes
+    ----------
+    labels : (n,) int, the truth
+    order : (n_trained,) int, places of those trained on
+    p : (n_waiting, n_classes) float32, of the others, in the order of their places
+    seconds : that the training and its questions took
+    """
+
+    labels: np.ndarray
+    order: np.ndarray
+    p: np.ndarray
+    seconds: float
+
+    @property
+    def waiting(self) -> np.ndarray:
+        """Places of the pictures that wait."""
+        waits = np.ones(len(self.labels), bool)
+        waits[self.order] = False
+        return np.flatnonzero(waits)
+
+    @property
+    def wrong(self) -> np.ndarray:
+        """(n_waiting,) bool, which of them the networks have wrong."""
+        return self.p.argmax(axis=1) != self.labels[self.waiting]
+
+
+def states(
+    data: Dataset, way: str, seed: int, rungs: Sequence[int], nets: Networks, kept: Path
+) -> Iterator[State]:
+    """Train along the ladder; yield the state at each of the rungs.
+
+    What is ``kept``, in a folder for these pictures and networks, is not made again.
+    """
+    how, total, folder = ARMS[way], rungs[-1], kept / f"{way}-{seed}"
+    steps = [n for n in LADDER if n < total] + [total]
+    order = np.random.default_rng([seed, 0]).permutation(len(data))
+    asked = order[: steps[0]]
+    for i, n in enumerate(steps):
+        if i:
+            asked = _ask(data, how, asked, order, n, seed, nets, folder)
+        if n in rungs:
+            yield _finishing(data, how, asked, seed, nets, folder)
+
+
+def _ask(
+    data: Dataset, how: Arm, asked: np.ndarray, order: np.ndarray, n: int, seed: int,
+    nets: Networks, folder: Path,
+) -> np.ndarray:  # fmt: skip
+    """Return the places of n labels: those that there are, and those asked for next."""
+    if not how.margin:
+        return order[:n]
+    path = folder / f"asked-{n}.npy"
+    if path.is_file():
+        return np.load(path)
+    model = _network(data, how, seed, 1, nets.steps)
+    model.fit(data.images[asked], data.labels[asked])
+    rest = np.setdiff1d(order, asked, assume_unique=True)
+    margin = uncertainty.margin(model.predict_proba(data.images[rest]))
+    chosen = rest[np.argsort(-margin, kind="stable")[: n - len(asked)]]
+    made = np.concatenate([asked, chosen])
+    folder.mkdir(parents=True, exist_ok=True)
+    with files.atomic_file(path) as file:
+        np.save(file, made)
+    return made
+
+
+def _network(
+    data: Dataset, how: Arm, seed: int, members: int, steps: int, views: int = 0, width: int = 16
+) -> ConvNet:
+    return ConvNet(
+        len(data.classes), data.images if how.unlabelled else None, seed=seed, members=members,
+        steps=steps, views=views, width=width,
+    )  # fmt: skip
+
+
+def _finishing(
+    data: Dataset, how: Arm, asked: np.ndarray, seed: int, nets: Networks, folder: Path
+) -> State:
+    """Train the networks that finish on these labels, unless what they said is kept."""
+    path = folder / f"said-{len(asked)}.npz"
+    if not path.is_file():
+        began = time.perf_counter()
+        model = _network(
+            data, how, seed, nets.last_members, nets.last_steps, nets.last_views, nets.last_width
+        )
+        model.fit(data.images[asked], data.labels[asked])
+        waits = np.setdiff1d(np.arange(len(data)), asked)
+        p = model.predict_proba(data.images[waits]).astype(np.float32)
+        folder.mkdir(parents=True, exist_ok=True)
+        with files.atomic_file(path) as file:
+            np.savez(file, order=asked, p=p, seconds=time.perf_counter() - began)
+    with np.load(path) as kept:
+        return State(data.labels, kept["order"], kept["p"], float(kept["seconds"]))
