@@ -45,10 +45,13 @@ sweep: $(READY)              ## the full profile: makes the reference tables in 
 	$(BIN)/python -m alutils reference $(COSTS:%=--sweep results/sweeps/%) --as label_costs_rendered
 	$(BIN)/python -m alutils reference --sweep results/sweeps/noisy_humans
 
+# All extras but timm, which brings PyTorch and which no test needs.
+EXTRAS = notebooks test label cluster fast kaggle
+
 lock:                        ## renew requirements.lock from pyproject.toml
 	$(PYTHON) -m venv .venv && $(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --universal --python-version 3.11 --quiet --no-emit-index-url --no-annotate \
-	    --custom-compile-command "make lock" --all-extras --upgrade pyproject.toml -o requirements.lock
+	    --custom-compile-command "make lock" $(EXTRAS:%=--extra %) --upgrade pyproject.toml -o requirements.lock
 
 clean:                       ## remove the environment and what was downloaded (not the results)
 	rm -rf .venv data/cache

@@ -6,13 +6,15 @@ two roofs that do not know each other::
     base         errors and checks, files, locks, manifests, downloads, the cache of rows
     data         data sets: their formats, `load`, pixels, augmentation, drift, rendered letters
     stats        metrics, intervals and paired tests, tables of results, published against ours
-    models       classifiers (softmax regression, dense head, network), backbones, features
+    models       classifiers (softmax regression, dense head, network), backbones, features,
+                 training and comparing them, saved models, prediction
     active       the loops, query strategies, oracles, stopping rules, book of labels
     guarantee    audits, certificates, plans, a whole pool labelled with a promise, forecasts
     plots        the figures: one colour and marker for each arm, everywhere
     experiments  what the notebooks tell: article, report, strategies, scenarios, label costs
     runs         notebooks run headlessly, sweeps, reference tables and README tables
-    labelling    the labelling tool: project on disk, models in the loop, web pages, widget
+    labelling    the labelling tool: project on disk, models in the loop, certificates, web pages,
+                 widget
 
 The names in ``__all__`` are enough for a loop of one's own. They are imported when they are used,
 and none of them needs TensorFlow.

@@ -1,8 +1,12 @@
 """The command line: ``python -m alutils COMMAND``.
 
-Exit status: 0, all is well; 1, a published number that is claimed as exact was missed, or cells of
-a sweep failed; 2, an error, explained in one line; 130, interrupted. Each room has its commands in
-a module ``commands``; what a command needs is imported when it runs.
+Exit status: 0, all is well; 1, a published number that is claimed as exact was missed, cells of a
+sweep failed, some pictures could not be read, an attempt to finish was refused, or a certificate
+does not hold; 2, an error, explained in one line; 130, interrupted.
+
+Each room has its commands in a module ``commands`` (``models`` also in ``train_command``,
+``labelling`` in ``exchange_commands`` and ``finish.commands``); what a command needs is imported
+when it runs.
 """
 
 import argparse
@@ -13,10 +17,29 @@ from collections.abc import Sequence
 from alutils.base import surfaces
 from alutils.data.commands import add_data
 from alutils.labelling.commands import add_label
+from alutils.labelling.exchange_commands import add_backup, add_export, add_import
+from alutils.labelling.finish.commands import add_finish, add_verify
+from alutils.models.commands import add_predict
+from alutils.models.train_command import add_train
 from alutils.runs.commands import add_reference, add_reproduce, add_run, add_sweep, joined
 from alutils.runs.comparing import add_compare
 
-COMMANDS = (add_run, add_sweep, add_compare, add_data, add_reproduce, add_reference, add_label)
+COMMANDS = (
+    add_run,
+    add_sweep,
+    add_compare,
+    add_data,
+    add_reproduce,
+    add_reference,
+    add_label,
+    add_import,
+    add_export,
+    add_backup,
+    add_finish,
+    add_verify,
+    add_train,
+    add_predict,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
