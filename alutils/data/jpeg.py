@@ -111,8 +111,11 @@ def _begin(frame: _Frame, body: bytes, progressive: bool) -> None:
     if frame.parts or not n or not height or not width:
         raise damaged("it has two headers, or no size")
     frame.progressive, frame.size = progressive, (height, width)
+    check_scans(1, height, width)
     for name, sampling in zip(body[6 : 6 + 3 * n : 3], body[7 : 6 + 3 * n : 3], strict=True):
         frame.parts[name] = _Part(sampling >> 4, sampling & 15)
+    if any(not 1 <= side <= 4 for part in frame.parts.values() for side in (part.h, part.v)):
+        raise damaged("its header does not fit together")
     h, v = (max(getattr(part, side) for part in frame.parts.values()) for side in "hv")
     frame.units = -(-width // (8 * h)), -(-height // (8 * v))
     n_blocks = 0
@@ -155,6 +158,8 @@ def _check_scan(frame: _Frame, body: bytes, data: bytes, at: int) -> int:
     n = body[0]
     parts = [frame.parts[name] for name in body[1 : 1 + 2 * n : 2]]
     low, high, bits = body[1 + 2 * n : 4 + 2 * n]
+    if frame.progressive and not low <= high < 64:
+        raise damaged("its header does not fit together")
     kind = (2 if low else 1) + 2 * (bits >> 4 > 0) if frame.progressive else 0
     rows: list[list[int]] = []
     tables: list[np.ndarray] = []
