@@ -4,8 +4,9 @@
 set, lets a scripted person label what the queue hands out, and asks how many of all pictures the
 model at work has right after 50, 100, 200 and 400 labels. The person goes on only when what is due
 has been trained, so the numbers do not depend on the speed of the machine. The arms are the tool as
-it is, and single learners in the same queue: softmax regression on pixels and on VGG16's block3,
-and the small network alone.
+it is, and single learners: softmax regression on pixels and on VGG16's block3 in the same queue,
+and the small network alone, which has no features to find typical pictures by: it begins with
+random ones.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The model behind the labelling queue: training, scores, and what goes wrong."""
 
 import hashlib
-import io
 import json
 import tempfile
 import threading
@@ -11,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from label_helpers import until
-from PIL import Image
+from loop_helpers import CLASSES, Plain, add, brought, label, learning, project
 
 from alutils.base.errors import ParameterError
+from alutils.guarantee.error_chances import margin_of
 from alutils.labelling.finish.project import Finish
 from alutils.labelling.model import features, learner
 from alutils.labelling.model.desk import Desk
@@ -25,52 +25,6 @@ from alutils.labelling.store.records import Filter, LabellingError
 from alutils.labelling.store.store import Store
 from alutils.models import saved
 from alutils.models.backbones import extractor
-from alutils.models.picture_models import FeatureModel
-
-CLASSES = ("dark", "light", "mid")
-LEVELS = {"dark": 40, "light": 220, "mid": 130}
-
-
-def learning(features=None, **options):
-    """Return how to learn, alone and without pauses."""
-    return Learning(features, **{"retrain_after": 10, "pause_s": 0, "beside": False} | options)
-
-
-class Plain:
-    """Some of the pixels as features: quick, and enough to tell the classes apart."""
-
-    identity, size = "plain", (32, 32)
-
-    def __init__(self):
-        self.n = 0
-
-    def __call__(self, pictures):
-        self.n += len(pictures)
-        return pictures.reshape(len(pictures), -1)[:, ::97].astype(np.float32) / 255
-
-
-def add(store, name, rng, noise=25):
-    pixels = np.clip(rng.normal(LEVELS[name], noise, (12, 9)), 0, 255).astype(np.uint8)
-    out = io.BytesIO()
-    Image.fromarray(pixels).save(out, "PNG")
-    data = out.getvalue()
-    return store.pictures.add(data, hashlib.sha256(data).hexdigest(), f"{name}.png", 9, 12)
-
-
-def project(folder, n=90, noise=25, classes=CLASSES):
-    """Make a project with n pictures; return it and the true class of each."""
-    store = Store.open(folder, classes, seed=0, random_rate=0, twice=0)
-    rng = np.random.default_rng(0)
-    truth = {}
-    for i in range(n):
-        name = CLASSES[i % 3]
-        truth[add(store, name, rng, noise)] = name
-    return store, truth
-
-
-def label(store, truth, n, person="ann"):
-    for item in store.queue.hand_out(person, n):
-        store.queue.label(person, item.id, truth[item.id])
 
 
 @pytest.fixture
@@ -105,8 +59,9 @@ def test_after_enough_labels_all_pictures_are_scored_and_the_unsure_come_first(b
     seen = [item for item in found]
     assert all(item.predicted == truth[item.id] for item in seen)
     first = store.queue.hand_out("bob", 100)
-    confidence = [item.confidence for item in first]
-    assert confidence == sorted(confidence)
+    said = dict(zip(loop.training.said.ids.tolist(), loop.training.said.p, strict=True))
+    margin = [float(margin_of(said[item.id][None])[0]) for item in first]
+    assert margin == sorted(margin)
     assert (store.files.root / store.models.present().path / "model_card.json").is_file()
     status = loop.status()
     assert status.model == store.models.present().sha256
@@ -254,18 +209,6 @@ def test_nothing_trains_while_an_attempt_goes_on(tmp_path):
 
 
 # --- the model that is brought --------------------------------------------------------------------
-
-
-def brought(classes=CLASSES, quality=1.0):
-    """Make a model on `Plain` features that tells brightness, well or badly."""
-    rng = np.random.default_rng(0)
-    levels = np.repeat([LEVELS[name] for name in classes], 30)
-    x = np.clip(rng.normal(levels[:, None], 25, (len(levels), 32)), 0, 255) / 255
-    y = np.repeat(np.arange(len(classes)), 30)
-    if quality < 1:
-        y = rng.permutation(y)
-    head, _ = learner.train(x.astype(np.float32), y)
-    return FeatureModel(Plain(), head, classes)
 
 
 def with_model(store, model, **options):

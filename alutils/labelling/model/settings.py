@@ -25,6 +25,7 @@ class Learning:
     steps : of the training of each of the strong network's members
     seed : of the network
     polite : whether everything else on the machine goes before the strong learners
+    typical : whether typical pictures come first, before a model has learned a little
     """
 
     features: Any = None
@@ -34,6 +35,7 @@ class Learning:
     steps: int = STEPS
     seed: int = 0
     polite: bool = True
+    typical: bool = True
 
     def __post_init__(self) -> None:
         if self.retrain_after < 1:

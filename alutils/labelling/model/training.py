@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alutils.guarantee.error_chances import Judged
+from alutils.guarantee.error_chances import Judged, margin_of
 from alutils.labelling.model import facts
 from alutils.labelling.model.at_work import AtWork, Labelled
 from alutils.labelling.model.backbone import BackboneChoice
@@ -21,6 +21,7 @@ from alutils.labelling.model.by_class import HeldOut
 from alutils.labelling.model.contest import BROUGHT, QUICK
 from alutils.labelling.model.doubts import Doubts
 from alutils.labelling.model.features import Converted, FeatureCache, some_pictures
+from alutils.labelling.model.first_pictures import put_typical_first
 from alutils.labelling.model.reading import Reading
 from alutils.labelling.model.settings import Learning
 from alutils.labelling.model.stronger import Stronger
@@ -118,6 +119,8 @@ class Training:
                 return False  # the model is frozen while an attempt to finish goes on
             self._follow_classes()
             self._look(now)
+            if self.learning.typical and not self.bringing.is_coming:
+                put_typical_first(self.store, now, self._cache.get)
             if not self.reading.state.holds:
                 self.bringing.read(
                     self.at_work, now["sha256"].tolist(), self.reading.conversion, self._stop
@@ -372,6 +375,7 @@ class Training:
                 np.minimum(p.max(axis=1).astype(float), 1.0),
                 {_AT_WORK: self.at_work.name},
                 unless=lambda: self.reading.is_due,  # else it was decided meanwhile how they read
+                margin=margin_of(p),
             )
         except LabellingError as error:
             if not brought:

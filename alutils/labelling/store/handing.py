@@ -41,11 +41,12 @@ class Handing:
         """Give a person pictures to label; no other gets them while the person holds them.
 
         What the person holds already comes first and is held for longer, so asking again after a
-        reload gives the same pictures. Then the least confident of those never skipped, with a
-        share picked at random from all (`alutils.labelling.store.sample`); without scores all in
-        random order. Among them are pictures that another person has answered
-        (`alutils.labelling.store.seconds`), which look like all others. While an attempt to finish
-        goes on, its pictures come instead, in its order, and no more of them than it takes.
+        reload gives the same pictures. Then, of those never skipped, the ones that come first in
+        any case (`Models.put_first`) and those with the least margin, with a share picked at random
+        from all (`alutils.labelling.store.sample`); without scores all in random order. Among them
+        are pictures that another person has answered (`alutils.labelling.store.seconds`), which
+        look like all others. While an attempt to finish goes on, its pictures come instead, in its
+        order, and no more of them than it takes.
 
         Parameters
         ----------

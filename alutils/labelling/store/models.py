@@ -22,9 +22,10 @@ _FREE = f"""label IS NULL AND rejected IS NULL AND NOT unreadable AND NOT {HIDDE
     AND confidence >= ? AND id = ? AND (until IS NULL OR until <= ? OR person = ?)
     AND NOT EXISTS (SELECT 1 FROM events WHERE events.item = items.id AND events.kind = 'revoke'
         AND events.model = items.model)"""
-# What one model says is in one order: what it has not seen has no score any more.
+# What one model says is in one order: what it has not seen has no score any more. Ranks below 0 are
+# those of pictures that come first whatever a model says.
 _FORGET = """UPDATE items SET predicted = NULL, confidence = NULL, model = NULL,
-    rank = 2 + shuffle WHERE model IS NOT NULL"""
+    rank = CASE WHEN rank < 0 THEN rank ELSE 2 + shuffle END WHERE model IS NOT NULL"""
 
 
 @dataclass
@@ -61,8 +62,12 @@ class Models:
         confidence: np.ndarray,
         settings: Mapping[str, str] | None = None,
         unless: Callable[[], bool] = lambda: False,
+        *,
+        margin: np.ndarray | None = None,
     ) -> bool:
         """Write down what a model thinks of pictures; from then on the queue goes by it.
+
+        Least margins come first, after the pictures of `put_first`.
 
         Parameters
         ----------
@@ -72,6 +77,7 @@ class Models:
         confidence : (n,) float, 0 to 1
         settings : of the project, kept in the same transaction
         unless : is asked within the transaction whether it comes too late: then nothing is written
+        margin : (n,) float, 0 to 1, between the two likeliest classes; None: the confidence
 
         Returns
         -------
@@ -80,22 +86,25 @@ class Models:
         Raises
         ------
         LabellingError
-            For arrays that do not fit, a confidence that is no number from 0 to 1, a class that
-            does not exist. Nothing is written then: the queue stays as it was.
+            For arrays that do not fit, a confidence or margin that is no number from 0 to 1, a
+            class that does not exist. Nothing is written then: the queue stays as it was.
         """
         items, predicted = np.asarray(items), np.asarray(predicted)
         confidence = np.asarray(confidence, float)
-        if not (items.shape == predicted.shape == confidence.shape and items.ndim == 1):
+        margin = confidence if margin is None else np.asarray(margin, float)
+        shapes = {each.shape for each in (items, predicted, confidence, margin)}
+        if len(shapes) > 1 or items.ndim != 1:
             raise LabellingError(
                 f"{items.shape} pictures, {predicted.shape} predictions, {confidence.shape} "
-                "confidences: expected one each, in three arrays of one length"
+                f"confidences, {margin.shape} margins: expected one each, in arrays of one length"
             )
-        bad = ~((confidence >= 0) & (confidence <= 1))
-        if bad.any():
-            raise LabellingError(
-                f"model {model.sha256[:12]}: {np.count_nonzero(bad)} of {len(bad)} confidences are "
-                f"no numbers from 0 to 1 ({confidence[bad][0]} is the first); train it again"
-            )
+        for what, values in (("confidences", confidence), ("margins", margin)):
+            bad = ~((values >= 0) & (values <= 1))
+            if bad.any():
+                raise LabellingError(
+                    f"model {model.sha256[:12]}: {np.count_nonzero(bad)} of {len(bad)} {what} are "
+                    f"no numbers from 0 to 1 ({values[bad][0]} is the first); train it again"
+                )
         with self.database.transaction() as connection:
             if unless():
                 return False
@@ -110,12 +119,33 @@ class Models:
                 self.database.set_setting(name, value)
             connection.executemany(
                 f"""UPDATE items SET predicted = ?1, confidence = ?2, model = {number},
-                    rank = ?2 WHERE id = ?3""",
-                zip(predicted.tolist(), confidence.tolist(), items.tolist(), strict=True),
+                    rank = CASE WHEN rank < 0 THEN rank ELSE ?3 END WHERE id = ?4""",
+                zip(*(a.tolist() for a in (predicted, confidence, margin, items)), strict=True),
             )
             connection.execute(f"{_FORGET} AND model <> ?", (number,))
             self.database.step("scores written")
         return True
+
+    def put_first(self, items: np.ndarray, settings: Mapping[str, str]) -> None:
+        """Let pictures come first in the queue, whatever a model says of them.
+
+        Parameters
+        ----------
+        items : (n,) int, their numbers in the order to show them; those before lose their place
+        settings : of the project, kept in the same transaction
+        """
+        with self.database.transaction() as connection:
+            connection.execute(
+                "UPDATE items SET rank = coalesce(confidence, 2 + shuffle) WHERE rank < 0"
+            )
+            ranks = np.arange(len(items)) / max(len(items), 1) - 1
+            connection.executemany(
+                "UPDATE items SET rank = ? WHERE id = ?",
+                zip(ranks.tolist(), np.asarray(items).tolist(), strict=True),
+            )
+            for name, value in settings.items():
+                self.database.set_setting(name, value)
+            self.database.step("first pictures written")
 
     def clear_scores(self) -> None:
         """Forget all scores and the model that gave them: the queue is in random order again."""
