@@ -149,10 +149,6 @@ def _row(state: State, numbers: Numbers, target: float, came: Costs) -> dict[str
 class Table(Growing):
     """A growing table that can be asked for rows."""
 
-    @property
-    def frame(self) -> pd.DataFrame:
-        return pd.DataFrame(self.rows)
-
     def has(self, **key: Any) -> bool:
         """Whether there is a row with these values."""
         return not self.of(**key).empty

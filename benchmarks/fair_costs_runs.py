@@ -9,17 +9,21 @@ from pathlib import Path
 
 import numpy as np
 
-from alutils.active.strategies import uncertainty
+from alutils.active.strategies import typicality, uncertainty
 from alutils.base import artefacts, files
 from alutils.data import fashion, mnist
 from alutils.data.dataset import Dataset
 from alutils.data.loading import load
 from alutils.data.rendering import rendered_dataset
 from alutils.experiments.label_costs.fewest_labels import ARMS, Arm
+from alutils.models import features
 from alutils.models.convnet import ConvNet
 
 LADDER = (100, 200, 300, 400, 550, 750, 1000, 1500, 2000, 3000, 4500, 7000)
-"""Labels to train on: the first are drawn at random, each further step asks for the difference."""
+"""Labels to train on: each step asks for the difference."""
+TYPICAL, AMONG, BACKBONE = 50, 5000, "vgg16-block3"
+"""Ways that ask begin with so many typical pictures, chosen among so many random ones by these
+features; the others begin at random."""
 
 
 @dataclass(frozen=True)
@@ -135,12 +139,26 @@ def states(
     how, total, folder = ARMS[way], rungs[-1], kept / f"{way}-{seed}"
     steps = [n for n in LADDER if n < total] + [total]
     order = np.random.default_rng([seed, 0]).permutation(len(data))
-    asked = order[: steps[0]]
-    for i, n in enumerate(steps):
-        if i:
-            asked = _ask(data, how, asked, order, n, seed, nets, folder)
+    asked = _typical(data, order, min(TYPICAL, total), seed, folder) if how.margin else order[:0]
+    for n in steps:
+        asked = _ask(data, how, asked, order, n, seed, nets, folder)
         if n in rungs:
             yield _finishing(data, how, asked, seed, nets, folder)
+
+
+def _typical(data: Dataset, order: np.ndarray, n: int, seed: int, folder: Path) -> np.ndarray:
+    """Return the places of the n first labels: typical pictures of many kinds."""
+    path = folder / "asked-first.npy"
+    if path.is_file():
+        return np.load(path)
+    among = np.sort(order[:AMONG])
+    x = features(data.images[among], backbone=BACKBONE, cache=False)
+    nobody, rng = np.empty(0, np.int64), np.random.default_rng([seed, 1])
+    chosen = among[typicality.typiclust(x, nobody, np.arange(len(among)), n, rng)]
+    folder.mkdir(parents=True, exist_ok=True)
+    with files.atomic_file(path) as file:
+        np.save(file, chosen)
+    return chosen
 
 
 def _ask(
@@ -150,6 +168,8 @@ def _ask(
     """Return the places of n labels: those that there are, and those asked for next."""
     if not how.margin:
         return order[:n]
+    if n <= len(asked):
+        return asked[:n]
     path = folder / f"asked-{n}.npy"
     if path.is_file():
         return np.load(path)

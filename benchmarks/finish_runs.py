@@ -35,6 +35,7 @@ from alutils.labelling.model import learner
 from alutils.labelling.model.contest import NETWORK, parts_of
 from alutils.labelling.model.loop import LabellingLoop
 from alutils.labelling.model.settings import Learning
+from benchmarks.growing import Growing
 from benchmarks.tool_learning import Person, begin, open_copy, settle
 
 AT_ONCE = 5
@@ -232,19 +233,14 @@ def grown(
     ``rows_of`` makes a run's rows from its seed and its states. ``table`` is of a CSV file that
     grows run by run; the runs that it has are not made again.
     """
-    there = table is not None and table.is_file()
-    rows = pd.read_csv(table).to_dict("records") if table is not None and there else []
+    growing = Growing(table, columns)
     for run in runs:
         for seed in tqdm(seeds, run.name, leave=False):
-            known = any(row["run"] == run.name and row["seed"] == seed for row in rows)
+            known = any(row["run"] == run.name and row["seed"] == seed for row in growing.rows)
             path = None if known else record(run, seed)
-            if path is None:
-                continue
-            rows += rows_of(run, seed, states(path))
-            if table is not None:
-                text = pd.DataFrame(rows, columns=columns).to_csv(index=False)
-                files.write_atomically(table, text)
-    return pd.DataFrame(rows, columns=columns)
+            if path is not None:
+                growing.add(rows_of(run, seed, states(path)))
+    return growing.frame
 
 
 @dataclass(frozen=True)

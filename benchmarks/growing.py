@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,24 @@ class Growing:
     Parameters
     ----------
     path : of the file; None keeps nothing
+    columns : in their order; None: as they come
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, columns: Sequence[str] | None = None) -> None:
         there = path is not None and path.is_file()
-        self.path = path
+        self.path, self.columns = path, columns
         self.rows: list[dict[Any, Any]] = (
             pd.read_csv(path).to_dict("records") if path is not None and there else []
         )
 
-    def add(self, rows: list[dict[Any, Any]]) -> None:
+    @property
+    def frame(self) -> pd.DataFrame:
+        """All rows."""
+        return pd.DataFrame(self.rows, columns=self.columns)
+
+    def add(self, rows: Iterable[dict[Any, Any]]) -> None:
         """Add rows, and write all of them."""
         self.rows += rows
         if self.path is not None:
-            text = pd.DataFrame(self.rows).to_csv(index=False, lineterminator="\n")
+            text = self.frame.to_csv(index=False, lineterminator="\n")
             files.write_atomically(self.path, text)

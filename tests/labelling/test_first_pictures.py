@@ -8,7 +8,7 @@ from loop_helpers import Plain, brought, label, learning, project
 from alutils.labelling.model import first_pictures
 from alutils.labelling.model.first_pictures import TYPICAL, put_typical_first
 from alutils.labelling.model.loop import LabellingLoop
-from alutils.labelling.store.records import Model
+from alutils.labelling.store.records import LabellingError, Model
 from alutils.labelling.store.store import Store
 
 CLASSES = ("A", "B", "C")
@@ -173,3 +173,20 @@ def test_a_model_that_was_brought_knows_what_to_ask_from_the_start(tmp_path):
         loop.work()
         assert first_ones(store) == {}
         loop.stop()
+
+
+@pytest.mark.parametrize(
+    ("margin", "says"),
+    [
+        (np.full(300, 1.5), "margins are no numbers from 0 to 1"),
+        (np.full(300, np.nan), "margins are no numbers from 0 to 1"),
+        (np.zeros(299), "299,\\) margins: expected one each"),
+    ],
+)
+def test_margins_that_are_none_leave_the_queue_as_it_was(store, margin, says):
+    scored(store)
+    before = [item.id for item in store.queue.hand_out("ann", 20)]
+    store.queue.release("ann")
+    with pytest.raises(LabellingError, match=says):
+        scored(store, margin)
+    assert [item.id for item in store.queue.hand_out("ann", 20)] == before

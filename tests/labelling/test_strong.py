@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -257,6 +258,17 @@ def test_it_has_the_lowest_priority():
     said = subprocess.run(python(text), capture_output=True, text=True, check=True).stdout
     lowest = psutil.IDLE_PRIORITY_CLASS if os.name == "nt" else 19
     assert int(said) == lowest
+
+
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="Linux shares out otherwise")
+def test_its_session_has_the_lowest_priority_too():
+    text = (
+        "import os\nos.setsid()\n"
+        "from alutils.labelling.model.beside_work import lower_priority\nlower_priority()\n"
+        "print(open('/proc/self/autogroup').read())"
+    )
+    said = subprocess.run(python(text), capture_output=True, text=True, check=True).stdout
+    assert said.split()[-2:] == ["nice", "19"]
 
 
 # --- in the loop ----------------------------------------------------------------------------------
