@@ -36,8 +36,8 @@ def add_train(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument(
         "data", metavar="DATA",
-        help="mnist, az, rendered; a folder of class folders; an npz file with images and labels; "
-        "a CSV of letters",
+        help="mnist, mnist_article, fashion, az, rendered; a folder of class folders; two idx "
+        "files; an npz file with images and labels; a CSV of letters",
     )  # fmt: skip
     parser.add_argument(
         "--out",
