@@ -74,3 +74,17 @@ def test_rows_of_zeros_are_wrong():
         NETWORK,
         {QUICK: 0.0, NETWORK: 1.0},
     )
+
+
+@pytest.mark.parametrize("n_worse", [0, 1, 2, 9])
+def test_an_average_is_given_up_only_for_what_is_clearly_better_than_it(n_worse):
+    y = np.zeros(50, int)
+    right, wrong = np.array([0.9, 0.1]), np.array([0.1, 0.9])
+    good = np.tile(right, (50, 1))
+    poor = np.tile(right, (50, 1))
+    poor[:20] = wrong
+    average = np.tile(right, (50, 1))
+    average[:n_worse] = wrong
+    each = {QUICK: poor, SPREAD: good, "spread + network": average}
+    name, _ = contest.choose(each, y, QUICK)
+    assert name == (SPREAD if n_worse == 9 else "spread + network")

@@ -37,7 +37,7 @@ def choose(
 
     Another learner takes the place only if it is better on the same items by at least `LEAST_GAIN`
     and by more than one standard error of the paired difference: so it does not change by a hair.
-    Where several are, and none of them is clearly the best, an average of two is taken.
+    Then an average of two is taken, unless the best is better by more than two standard errors.
 
     Parameters
     ----------
@@ -64,10 +64,10 @@ def choose(
     if not clear:
         return current, accuracy
     best = max(clear, key=accuracy.__getitem__)
-    # With few labels the best alone is often so by luck: of those that are as good an average is
-    # taken, which is seldom far from the better of its two.
-    tied = [name for name in clear if not _is_clear(right[best], right[name])]
-    return max(tied, key=lambda name: (name.count(JOINT), accuracy[name])), accuracy
+    # With few labels the best alone is often so by luck. An average is seldom far from the better
+    # of its two, and the network's answers out of fold are of one member, not of all.
+    tied = [n for n in right if JOINT in n and not _is_clear(right[best], right[n], errors=2)]
+    return max(tied, key=lambda n: (accuracy[n], SPREAD in n), default=best), accuracy
 
 
 def parts_of(name: str) -> list[str]:
@@ -75,8 +75,8 @@ def parts_of(name: str) -> list[str]:
     return name.split(JOINT)
 
 
-def _is_clear(right: np.ndarray, before: np.ndarray) -> bool:
-    return clearly_better(right, before, errors=1, least=LEAST_GAIN)
+def _is_clear(right: np.ndarray, before: np.ndarray, errors: float = 1) -> bool:
+    return clearly_better(right, before, errors=errors, least=LEAST_GAIN)
 
 
 def known() -> list[str]:
