@@ -1,10 +1,12 @@
 """What notebooks 03 and 05 leave on disk is their best model, ready for `predict`."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from alutils.data.dataset import Dataset
 from alutils.experiments import label_costs, report
-from alutils.experiments.report import saving
+from alutils.experiments.report import saving, splits
 from alutils.experiments.report.letters import Letters
 from alutils.models import candidates, embeddings, load_model
 
@@ -32,6 +34,22 @@ def test_notebook_03_saves_the_network_and_says_how_it_reads_what_it_has_not_see
     said = report.saved_best(made, first, folder).text
     right = model.predict_proba(made.letters.images[first.parts.test]).argmax(axis=1)
     assert f"reads {(right == made.letters.labels[first.parts.test]).mean():.1%} of" in said
+
+
+def test_letters_that_test_are_never_learned_from_where_a_setting_labels_them(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(saving, "LEAST_STEPS", 20)
+    monkeypatch.setitem(splits.SETTINGS, "as_logged", splits.Sizes(40, 30, False))
+    made = replace(study(), arm="as_logged")
+    first = report.first_round(made)
+    parts = first.parts
+    learned = np.concatenate([parts.start, parts.pool])
+    assert np.isin(parts.test, learned).all()  # the setting takes all letters
+    folder = report.save_best(made, first, tmp_path / "model", steps=1)
+    assert load_model(folder).n_trained == len(learned) - len(parts.test)
+    unseen = len(np.setdiff1d(parts.test, parts.start))
+    assert f"of {unseen} test letters" in report.saved_best(made, first, folder).text
 
 
 def test_large_pictures_get_a_model_on_features(tmp_path, monkeypatch):

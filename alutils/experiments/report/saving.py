@@ -36,7 +36,9 @@ def save_best(study: Study, first: First, folder: Path, steps: int) -> Path:
     `LEAST_STEPS`. Returns the folder.
     """
     steps = max(LEAST_STEPS, 2 * steps)
-    known = study.letters.data.take(np.concatenate([first.parts.start, first.parts.pool]))
+    # The logged setting may take test letters into the start and the pool.
+    items = np.setdiff1d([*first.parts.start, *first.parts.pool], first.parts.test)
+    known = study.letters.data.take(items)
     material = candidates.Material(
         known.images, known.labels, known.classes, Seen.of(known.images), seed=study.seed
     )
@@ -49,8 +51,12 @@ def save_best(study: Study, first: First, folder: Path, steps: int) -> Path:
 
 
 def saved_best(study: Study, first: First, folder: Path) -> Finding:
-    """Load the best model and say how it reads the test letters, beside the report's."""
-    model, test, letters = saved.load_model(folder), first.parts.test, study.letters
+    """Load the best model and say how it reads test letters, beside the report's.
+
+    Only those that neither has learned from.
+    """
+    model, letters = saved.load_model(folder), study.letters
+    test = np.setdiff1d(first.parts.test, first.parts.start)
     ours, reports = (
         (p.argmax(axis=1) == letters.labels[test]).mean()
         for p in (

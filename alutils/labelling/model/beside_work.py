@@ -73,8 +73,9 @@ def lower_priority() -> None:
     else:
         os.nice(_NICE)
         # This process has a session of its own, and Linux may share the processors among sessions
-        # first: then `nice` alone counts for nothing beside the tool.
-        if _AUTOGROUP.exists():
+        # first: then `nice` alone counts for nothing beside the tool. In another's session it would
+        # slow down all others there.
+        if _AUTOGROUP.exists() and os.getsid(0) == os.getpid():
             with contextlib.suppress(OSError):  # a system that does not let us; nothing is lost
                 _AUTOGROUP.write_text(str(_NICE))
 

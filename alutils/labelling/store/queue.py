@@ -233,6 +233,21 @@ class Queue(Handing):
         person = checked_person(person)
         key = None if key is None else checked_text(key, "request key", _LONGEST_KEY)
         text = json.dumps(request, default=int)
+        # The class folder follows before the next one writes: who waits for others waits once.
+        with self.database.writing:
+            events, are_new = self._written(person, key, text, act)
+            if are_new:
+                self._show(events)
+        return events
+
+    def _written(
+        self,
+        person: str,
+        key: str | None,
+        text: str,
+        act: Callable[[sqlite3.Connection, str], list[int]],
+    ) -> tuple[list[Event], bool]:
+        """Write what is asked; return its events, and whether they are new with this request."""
         with self.database.transaction() as connection:
             if key is not None:
                 query = "SELECT request, answer FROM requests WHERE person = ? AND key = ?"
@@ -243,20 +258,22 @@ class Queue(Handing):
                         "for each request"
                     )
                 if before is not None:
-                    return [self.reader.event(event) for event in json.loads(before["answer"])]
+                    return [self.reader.event(each) for each in json.loads(before["answer"])], False
             ids = act(connection, person)
             if key is not None:
                 connection.execute(
                     "INSERT INTO requests VALUES (?, ?, ?, ?)", (person, key, text, json.dumps(ids))
                 )
                 self.database.step("request written")
-            events = [self.reader.event(event) for event in ids]
+            return [self.reader.event(event) for event in ids], True
+
+    def _show(self, events: list[Event]) -> None:
+        """Let class folders follow what was written."""
         numbers: dict[str, int] = {}
         if any(event.replaced for event in events):
             numbers = {c.name: c.number for c in self.reader.classes.ever()}
         before = [numbers.get(event.replaced or "") for event in events]
         self.folders.show([event.item for event in events], before)
-        return events
 
     def _second(self, connection: sqlite3.Connection, item: int, person: str) -> sqlite3.Row | None:
         """Return what this person is asked about a picture that has its answer, None if nothing."""
