@@ -940,8 +940,8 @@ def test_one_strange_file_does_not_end_the_watching(tmp_path):
     folder.mkdir()
     for name in "acd":
         (folder / f"{name}.png").write_bytes(png(ord(name)))
-    (folder / "b.webp").write_bytes(heavy())
-    store, browser = make(folder, decoders=Decoders(1, Limits(cpu_s=1)))
+    (folder / "b.webp").write_bytes(heavy(7000))
+    store, browser = make(folder, decoders=Decoders(1, Limits(cpu_s=0.5)))
     with store:
         watcher = Watcher(
             store, decoders=browser.client.application.extensions["labelling"].decoders
@@ -953,7 +953,7 @@ def test_one_strange_file_does_not_end_the_watching(tmp_path):
             3, ["b.webp would take too much time or memory to read; open it and save it again as "
                 "PNG."],
         )  # fmt: skip
-        taken = browser.sign_in().upload((heavy(), "e.webp"), (png(2), "f.png")).json["pictures"]
+        taken = browser.sign_in().upload((heavy(7000), "e.webp"), (png(2), "f.png")).json["pictures"]
         assert "too much time" in taken[0]["error"] and taken[1]["id"]
 
 

@@ -99,7 +99,10 @@ async function load() {
   const status = await ask("status");
   classes = status.classes;
   counts = status.progress.per_class;
+  // Who works by keyboard stays where they are, though all rows are made anew.
+  const here = at("classes").contains(document.activeElement) && document.activeElement.getAttribute("aria-label");
   at("classes").replaceChildren(...classes.map(row));
+  if (here) at("classes").querySelector(`[aria-label="${CSS.escape(here)}"]`)?.focus();
 }
 
 at("add").addEventListener("submit", (event) => {
