@@ -953,7 +953,9 @@ def test_one_strange_file_does_not_end_the_watching(tmp_path):
             3, ["b.webp would take too much time or memory to read; open it and save it again as "
                 "PNG."],
         )  # fmt: skip
-        taken = browser.sign_in().upload((heavy(7000), "e.webp"), (png(2), "f.png")).json["pictures"]
+        taken = (
+            browser.sign_in().upload((heavy(7000), "e.webp"), (png(2), "f.png")).json["pictures"]
+        )
         assert "too much time" in taken[0]["error"] and taken[1]["id"]
 
 
