@@ -240,7 +240,7 @@ def measure(projects: int, seed: int, path: Path | None = None, workers: int = 1
             found = map(make, left)
         for row in found:
             table.add([row])
-    return pd.DataFrame(table.rows)
+    return table.frame
 
 
 def smoke() -> pd.DataFrame:

@@ -16,14 +16,15 @@ from alutils.data.dataset import Dataset
 from alutils.data.loading import load
 from alutils.data.rendering import rendered_dataset
 from alutils.experiments.label_costs.fewest_labels import ARMS, Arm
+from alutils.labelling.model.first_pictures import AMONG, TYPICAL
 from alutils.models import features
 from alutils.models.convnet import ConvNet
 
 LADDER = (100, 200, 300, 400, 550, 750, 1000, 1500, 2000, 3000, 4500, 7000)
 """Labels to train on: each step asks for the difference."""
-TYPICAL, AMONG, BACKBONE = 50, 5000, "vgg16-block3"
-"""Ways that ask begin with so many typical pictures, chosen among so many random ones by these
-features; the others begin at random."""
+BACKBONE = "vgg16-block3"
+"""Ways that ask begin with typical pictures, as the tool does, chosen by these features; the others
+begin at random."""
 
 
 @dataclass(frozen=True)

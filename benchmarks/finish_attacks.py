@@ -240,7 +240,7 @@ def measure(projects: int, seed: int, path: Path | None = None) -> pd.DataFrame:
     table = Growing(path)
     for number in range(len(table.rows), len(ROWS)):
         table.add([row_of(number, projects, seed)])
-    return pd.DataFrame(table.rows)
+    return table.frame
 
 
 def smoke() -> pd.DataFrame:

@@ -158,7 +158,7 @@ def measure(sets: int, seed: int, path: Path | None = None) -> pd.DataFrame:
     with threadpool_limits(limits=1, user_api="blas"):
         for number in range(len(table.rows) // len(INTERVALS), len(WORLDS)):
             table.add(row_of(number, sets, seed))
-    return pd.DataFrame(table.rows)
+    return table.frame
 
 
 def smoke() -> pd.DataFrame:

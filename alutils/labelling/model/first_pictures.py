@@ -44,8 +44,9 @@ def put_typical_first(
     whether they were put there
     """
     n, n_labelled = len(now["id"]), int((now["label"] >= 0).sum())
-    among = int(store.database.setting(_CHOSEN, "0"))
-    if n_labelled >= TYPICAL or n <= TYPICAL or n < _GROWTH * among:
+    if n_labelled >= TYPICAL or n <= TYPICAL:
+        return False
+    if n < _GROWTH * int(store.database.setting(_CHOSEN, "0")):
         return False
     rng = np.random.default_rng(n)
     labelled = np.flatnonzero(now["label"] >= 0)
@@ -58,9 +59,8 @@ def put_typical_first(
     chosen = np.concatenate([labelled, others])
     with threadpool_limits(1):  # the other cores are for people
         x = np.asarray(features(now["sha256"][chosen].tolist()))
-        cluster = typicality.clusters(x, min(TYPICAL, len(x)), rng)
-        first = typicality.typical_of_clusters(
-            x, cluster, np.arange(n_labelled), np.arange(n_labelled, len(x)), k, rng
+        first = typicality.typiclust(
+            x, np.arange(n_labelled), np.arange(n_labelled, len(x)), k, rng
         )
     store.models.put_first(now["id"][chosen[first]], {_CHOSEN: str(n)})
     return True
