@@ -181,7 +181,7 @@ class ConvNet:
             drawn = [(human, y[human], np.ones(human.shape, bool))]  # items, labels, which count
             if n_own:
                 own = draw("unlabelled", k, n_own)
-                p = network.predict(parts["unlabelled"][own.ravel()])
+                p = network.guess(parts["unlabelled"][own.ravel()])
                 sure = (p.max(axis=1) >= self.tau).reshape(own.shape)
                 believed.append(sure.mean())
                 drawn.append((begins["unlabelled"] + own, p.argmax(1).reshape(own.shape), sure))

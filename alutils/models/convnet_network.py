@@ -1,26 +1,35 @@
 """The small network behind `alutils.models.convnet`: its layers, a step of training, prediction.
 
-Compiled once for each shape of images and number of classes. Number type and order of dimensions
-are said everywhere, so that a user's Keras settings change nothing.
+Compiled once for each shape of images and number of classes. What is trained lies in one vector, so
+that a step of the optimiser is one operation. Images and maps are bfloat16 in training where that
+is measured to be faster (`alutils.models.precision`); weights, and what a trained network answers,
+are float32 everywhere.
 """
 
 from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from alutils.base.tensorflow import import_tensorflow
+from alutils.models import precision
 
 RATE, WARM_UP, DECAY = 3e-3, 0.05, 1e-3
 """Highest learning rate; the share of the steps in which it rises to it, before it falls as a
 cosine to zero; decoupled weight decay (AdamW, Loshchilov and Hutter 2019)."""
+FIRST_BETA, SECOND_BETA, EPSILON = 0.9, 0.999, 1e-7
+"""Of Adam (Kingma and Ba 2015)."""
 DROPOUT = 0.3
-MEMORY = 0.95
-"""Of the means and variances that normalise when predicting, from step to step."""
+MEMORY, NOT_ZERO = 0.95, 1e-3
+"""Of the means and variances that normalise when predicting, from step to step; what is added to a
+variance."""
+CONVOLUTIONS = ((5, 1), (3, 2), (3, 4))
+"""Pixels a side of each kernel; maps, in widths. The first one halves the image at once: at full
+size it would take more time than all the others, and was measured to gain nothing."""
 SCORED = 500
 """Images a pass when predicting: what two cores' caches hold of the first layer's maps."""
 
@@ -43,55 +52,87 @@ def network(n_classes: int, shape: tuple[int, int, int], width: int, member: int
 
     Each member has its own, so that they can run side by side.
     """
-    return Network(n_classes, shape, width)
+    return Network(n_classes, shape, width, precision.of_training())
 
 
 def weight_shapes(n_classes: int, shape: tuple[int, int, int], width: int) -> list[tuple[int, ...]]:
     """Return the shapes of a network's weights, in the order of `Network.weights`."""
     height, across, maps = shape
     shapes: list[tuple[int, ...]] = []
-    for kernel, wide in ((5, width), (3, 2 * width), (3, 4 * width)):
-        shapes += [(kernel, kernel, maps, wide), *[(wide,)] * 4]
-        maps = wide
+    for kernel, times in CONVOLUTIONS:
+        shapes += [(kernel, kernel, maps, times * width), *[(times * width,)] * 4]
+        maps = times * width
     # The first convolution halves the image, rounding up; each pooling halves it, rounding down.
     left = [(side + 1) // 2 // 2 // 2 for side in (height, across)]
     return [*shapes, (left[0] * left[1] * maps, n_classes), (n_classes,)]
 
 
 class Network:
-    """The compiled network: one for each shape, whatever it is trained on."""
+    """The compiled network: one for each shape, whatever it is trained on.
 
-    def __init__(self, n_classes: int, shape: tuple[int, int, int], width: int) -> None:
-        self._tf = import_tensorflow()
-        import keras
+    Parameters
+    ----------
+    n_classes : in all
+    shape : (height, width, channels) of the images
+    width : maps of the first convolution
+    kind : number type of images and maps in training, ``float32`` or ``bfloat16``
+    """
 
-        self.shape = shape
-        self.model = keras.Sequential(_layers(n_classes, shape, width))
-        self.optimizer = keras.optimizers.AdamW(RATE, weight_decay=DECAY)
-        self.optimizer.build(self.model.trainable_variables)
-        self._train, self._predict = _compiled(self.model, self.optimizer)
+    def __init__(
+        self, n_classes: int, shape: tuple[int, int, int], width: int, kind: str = "float32"
+    ) -> None:
+        self._tf = tf = import_tensorflow()
+        self.shape, self.n_classes = shape, n_classes
+        self.shapes = weight_shapes(n_classes, shape, width)
+        sizes = [int(np.prod(each)) for each in self._trained(self.shapes)]
+        self._ends = np.cumsum(sizes)[:-1]
+        self._vector, self._first, self._second = (
+            tf.Variable(np.zeros(sum(sizes), np.float32)) for _ in range(3)
+        )
+        self._moments = [tf.Variable(np.zeros(s, np.float32)) for s in self._seen(self.shapes)]
+        self._compiled = _compile(self, sizes, kind)
         self.rng: np.random.Generator
+        self.done = 0
+
+    @staticmethod
+    def _trained(each: Sequence[Any]) -> list[Any]:
+        """Return of each convolution kernel, scale and offset, and all of the last layer."""
+        n = 5 * len(CONVOLUTIONS)
+        return [one for i, one in enumerate(each) if i >= n or i % 5 < 3]
+
+    @staticmethod
+    def _seen(each: Sequence[Any]) -> list[Any]:
+        """Return of each convolution mean and variance, which are seen and not trained."""
+        return [one for i, one in enumerate(each[: 5 * len(CONVOLUTIONS)]) if i % 5 >= 3]
 
     def start(self, rng: np.random.Generator) -> None:
         """Draw first weights (He et al. 2015), forget the optimiser's past."""
-        self.rng = rng
-        for variable in self.optimizer.variables:
-            variable.assign(np.zeros(variable.shape, variable.dtype))
-        for variable in self.model.variables:
-            shape = tuple(variable.shape)
-            if variable.name == "kernel":
-                spread = np.sqrt(2 / np.prod(shape[:-1]))
-                variable.assign(rng.normal(0, spread, shape).astype(np.float32))
-            elif variable.name in ("gamma", "variance"):
-                variable.assign(np.ones(shape, np.float32))
-            else:
-                variable.assign(np.zeros(shape, np.float32))
+        self.rng, self.done = rng, 0
+        last = len(self.shapes) - 1
+        weights = [
+            rng.normal(0, np.sqrt(2 / np.prod(shape[:-1])), shape).astype(np.float32)
+            if len(shape) > 1
+            else np.full(shape, i != last and i % 5 in (1, 4), np.float32)  # scale, variance
+            for i, shape in enumerate(self.shapes)
+        ]
+        self.set(weights)
+        for variable in (self._first, self._second):
+            variable.assign(np.zeros(variable.shape, np.float32))
 
     def weights(self) -> list[np.ndarray]:
-        return [variable.numpy() for variable in self.model.variables]
+        """Return all weights, of the shapes of `weight_shapes`."""
+        trained = iter(np.split(self._vector.numpy(), self._ends))
+        seen = iter(each.numpy() for each in self._moments)
+        n = 5 * len(CONVOLUTIONS)
+        return [
+            next(trained).reshape(shape) if i >= n or i % 5 < 3 else next(seen)
+            for i, shape in enumerate(self.shapes)
+        ]
 
-    def set(self, weights: list[np.ndarray]) -> None:
-        for variable, value in zip(self.model.variables, weights, strict=True):
+    def set(self, weights: Sequence[np.ndarray]) -> None:
+        """Take these weights."""
+        self._vector.assign(np.concatenate([each.ravel() for each in self._trained(weights)]))
+        for variable, value in zip(self._moments, self._seen(weights), strict=True):
             variable.assign(value)
 
     def train(
@@ -100,103 +141,90 @@ class Network:
         """Take a step for each of (n_steps, batch, height, width[, 3]) batches."""
         seed = self.rng.integers(0, 2**31, (len(x), 2), dtype=np.int32)
         x = x.reshape(*x.shape[:2], *self.shape)
-        self._train(*map(self._tf.constant, (x, target, weight, rate, seed)))
+        number = self.done + 1 + np.arange(len(x), dtype=np.float32)
+        self._compiled["train"](*map(self._tf.constant, (x, target, weight, rate, seed, number)))
+        self.done += len(x)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """Return (n, n_classes) float32 for (n, height, width[, 3]) uint8, or float32 to 1."""
-        out = np.empty((len(x), self.model.output_shape[1]), np.float32)
+        return self._answers(x, "predict")
+
+    def guess(self, x: np.ndarray) -> np.ndarray:
+        """Return what `predict` does, in the number type of the training."""
+        return self._answers(x, "guess")
+
+    def _answers(self, x: np.ndarray, how: str) -> np.ndarray:
+        out = np.empty((len(x), self.n_classes), np.float32)
         for begin in range(0, len(x), SCORED):
             part = x[begin : begin + SCORED].reshape(-1, *self.shape)
             if part.dtype == np.uint8:
                 part = part * np.float32(1 / 255)
-            out[begin : begin + SCORED] = self._predict(self._tf.constant(part)).numpy()
+            out[begin : begin + SCORED] = self._compiled[how](self._tf.constant(part)).numpy()
         return out
 
 
-def _layers(n_classes: int, shape: tuple[int, int, int], width: int) -> list[Any]:
-    """Return the layers: three convolutions, each normalised, and one for the classes."""
-    import keras
-
-    layers, normalisation = keras.layers, _normalisation()
-    real, last = {"dtype": "float32"}, {"dtype": "float32", "data_format": "channels_last"}
-
-    def convolution(maps: int, kernel: int, stride: int) -> list[Any]:
-        return [
-            layers.Conv2D(maps, kernel, strides=stride, padding="same", use_bias=False, **last),
-            normalisation(**real),
-            layers.ReLU(**real),
-        ]
-
-    # The first convolution halves the image at once: at full size it would take more time than
-    # all the others, and was measured to gain nothing.
-    return [
-        keras.Input(shape, **real),
-        *convolution(width, 5, 2),
-        *convolution(2 * width, 3, 1),
-        layers.MaxPool2D(**last),
-        *convolution(4 * width, 3, 1),
-        layers.MaxPool2D(**last),
-        layers.Flatten(**last),
-        layers.Dense(n_classes, **real),
-    ]
-
-
-def _normalisation() -> type:
-    """Return a layer class, which can be made only once Keras is there."""
-    tf = import_tensorflow()
-    import keras
-
-    normalise = tf.compat.v1.nn.fused_batch_norm  # half the time of Keras' own layer on a CPU
-
-    class Normalisation(keras.layers.Layer):
-        """Batch normalisation (Ioffe and Szegedy 2015)."""
-
-        def build(self, shape: Any) -> None:
-            maps = (shape[-1],)
-            self.gamma = self.add_weight(shape=maps, name="gamma")
-            self.beta = self.add_weight(shape=maps, name="beta")
-            self.mean = self.add_weight(shape=maps, trainable=False, name="mean")
-            self.variance = self.add_weight(shape=maps, trainable=False, name="variance")
-
-        def call(self, x: Any, training: bool = False) -> Any:
-            if not training:
-                return normalise(
-                    x, self.gamma, self.beta, self.mean, self.variance, is_training=False
-                )[0]
-            x, mean, variance = normalise(x, self.gamma, self.beta)
-            for kept, new in ((self.mean, mean), (self.variance, variance)):
-                kept.assign(MEMORY * kept + (1 - MEMORY) * new)
-            return x
-
-    return Normalisation
-
-
-def _compiled(model: Any, optimizer: Any) -> tuple[Callable, Callable]:
+def _compile(network: Network, sizes: Sequence[int], kind: str) -> dict[str, Callable]:
     """Return functions that train for some steps, and that give probabilities."""
     tf = import_tensorflow()
-    import keras
+    vector, shapes = network._vector, network._trained(network.shapes)
+    # Compiled once for any number of images: the numbers do not depend on which came first.
+    images = [tf.TensorSpec((None, *network.shape), tf.float32)]
 
-    image = keras.Input(model.input_shape[1:], dtype="float32")
-    body, last = keras.Sequential([image, *model.layers[:-1]]), model.layers[-1]
+    def parts(vector: Any) -> list[Any]:
+        split = tf.split(vector, sizes)
+        return [tf.reshape(part, shape) for part, shape in zip(split, shapes, strict=True)]
 
-    def step(x: Any, target: Any, weight: Any, rate: Any, seed: Any) -> None:
+    def step(x: Any, target: Any, weight: Any, rate: Any, seed: Any, number: Any) -> None:
+        now = vector.read_value()
         with tf.GradientTape() as tape:
-            x = body(x, training=True)
+            tape.watch(now)
+            weights = parts(now)
+            x = _maps(x, weights, network._moments, kind, training=True)
             kept = tf.random.stateless_uniform(tf.shape(x), seed) >= DROPOUT
-            x = last(tf.where(kept, x / (1 - DROPOUT), 0.0))
+            x = tf.where(kept, x / (1 - DROPOUT), 0.0) @ weights[-2] + weights[-1]
             loss = tf.reduce_mean(weight * tf.nn.softmax_cross_entropy_with_logits(target, x))
-        gradients = tape.gradient(loss, model.trainable_variables)
-        optimizer.learning_rate.assign(rate)
-        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+        vector.assign_sub(DECAY * rate * now)
+        tf.raw_ops.ResourceApplyAdam(
+            var=vector.handle, m=network._first.handle, v=network._second.handle, lr=rate,
+            beta1=FIRST_BETA, beta2=SECOND_BETA, beta1_power=FIRST_BETA**number,
+            beta2_power=SECOND_BETA**number, epsilon=EPSILON, grad=tape.gradient(loss, now),
+        )  # fmt: skip
 
     @tf.function(reduce_retracing=True)
-    def train(x: Any, target: Any, weight: Any, rate: Any, seed: Any) -> None:
+    def train(x: Any, target: Any, weight: Any, rate: Any, seed: Any, number: Any) -> None:
         for i in tf.range(tf.shape(x)[0]):
-            step(x[i], target[i], weight[i], rate[i], seed[i])
+            step(x[i], target[i], weight[i], rate[i], seed[i], number[i])
 
-    # Compiled once for any number of images: the numbers do not depend on which came first.
-    @tf.function(input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)])
-    def predict(x: Any) -> Any:
-        return tf.nn.softmax(model(x, training=False))
+    def answers(kind: str) -> Callable:
+        @tf.function(input_signature=images)
+        def answer(x: Any) -> Any:
+            weights = parts(vector)
+            x = _maps(x, weights, network._moments, kind, training=False)
+            return tf.nn.softmax(x @ weights[-2] + weights[-1])
 
-    return train, predict
+        return answer
+
+    return {"train": train, "predict": answers("float32"), "guess": answers(kind)}
+
+
+def _maps(x: Any, weights: Sequence[Any], moments: Sequence[Any], kind: str, training: bool) -> Any:
+    """Return (n, n_features) float32: the convolutions, each normalised (Ioffe, Szegedy 2015)."""
+    tf = import_tensorflow()
+    x = tf.cast(x, kind)
+    for i in range(len(CONVOLUTIONS)):
+        (kernel, scale, offset), (mean, variance) = (
+            weights[3 * i : 3 * i + 3], moments[2 * i : 2 * i + 2]
+        )  # fmt: skip
+        x = tf.nn.conv2d(x, tf.cast(kernel, kind), 1 if i else 2, "SAME")
+        # Half the time of Keras' own layer on a CPU. Means and variances stay float32.
+        x, *now = tf.raw_ops.FusedBatchNormV3(
+            x=x, scale=scale, offset=offset, epsilon=NOT_ZERO, is_training=training,
+            mean=[] if training else mean, variance=[] if training else variance,
+        )[:3]  # fmt: skip
+        if training:
+            for kept, new in zip((mean, variance), now, strict=True):
+                kept.assign(MEMORY * kept + (1 - MEMORY) * new)
+        x = tf.nn.relu(x)
+        if i:
+            x = tf.nn.max_pool2d(x, 2, 2, "VALID")
+    return tf.cast(tf.reshape(x, (-1, weights[-2].shape[0])), tf.float32)
