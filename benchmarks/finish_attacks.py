@@ -133,7 +133,7 @@ ROWS = (
         for person in PEOPLE
         if person not in ("tries again", CHOOSES)
     ),
-    ("where it says", CHOOSES, True),
+    *((errors, CHOOSES, True) for errors in ("where it says", "where it is sure")),
 )
 """Where the errors are, who labels, and whether the audit is weighted."""
 
