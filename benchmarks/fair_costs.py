@@ -34,7 +34,7 @@ from alutils.guarantee import audit_luck
 from alutils.guarantee.finishing import Said
 from alutils.guarantee.pool import finish
 from alutils.guarantee.terms import Terms, allowed_errors, unsure_first
-from benchmarks.fair_costs_runs import LADDER, SETS, Networks, Pools, State, kept_in, states
+from benchmarks.fair_costs_runs import RUNGS, SETS, Networks, Pools, State, kept_in, states
 from benchmarks.growing import Growing
 from benchmarks.timing import Began
 
@@ -181,7 +181,7 @@ def climb(table: Table, part: Part, seeds: Sequence[int]) -> None:
     if data is None:
         return
     name, way, kept = part.name, part.way, part.kept / "trials"
-    rungs = [n for n in LADDER if n <= len(data) // 3]
+    rungs = [n for n in RUNGS if n <= len(data) // 3]
     for target in part.pools.targets:
         means: list[float] = []
         for n in rungs:
@@ -282,7 +282,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     trials = Table(folder / "fair_costs_trials.csv")
     table = Table(folder / "fair_costs.csv")
     parts = [
-        Part(name, way, SETS[name], nets, kept_in(name))
+        Part(name, way, SETS[name], replace(nets, distortion=SETS[name].distortion), kept_in(name))
         for name in options.set or SETS
         for way in options.way or WAYS
     ]

@@ -12,6 +12,7 @@ import numpy as np
 from alutils.active.strategies import typicality, uncertainty
 from alutils.base import artefacts, files
 from alutils.data import fashion, mnist
+from alutils.data.augmentation import DISTORTIONS
 from alutils.data.dataset import Dataset
 from alutils.data.loading import load
 from alutils.data.rendering import rendered_dataset
@@ -21,7 +22,9 @@ from alutils.models import features
 from alutils.models.convnet import ConvNet
 
 LADDER = (100, 200, 300, 400, 550, 750, 1000, 1500, 2000, 3000, 4500, 7000)
-"""Labels to train on: each step asks for the difference."""
+"""Labels after which a way that asks trains, and asks for the difference to the next."""
+RUNGS = LADDER[1::2]
+"""Of these, the numbers to train on that the trials try."""
 BACKBONE = "vgg16-block3"
 """Ways that ask begin with typical pictures, as the tool does, chosen by these features; the others
 begin at random."""
@@ -33,9 +36,10 @@ class Networks:
 
     steps: int = 2000
     last_members: int = 2
-    last_steps: int = 8000
-    last_width: int = 32
+    last_steps: int = 4000
+    last_width: int = 16
     last_views: int = 8
+    distortion: str = "letters"
 
 
 @dataclass(frozen=True)
@@ -43,12 +47,14 @@ class Pools:
     """Pictures of a kind: where trials are made, where results are published.
 
     Both are functions, which return None where the pictures are not here. A certificate is asked
-    for each of the targets.
+    for each of the targets. The distortion is what suits the kind: a mirrored shoe is a shoe, a
+    mirrored letter is not.
     """
 
     targets: tuple[float, ...]
     trials: Callable[[], Dataset | None]
     published: Callable[[], Dataset | None]
+    distortion: str = "letters"
 
 
 def _half(make: Callable[[], Dataset | None], second: bool) -> Callable[[], Dataset | None]:
@@ -93,7 +99,7 @@ SETS = {
                     _half(lambda: mnist.mnist()[0], False)),
     "letters": Pools((0.95, 0.98), lambda: rendered_dataset(5284, 1), _letters),
     "clothes": Pools((0.85, 0.90, 0.95), _half(lambda: fashion.fashion()[0], True),
-                     _half(lambda: fashion.fashion()[0], False)),
+                     _half(lambda: fashion.fashion()[0], False), "mirrored"),
     "lower": Pools((0.90, 0.95), _half(_lower, True), _half(_lower, False)),
 }  # fmt: skip
 """Digits and clothes: the second half of the training images for trials, the first is published.
@@ -174,7 +180,7 @@ def _ask(
     path = folder / f"asked-{n}.npy"
     if path.is_file():
         return np.load(path)
-    model = _network(data, how, seed, 1, nets.steps)
+    model = _network(data, how, seed, nets, 1, nets.steps)
     model.fit(data.images[asked], data.labels[asked])
     rest = np.setdiff1d(order, asked, assume_unique=True)
     margin = uncertainty.margin(model.predict_proba(data.images[rest]))
@@ -187,11 +193,12 @@ def _ask(
 
 
 def _network(
-    data: Dataset, how: Arm, seed: int, members: int, steps: int, views: int = 0, width: int = 16
-) -> ConvNet:
+    data: Dataset, how: Arm, seed: int, nets: Networks, members: int, steps: int, views: int = 0,
+    width: int = 16,
+) -> ConvNet:  # fmt: skip
     return ConvNet(
         len(data.classes), data.images if how.unlabelled else None, seed=seed, members=members,
-        steps=steps, views=views, width=width,
+        steps=steps, views=views, width=width, distortion=DISTORTIONS[nets.distortion],
     )  # fmt: skip
 
 
@@ -203,8 +210,9 @@ def _finishing(
     if not path.is_file():
         began = time.perf_counter()
         model = _network(
-            data, how, seed, nets.last_members, nets.last_steps, nets.last_views, nets.last_width
-        )
+            data, how, seed, nets, nets.last_members, nets.last_steps, nets.last_views,
+            nets.last_width,
+        )  # fmt: skip
         model.fit(data.images[asked], data.labels[asked])
         waits = np.setdiff1d(np.arange(len(data)), asked)
         p = model.predict_proba(data.images[waits]).astype(np.float32)

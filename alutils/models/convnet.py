@@ -4,11 +4,12 @@
 images, distorted anew whenever they are shown (`alutils.data.augmentation`), and, where it is given
 unlabelled images, from its own confident answers on those: what it says of an image as it is
 becomes the label of a distorted copy. These pseudo-labels are decided again every few steps by the
-network as it then is, so none is ever final; only answers from ``tau`` on count; and every training
-starts anew from labels that people gave, so that a round's mistakes are not the next one's
-teachers.
+network as it then is, so none is ever final; only answers from ``tau`` on count, more and more as
+the training goes on, and no class beyond its even share; and every training starts anew from labels
+that people gave, so that a round's mistakes are not the next one's teachers.
 
-Source: pseudo-labels on distorted copies, Sohn et al. (2020), "FixMatch".
+Source: pseudo-labels on distorted copies, Sohn et al. (2020), "FixMatch"; even classes, Berthelot
+et al. (2020), "ReMixMatch".
 """
 
 from __future__ import annotations
@@ -36,14 +37,14 @@ LABELLED_FIRST = 0.2
 WIDTH = 16
 """Maps of the first convolution, where nothing else is said."""
 LARGEST = 64
-"""Pixels a side of the images, at most: of larger ones three convolutions see too little at once,
+"""Pixels a side of the images, at most: of larger ones four convolutions see too little at once,
 and frozen features of a large network are better."""
 SEEN_AGAIN = 0.5
 """Of the distortions in training, those of the copies that are looked at when predicting."""
 
 
 class ConvNet:
-    """Three convolutions, a softmax layer, trained on few labels and many images.
+    """Four convolutions, a softmax layer, trained on few labels and many images.
 
     Parameters
     ----------
@@ -178,16 +179,21 @@ class ConvNet:
             n_prior = 0 if self.prior is None else BATCH // 2 if early else LABELLED
             n_own = 0 if self.unlabelled is None or early else BATCH - LABELLED - n_prior
             human = draw("human", k, BATCH - n_own - n_prior)
-            drawn = [(human, y[human], np.ones(human.shape, bool))]  # items, labels, which count
+            # Items, labels, and how much each counts.
+            drawn = [(human, y[human], np.ones(human.shape, np.float32))]
             if n_own:
                 own = draw("unlabelled", k, n_own)
                 p = network.guess(parts["unlabelled"][own.ravel()])
-                sure = (p.max(axis=1) >= self.tau).reshape(own.shape)
-                believed.append(sure.mean())
-                drawn.append((begins["unlabelled"] + own, p.argmax(1).reshape(own.shape), sure))
+                said, counts = _belief(p, self.tau, begin / self.steps)
+                believed.append((counts > 0).mean())
+                shape = own.shape
+                drawn.append(
+                    (begins["unlabelled"] + own, said.reshape(shape), counts.reshape(shape))
+                )
             if n_prior:
                 other = draw("prior", k, n_prior)
-                drawn.append((begins["prior"] + other, prior_labels[other], other >= 0))
+                ones = np.ones(other.shape, np.float32)
+                drawn.append((begins["prior"] + other, prior_labels[other], ones))
             items, labels, weight = (
                 np.concatenate(part, axis=1) for part in zip(*drawn, strict=True)
             )
@@ -195,7 +201,7 @@ class ConvNet:
             network.train(
                 shown.reshape(k, BATCH, *x.shape[1:]),
                 classes[labels],
-                weight.astype(np.float32),
+                weight,
                 learning_rate((begin + np.arange(k)) / self.steps),
             )
             bar.update(k)
@@ -236,6 +242,20 @@ class ConvNet:
     def predict(self, x: np.ndarray) -> np.ndarray:
         """Return (n,) int64, the likeliest classes."""
         return self.predict_proba(x).argmax(axis=1)
+
+
+def _belief(p: np.ndarray, tau: float, done: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return (n,) the likeliest classes, and (n,) float32 how much each answer counts.
+
+    Answers from ``tau`` on count as much as the share of the training that is ``done``: early ones
+    are often wrong, and what is learned from them stays (Laine and Aila 2017). A class that would
+    get more than its even share counts less, so that none swallows those that look like it.
+    """
+    likeliest, n_classes = p.argmax(axis=1), p.shape[1]
+    sure = p.max(axis=1) >= tau
+    each = np.bincount(likeliest[sure], minlength=n_classes)
+    even = np.minimum(1.0, each.sum() / (n_classes * np.maximum(each, 1)))
+    return likeliest, (done * sure * even[likeliest]).astype(np.float32)
 
 
 class _Endless:

@@ -27,9 +27,10 @@ DROPOUT = 0.3
 MEMORY, NOT_ZERO = 0.95, 1e-3
 """Of the means and variances that normalise when predicting, from step to step; what is added to a
 variance."""
-CONVOLUTIONS = ((5, 1), (3, 2), (3, 4))
-"""Pixels a side of each kernel; maps, in widths. The first one halves the image at once: at full
-size it would take more time than all the others, and was measured to gain nothing."""
+CONVOLUTIONS = ((5, 1, 2, 1), (3, 2, 1, 2), (3, 4, 1, 2), (3, 8, 1, 1))
+"""Of each its kernel's pixels a side, its maps, in widths, its stride, and what is pooled after it.
+The first one halves the image at once: at full size it would take more time than all the others,
+and was measured to gain nothing."""
 SCORED = 500
 """Images a pass when predicting: what two cores' caches hold of the first layer's maps."""
 
@@ -59,12 +60,12 @@ def weight_shapes(n_classes: int, shape: tuple[int, int, int], width: int) -> li
     """Return the shapes of a network's weights, in the order of `Network.weights`."""
     height, across, maps = shape
     shapes: list[tuple[int, ...]] = []
-    for kernel, times in CONVOLUTIONS:
+    for kernel, times, stride, pooled in CONVOLUTIONS:
         shapes += [(kernel, kernel, maps, times * width), *[(times * width,)] * 4]
         maps = times * width
-    # The first convolution halves the image, rounding up; each pooling halves it, rounding down.
-    left = [(side + 1) // 2 // 2 // 2 for side in (height, across)]
-    return [*shapes, (left[0] * left[1] * maps, n_classes), (n_classes,)]
+        # A stride rounds up, a pooling down.
+        height, across = (-(-side // stride) // pooled for side in (height, across))
+    return [*shapes, (height * across * maps, n_classes), (n_classes,)]
 
 
 class Network:
@@ -211,11 +212,11 @@ def _maps(x: Any, weights: Sequence[Any], moments: Sequence[Any], kind: str, tra
     """Return (n, n_features) float32: the convolutions, each normalised (Ioffe, Szegedy 2015)."""
     tf = import_tensorflow()
     x = tf.cast(x, kind)
-    for i in range(len(CONVOLUTIONS)):
+    for i, (_, _, stride, pooled) in enumerate(CONVOLUTIONS):
         (kernel, scale, offset), (mean, variance) = (
             weights[3 * i : 3 * i + 3], moments[2 * i : 2 * i + 2]
         )  # fmt: skip
-        x = tf.nn.conv2d(x, tf.cast(kernel, kind), 1 if i else 2, "SAME")
+        x = tf.nn.conv2d(x, tf.cast(kernel, kind), stride, "SAME")
         # Half the time of Keras' own layer on a CPU. Means and variances stay float32.
         x, *now = tf.raw_ops.FusedBatchNormV3(
             x=x, scale=scale, offset=offset, epsilon=NOT_ZERO, is_training=training,
@@ -225,6 +226,6 @@ def _maps(x: Any, weights: Sequence[Any], moments: Sequence[Any], kind: str, tra
             for kept, new in zip((mean, variance), now, strict=True):
                 kept.assign(MEMORY * kept + (1 - MEMORY) * new)
         x = tf.nn.relu(x)
-        if i:
-            x = tf.nn.max_pool2d(x, 2, 2, "VALID")
+        if pooled > 1:
+            x = tf.nn.max_pool2d(x, pooled, pooled, "VALID")
     return tf.cast(tf.reshape(x, (-1, weights[-2].shape[0])), tf.float32)
