@@ -4,10 +4,12 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from alutils.base.errors import ParameterError
 from alutils.data import mnist
-from alutils.models import convnet
+from alutils.models import convnet, convnet_network
 from alutils.models.convnet import ConvNet
 from alutils.models.convnet_network import Network, weight_shapes
 
@@ -184,6 +186,62 @@ def test_what_only_colour_tells_apart_is_learned():
 def test_the_shapes_of_the_weights_are_known_without_the_network(shape):
     shapes = weight_shapes(7, shape, 3)
     assert [each.shape for each in Network(7, shape, 3).weights()] == shapes
+
+
+@pytest.mark.parametrize("kind", ["float32", "bfloat16"])
+def test_a_network_trained_in_either_number_type_answers_in_float32(digits, kind):
+    net = Network(10, (28, 28, 1), 4, kind)
+    net.start(np.random.default_rng(0))
+    images, labels = digits[0].images[:256], digits[0].labels[:256]
+    shown = (images / 255).astype(np.float32).reshape(4, 64, 28, 28)
+    target = np.eye(10, dtype=np.float32)[labels.reshape(4, 64)]
+    for _ in range(10):
+        net.train(shown, target, np.ones((4, 64), np.float32), np.full(4, 3e-3, np.float32))
+    assert {each.dtype for each in net.weights()} == {np.dtype(np.float32)}
+    p, guessed = net.predict(images), net.guess(images)
+    assert (p.argmax(axis=1) == labels).mean() > 0.6
+    assert np.abs(p - guessed).max() < (1e-6 if kind == "float32" else 0.1)
+    # What is saved answers the same in a network that never saw the other number type.
+    other = Network(10, (28, 28, 1), 4)
+    other.set(net.weights())
+    np.testing.assert_array_equal(other.predict(images), p)
+
+
+def test_a_step_is_that_of_keras_adamw():
+    # Keras' own optimiser, with our gradients, from the same weights: a bias alone has a loss that
+    # can be written down, softmax less target.
+    import keras
+
+    net = Network(3, (8, 8, 1), 2)
+    net.start(np.random.default_rng(0))
+    black, target = np.zeros((5, 4, 8, 8), np.float32), np.zeros((5, 4, 3), np.float32)
+    target[..., 1] = 1
+    rate = np.linspace(1e-3, 3e-3, 5).astype(np.float32)
+    bias = keras.Variable(np.zeros(3, np.float32))
+    optimizer = keras.optimizers.AdamW(1e-3, weight_decay=convnet_network.DECAY)
+    for each in rate:
+        p = np.exp(bias.numpy()) / np.exp(bias.numpy()).sum()
+        optimizer.learning_rate.assign(each)
+        optimizer.apply([keras.ops.convert_to_tensor(p - target[0, 0])], [bias])
+    weights = [np.zeros_like(each) if i % 5 == 1 else each for i, each in enumerate(net.weights())]
+    net.set(weights)  # no scale: all maps are zero, whatever the kernels are
+    net.train(black, target, np.ones((5, 4), np.float32), rate)
+    np.testing.assert_allclose(net.weights()[-1], bias.numpy(), rtol=1e-4)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 12), st.floats(0, 1), st.floats(0.3, 0.99))
+def test_what_is_believed_grows_and_no_class_gets_more_than_its_share(seed, n_classes, done, tau):
+    rng = np.random.default_rng(seed)
+    p = rng.dirichlet(np.full(n_classes, 0.1) * rng.uniform(0.1, 5, n_classes), 300)
+    labels, counts = convnet._belief(p, tau, done)
+    sure = p.max(axis=1) >= tau
+    np.testing.assert_array_equal(labels, p.argmax(axis=1))
+    assert counts.dtype == np.float32 and (counts <= done + 1e-6).all()
+    assert (counts[~sure] == 0).all()
+    by_class = np.bincount(labels, counts, n_classes)
+    assert (by_class <= done * sure.sum() / n_classes + 1e-3).all()
+    rare = np.bincount(labels[sure], minlength=n_classes) <= sure.sum() / n_classes
+    np.testing.assert_allclose(counts[sure & rare[labels]], done, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("which", [0, 1])

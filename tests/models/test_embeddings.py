@@ -16,6 +16,7 @@ from PIL import Image
 from pools import random_weights
 
 from alutils.base import artefacts, manifest
+from alutils.base.tensorflow import import_tensorflow
 from alutils.data.pixels import prepare
 from alutils.models import embeddings, precision
 from alutils.models.backbones import planning, runtimes, vgg16
@@ -275,6 +276,39 @@ def test_a_decision_that_cannot_be_kept_is_said_and_used(measured, tmp_path, cap
     (tmp_path / "features").write_text("a file in the folder's place")
     assert precision.decide("bf16", 2, "abc", small_trial).precision == "bfloat16"
     assert "cannot be kept" in caplog.text
+
+
+def test_what_training_computes_in_is_decided_once_on_a_machine(monkeypatch, tmp_path):
+    monkeypatch.setenv("ALUTILS_CACHE", str(tmp_path))
+    of_training = precision.of_training.__wrapped__  # not kept by this process
+    monkeypatch.setattr(precision, "_measure_training", lambda: (1.5, 0.003))
+    assert of_training() == "bfloat16"
+    monkeypatch.setattr(precision, "_measure_training", lambda: (0.5, 0.003))
+    assert of_training() == "bfloat16"
+    (path,) = tmp_path.glob("features/precision-*.json")
+    told = json.loads(path.read_text())
+    assert (told["what"], told["speedup"]) == ("training", 1.5)
+    path.unlink()
+    assert of_training() == "float32"
+
+
+def test_the_measurement_of_training_compares_gradients():
+    speedup, error = precision._measure_training()
+    assert speedup > 0 and 0 < error < 0.01
+
+
+def test_where_nothing_can_be_trained_in_bfloat16_it_is_float32(monkeypatch, tmp_path):
+    tf = import_tensorflow()
+    monkeypatch.setenv("ALUTILS_CACHE", str(tmp_path))
+    convolution = tf.nn.conv2d
+
+    def only_real(x, *others):
+        if x.dtype == tf.bfloat16:
+            raise tf.errors.UnimplementedError(None, None, "no kernel")
+        return convolution(x, *others)
+
+    monkeypatch.setattr(tf.nn, "conv2d", only_real)
+    assert precision.of_training.__wrapped__() == "float32"
 
 
 @needs_openvino
@@ -561,6 +595,7 @@ RUN = """
 import os, signal, sys, time
 from pathlib import Path
 import numpy as np
+from alutils.base.tensorflow import import_tensorflow
 from alutils.base.row_cache import CachedRows
 folder, delay, dies_after = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
 if int(sys.argv[4]) >= 0:
