@@ -26,7 +26,7 @@ from alutils.models import model_files
 from alutils.models.backbones.extractors import Extractor, extractor
 from alutils.models.backbones.names import OWN, Backbone
 from alutils.models.convnet import ConvNet
-from alutils.models.convnet_network import weight_shapes
+from alutils.models.convnet_network import CONVOLUTIONS, weight_shapes
 from alutils.models.heads import Head
 from alutils.models.model_files import Content, SavedModelError
 from alutils.models.seen import Seen
@@ -265,6 +265,7 @@ class NetworkModel(PictureModel):
             "members": net.members,
             "steps": net.steps,
             "width": net.width,
+            "convolutions": len(CONVOLUTIONS),
             "views": net.views,
             "distortion": asdict(net.distortion),
             **self.beside,
@@ -280,6 +281,11 @@ class NetworkModel(PictureModel):
     def load(cls, content: Content, own: Any = None) -> NetworkModel:
         """Make a model of what was saved."""
         told = content.settings
+        if (found := told.get("convolutions", 3)) != len(CONVOLUTIONS):
+            raise ParameterError(
+                "convolutions", found, f"expected {len(CONVOLUTIONS)}: the model was saved by "
+                "another version of this program", "train it again",
+            )  # fmt: skip
         network = ConvNet(
             len(content.classes),
             distortion=Distortion(**told["distortion"]),

@@ -302,6 +302,19 @@ def test_a_network_whose_weights_have_other_shapes_is_refused(tmp_path):
         refused(tmp_path, "holds no such model")
 
 
+def test_a_network_of_an_older_program_is_called_so(tmp_path):
+    x = np.zeros((6, 12, 12), np.uint8)
+    net = ConvNet(2, steps=1, width=2).fit(x, np.arange(6) % 2)
+    good = NetworkModel(net, (12, 12), False, ("a", "b")).content()
+    for older in (2, 3, "4", None):
+        settings = good.settings | {"convolutions": older}
+        model_files.write(tmp_path, good._replace(settings=settings))
+        refused(tmp_path, f"convolutions={older}: .*another version.*train it again")
+    del settings["convolutions"]  # as it was not told before
+    model_files.write(tmp_path, good._replace(settings=settings))
+    refused(tmp_path, "convolutions=3: .*another version.*train it again")
+
+
 def test_a_folder_that_cannot_be_read_is_said(folder):
     if os.geteuid() == 0:
         pytest.skip("root reads everything")
