@@ -53,7 +53,7 @@ def network(n_classes: int, shape: tuple[int, int, int], width: int, member: int
 
     Each member has its own, so that they can run side by side.
     """
-    return Network(n_classes, shape, width, precision.of_training())
+    return Network(n_classes, shape, width)
 
 
 def weight_shapes(n_classes: int, shape: tuple[int, int, int], width: int) -> list[tuple[int, ...]]:
@@ -76,11 +76,12 @@ class Network:
     n_classes : in all
     shape : (height, width, channels) of the images
     width : maps of the first convolution
-    kind : number type of images and maps in training, ``float32`` or ``bfloat16``
+    kind : number type of images and maps in training, ``float32`` or ``bfloat16``; None for what is
+        faster on this machine
     """
 
     def __init__(
-        self, n_classes: int, shape: tuple[int, int, int], width: int, kind: str = "float32"
+        self, n_classes: int, shape: tuple[int, int, int], width: int, kind: str | None = None
     ) -> None:
         self._tf = tf = import_tensorflow()
         self.shape, self.n_classes = shape, n_classes
@@ -91,7 +92,8 @@ class Network:
             tf.Variable(np.zeros(sum(sizes), np.float32)) for _ in range(3)
         )
         self._moments = [tf.Variable(np.zeros(s, np.float32)) for s in self._seen(self.shapes)]
-        self._compiled = _compile(self, sizes, kind)
+        self._sizes, self.kind = sizes, kind
+        self._compiled = {"predict": _compiled_answers(self, "float32")}
         self.rng: np.random.Generator
         self.done = 0
 
@@ -109,6 +111,10 @@ class Network:
     def start(self, rng: np.random.Generator) -> None:
         """Draw first weights (He et al. 2015), forget the optimiser's past."""
         self.rng, self.done = rng, 0
+        if "train" not in self._compiled:  # who only predicts need not know what is faster
+            self.kind = self.kind or precision.of_training()
+            self._compiled["train"] = _compiled_training(self, self.kind)
+            self._compiled["guess"] = _compiled_answers(self, self.kind)
         last = len(self.shapes) - 1
         weights = [
             rng.normal(0, np.sqrt(2 / np.prod(shape[:-1])), shape).astype(np.float32)
@@ -164,22 +170,16 @@ class Network:
         return out
 
 
-def _compile(network: Network, sizes: Sequence[int], kind: str) -> dict[str, Callable]:
-    """Return functions that train for some steps, and that give probabilities."""
+def _compiled_training(network: Network, kind: str) -> Callable:
+    """Return a function that trains for some steps."""
     tf = import_tensorflow()
-    vector, shapes = network._vector, network._trained(network.shapes)
-    # Compiled once for any number of images: the numbers do not depend on which came first.
-    images = [tf.TensorSpec((None, *network.shape), tf.float32)]
-
-    def parts(vector: Any) -> list[Any]:
-        split = tf.split(vector, sizes)
-        return [tf.reshape(part, shape) for part, shape in zip(split, shapes, strict=True)]
+    vector = network._vector
 
     def step(x: Any, target: Any, weight: Any, rate: Any, seed: Any, number: Any) -> None:
         now = vector.read_value()
         with tf.GradientTape() as tape:
             tape.watch(now)
-            weights = parts(now)
+            weights = _parts(network, now)
             x = _maps(x, weights, network._moments, kind, training=True)
             kept = tf.random.stateless_uniform(tf.shape(x), seed) >= DROPOUT
             x = tf.where(kept, x / (1 - DROPOUT), 0.0) @ weights[-2] + weights[-1]
@@ -196,16 +196,29 @@ def _compile(network: Network, sizes: Sequence[int], kind: str) -> dict[str, Cal
         for i in tf.range(tf.shape(x)[0]):
             step(x[i], target[i], weight[i], rate[i], seed[i], number[i])
 
-    def answers(kind: str) -> Callable:
-        @tf.function(input_signature=images)
-        def answer(x: Any) -> Any:
-            weights = parts(vector)
-            x = _maps(x, weights, network._moments, kind, training=False)
-            return tf.nn.softmax(x @ weights[-2] + weights[-1])
+    return train
 
-        return answer
 
-    return {"train": train, "predict": answers("float32"), "guess": answers(kind)}
+def _compiled_answers(network: Network, kind: str) -> Callable:
+    """Return a function that gives probabilities, computed in this number type."""
+    tf = import_tensorflow()
+
+    # Compiled once for any number of images: the numbers do not depend on which came first.
+    @tf.function(input_signature=[tf.TensorSpec((None, *network.shape), tf.float32)])
+    def answer(x: Any) -> Any:
+        weights = _parts(network, network._vector)
+        x = _maps(x, weights, network._moments, kind, training=False)
+        return tf.nn.softmax(x @ weights[-2] + weights[-1])
+
+    return answer
+
+
+def _parts(network: Network, vector: Any) -> list[Any]:
+    """Return what is trained, of its shapes, out of the vector that holds all of it."""
+    tf = import_tensorflow()
+    shapes = network._trained(network.shapes)
+    split = tf.split(vector, network._sizes)
+    return [tf.reshape(part, shape) for part, shape in zip(split, shapes, strict=True)]
 
 
 def _maps(x: Any, weights: Sequence[Any], moments: Sequence[Any], kind: str, training: bool) -> Any:
