@@ -3,13 +3,14 @@
 `ConvNet` is a classifier for the loop of `alutils.active.loops.pool`. It learns from the labelled
 images, distorted anew whenever they are shown (`alutils.data.augmentation`), and, where it is given
 unlabelled images, from its own confident answers on those: what it says of an image as it is
-becomes the label of a distorted copy. These pseudo-labels are decided again every few steps by the
-network as it then is, so none is ever final; only answers from ``tau`` on count, more and more as
-the training goes on, and no class beyond its even share; and every training starts anew from labels
-that people gave, so that a round's mistakes are not the next one's teachers.
+becomes the label of a distorted copy. These pseudo-labels are decided again every few steps, so
+none is ever final. They are the answers of the weights averaged over the last steps: a few bad
+steps were seen to turn a whole class into another, which then taught itself. Only answers from
+``tau`` on count, and no class beyond its even share. Every training starts anew from labels that
+people gave, so that a round's mistakes are not the next one's teachers.
 
-Source: pseudo-labels on distorted copies, Sohn et al. (2020), "FixMatch"; even classes, Berthelot
-et al. (2020), "ReMixMatch".
+Source: pseudo-labels on distorted copies, Sohn et al. (2020), "FixMatch"; averaged weights that
+teach, Tarvainen and Valpola (2017); even classes, Berthelot et al. (2020), "ReMixMatch".
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ CHUNK = 25
 """Steps between two looks at the unlabelled images."""
 LABELLED_FIRST = 0.2
 """The share of the steps that come before the unlabelled images are first believed."""
+TEACHER = 0.05
+"""The share of the steps over which the weights are averaged whose answers are learned from."""
 WIDTH = 16
 """Maps of the first convolution, where nothing else is said."""
 LARGEST = 64
@@ -184,7 +187,7 @@ class ConvNet:
             if n_own:
                 own = draw("unlabelled", k, n_own)
                 p = network.guess(parts["unlabelled"][own.ravel()])
-                said, counts = _belief(p, self.tau, begin / self.steps)
+                said, counts = _belief(p, self.tau)
                 believed.append((counts > 0).mean())
                 shape = own.shape
                 drawn.append(
@@ -203,6 +206,7 @@ class ConvNet:
                 classes[labels],
                 weight,
                 learning_rate((begin + np.arange(k)) / self.steps),
+                _memory(begin, self.steps),
             )
             bar.update(k)
         return np.array(believed)
@@ -244,18 +248,22 @@ class ConvNet:
         return self.predict_proba(x).argmax(axis=1)
 
 
-def _belief(p: np.ndarray, tau: float, done: float) -> tuple[np.ndarray, np.ndarray]:
+def _memory(done: int, steps: int) -> float:
+    """Return the memory of the slow weights: a twentieth of the training, less at its beginning."""
+    return min(1 - 1 / (TEACHER * steps + 1), (1 + done) / (10 + done))
+
+
+def _belief(p: np.ndarray, tau: float) -> tuple[np.ndarray, np.ndarray]:
     """Return (n,) the likeliest classes, and (n,) float32 how much each answer counts.
 
-    Answers from ``tau`` on count as much as the share of the training that is ``done``: early ones
-    are often wrong, and what is learned from them stays (Laine and Aila 2017). A class that would
-    get more than its even share counts less, so that none swallows those that look like it.
+    Those from ``tau`` on count. A class that would get more than its even share counts less, so
+    that none swallows those that look like it.
     """
     likeliest, n_classes = p.argmax(axis=1), p.shape[1]
     sure = p.max(axis=1) >= tau
     each = np.bincount(likeliest[sure], minlength=n_classes)
     even = np.minimum(1.0, each.sum() / (n_classes * np.maximum(each, 1)))
-    return likeliest, (done * sure * even[likeliest]).astype(np.float32)
+    return likeliest, (sure * even[likeliest]).astype(np.float32)
 
 
 class _Endless:

@@ -91,9 +91,15 @@ class Network:
         self._vector, self._first, self._second = (
             tf.Variable(np.zeros(sum(sizes), np.float32)) for _ in range(3)
         )
-        self._moments = [tf.Variable(np.zeros(s, np.float32)) for s in self._seen(self.shapes)]
+        self._moments, self._slow_moments = (
+            [tf.Variable(np.zeros(s, np.float32)) for s in self._seen(self.shapes)]
+            for _ in range(2)
+        )
+        self._slow = tf.Variable(np.zeros(sum(sizes), np.float32))
         self._sizes, self.kind = sizes, kind
-        self._compiled = {"predict": _compiled_answers(self, "float32")}
+        self._compiled = {
+            "predict": _compiled_answers(self, self._vector, self._moments, "float32")
+        }
         self.rng: np.random.Generator
         self.done = 0
 
@@ -114,7 +120,9 @@ class Network:
         if "train" not in self._compiled:  # who only predicts need not know what is faster
             self.kind = self.kind or precision.of_training()
             self._compiled["train"] = _compiled_training(self, self.kind)
-            self._compiled["guess"] = _compiled_answers(self, self.kind)
+            self._compiled["guess"] = _compiled_answers(
+                self, self._slow, self._slow_moments, self.kind
+            )
         last = len(self.shapes) - 1
         weights = [
             rng.normal(0, np.sqrt(2 / np.prod(shape[:-1])), shape).astype(np.float32)
@@ -125,6 +133,18 @@ class Network:
         self.set(weights)
         for variable in (self._first, self._second):
             variable.assign(np.zeros(variable.shape, np.float32))
+        self.follow(0.0)
+
+    def follow(self, memory: float) -> None:
+        """Bring the slow weights nearer to those in training; 0 for the same."""
+        for slow, now in self._pairs():
+            slow.assign(memory * slow + (1 - memory) * now)
+
+    def _pairs(self) -> list[tuple[Any, Any]]:
+        return [
+            (self._slow, self._vector),
+            *zip(self._slow_moments, self._moments, strict=True),
+        ]
 
     def weights(self) -> list[np.ndarray]:
         """Return all weights, of the shapes of `weight_shapes`."""
@@ -143,13 +163,18 @@ class Network:
             variable.assign(value)
 
     def train(
-        self, x: np.ndarray, target: np.ndarray, weight: np.ndarray, rate: np.ndarray
-    ) -> None:
-        """Take a step for each of (n_steps, batch, height, width[, 3]) batches."""
+        self, x: np.ndarray, target: np.ndarray, weight: np.ndarray, rate: np.ndarray,
+        memory: float = 0.0,
+    ) -> None:  # fmt: skip
+        """Take a step for each of (n_steps, batch, height, width[, 3]) batches.
+
+        ``memory`` : of the slow weights, from step to step
+        """
         seed = self.rng.integers(0, 2**31, (len(x), 2), dtype=np.int32)
         x = x.reshape(*x.shape[:2], *self.shape)
         number = self.done + 1 + np.arange(len(x), dtype=np.float32)
-        self._compiled["train"](*map(self._tf.constant, (x, target, weight, rate, seed, number)))
+        parts = (x, target, weight, rate, seed, number, np.float32(memory))
+        self._compiled["train"](*map(self._tf.constant, parts))
         self.done += len(x)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
@@ -157,7 +182,7 @@ class Network:
         return self._answers(x, "predict")
 
     def guess(self, x: np.ndarray) -> np.ndarray:
-        """Return what `predict` does, in the number type of the training."""
+        """Return what `predict` does, by the slow weights, in the number type of the training."""
         return self._answers(x, "guess")
 
     def _answers(self, x: np.ndarray, how: str) -> np.ndarray:
@@ -192,22 +217,26 @@ def _compiled_training(network: Network, kind: str) -> Callable:
         )  # fmt: skip
 
     @tf.function(reduce_retracing=True)
-    def train(x: Any, target: Any, weight: Any, rate: Any, seed: Any, number: Any) -> None:
+    def train(
+        x: Any, target: Any, weight: Any, rate: Any, seed: Any, number: Any, memory: Any
+    ) -> None:
         for i in tf.range(tf.shape(x)[0]):
             step(x[i], target[i], weight[i], rate[i], seed[i], number[i])
+            for slow, now in network._pairs():
+                slow.assign(memory * slow + (1 - memory) * now)
 
     return train
 
 
-def _compiled_answers(network: Network, kind: str) -> Callable:
+def _compiled_answers(network: Network, vector: Any, moments: Sequence[Any], kind: str) -> Callable:
     """Return a function that gives probabilities, computed in this number type."""
     tf = import_tensorflow()
 
     # Compiled once for any number of images: the numbers do not depend on which came first.
     @tf.function(input_signature=[tf.TensorSpec((None, *network.shape), tf.float32)])
     def answer(x: Any) -> Any:
-        weights = _parts(network, network._vector)
-        x = _maps(x, weights, network._moments, kind, training=False)
+        weights = _parts(network, vector)
+        x = _maps(x, weights, moments, kind, training=False)
         return tf.nn.softmax(x @ weights[-2] + weights[-1])
 
     return answer

@@ -229,19 +229,42 @@ def test_a_step_is_that_of_keras_adamw():
     np.testing.assert_allclose(net.weights()[-1], bias.numpy(), rtol=1e-4)
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(2, 12), st.floats(0, 1), st.floats(0.3, 0.99))
-def test_what_is_believed_grows_and_no_class_gets_more_than_its_share(seed, n_classes, done, tau):
+@given(st.integers(0, 2**32 - 1), st.integers(2, 12), st.floats(0.3, 0.99))
+def test_no_class_is_believed_beyond_its_even_share(seed, n_classes, tau):
     rng = np.random.default_rng(seed)
     p = rng.dirichlet(np.full(n_classes, 0.1) * rng.uniform(0.1, 5, n_classes), 300)
-    labels, counts = convnet._belief(p, tau, done)
+    labels, counts = convnet._belief(p, tau)
     sure = p.max(axis=1) >= tau
     np.testing.assert_array_equal(labels, p.argmax(axis=1))
-    assert counts.dtype == np.float32 and (counts <= done + 1e-6).all()
-    assert (counts[~sure] == 0).all()
-    by_class = np.bincount(labels, counts, n_classes)
-    assert (by_class <= done * sure.sum() / n_classes + 1e-3).all()
+    assert counts.dtype == np.float32 and (counts <= 1).all() and (counts[~sure] == 0).all()
+    assert (np.bincount(labels, counts, n_classes) <= sure.sum() / n_classes + 1e-3).all()
     rare = np.bincount(labels[sure], minlength=n_classes) <= sure.sum() / n_classes
-    np.testing.assert_allclose(counts[sure & rare[labels]], done, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(counts[sure & rare[labels]], 1, rtol=1e-6)
+
+
+def test_the_weights_that_teach_are_an_average_of_the_last_steps(digits):
+    net = Network(10, (28, 28, 1), 2)
+    net.start(np.random.default_rng(0))
+    images, memory = digits[0].images[:64], 0.75
+    shown = (images / 255).astype(np.float32)[np.newaxis]
+    target = np.eye(10, dtype=np.float32)[digits[0].labels[:64]][np.newaxis]
+    slow = net.weights()
+    for _ in range(6):
+        net.train(shown, target, np.ones((1, 64), np.float32), np.full(1, 3e-3, np.float32), memory)
+        pairs = zip(slow, net.weights(), strict=True)
+        slow = [memory * old + (1 - memory) * new for old, new in pairs]
+    other = Network(10, (28, 28, 1), 2)
+    other.set(slow)
+    near = {"float32": 1e-5, "bfloat16": 0.05}[net.kind]
+    np.testing.assert_allclose(net.guess(images), other.predict(images), atol=near)
+    assert np.abs(net.predict(images) - other.predict(images)).max() > near
+
+
+@pytest.mark.parametrize("done", [0, 25, 200, 1999])
+@pytest.mark.parametrize("steps", [1, 25, 2000, 8000])
+def test_what_teaches_is_an_average_of_a_twentieth_of_the_training(steps, done):
+    memory = convnet._memory(done, steps)
+    assert 0 <= memory < 1 and 1 / (1 - memory) <= convnet.TEACHER * steps + 1 + 1e-9
 
 
 @pytest.mark.parametrize("which", [0, 1])
