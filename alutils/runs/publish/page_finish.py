@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from alutils.runs.publish.markdown import markdown_table, results
 
 _PICTURES = {
@@ -22,20 +24,25 @@ def _run(name: str) -> tuple[str, str]:
 
 
 def finish() -> str:
-    """Return how many labels the way to the certificate takes, as a Markdown table."""
-    rows = (
-        (
-            *_run(row.run), f"{100 * row.target:g}%", f"{row.labels:,.0f}",
-            f"{row.trained:,} + {row.by_hand:,.0f} + {row.audited:,.0f}",
-            f"{100 * row.accuracy:.2f}%", f"{row.attempts:.1f}", f"{row.notebook_labels:,.0f}",
-            f"{row.ratio:.2f}",
-        )
-        for row in results("finish").itertuples()
-    )  # fmt: skip
+    """Return how many labels the way to the certificate takes, as a Markdown table.
+
+    A row for each kind of pictures, learner and promise: the means over the runs.
+    """
+    rows = []
+    for (name, target), of in results("finish").groupby(["run", "target"], sort=False):
+        mean, labels = of.mean(numeric_only=True), of["labels"]
+        span = f" ({labels.min():,.0f} to {labels.max():,.0f})" if len(of) > 1 else ""
+        rows.append((
+            *_run(name), f"{100 * target:g}%", str(len(of)), f"{mean['labels']:,.0f}{span}",
+            f"{mean['trained']:,.0f} + {mean['by_hand']:,.0f} + {mean['audited']:,.0f}",
+            f"{mean['accuracy']:.2%}", f"{mean['attempts']:.1f}",
+            f"{mean['notebook_labels']:,.0f}", f"{mean['ratio']:.2f}",
+        ))  # fmt: skip
     return markdown_table(
         [
-            "pictures", "learner", "promised", "labels in all", "trained on + by hand + audited",
-            "labels that are right", "attempts", "labels with the best fixed numbers", "ratio",
+            "pictures", "learner", "promised", "runs", "labels in all",
+            "trained on + by hand + audited", "labels that are right", "attempts",
+            "labels with the best fixed numbers", "ratio",
         ],
         rows,
     )  # fmt: skip
@@ -45,14 +52,16 @@ def finish_forecast() -> str:
     """Return how often forecasts held what it then took, as a Markdown table."""
     table = results("finish_forecast")
     table = table.assign(ratio=table["took"] / table["expected"])
-    rows = [
-        (*_run(name), str(len(of)), f"{of['inside'].mean():.0%}", f"{of['ratio'].mean():.2f}")
-        for name, of in table.groupby("run", sort=False)
-    ]
-    whole = f"{table['inside'].mean():.0%}"
-    rows.append(("all", "", str(len(table)), whole, f"{table['ratio'].mean():.2f}"))
-    head = ["pictures", "learner", "forecasts", "inside the interval", "took / expected"]
+    rows = [(*_run(name), *_forecasts(of)) for name, of in table.groupby("run", sort=False)]
+    rows.append(("all", "", *_forecasts(table)))
+    head = ["pictures", "learner", "runs", "forecasts", "inside the interval", "took / expected"]
     return markdown_table(head, rows)
+
+
+def _forecasts(of: pd.DataFrame) -> tuple[str, ...]:
+    """Return how many runs and forecasts there are, how many were right, and how far off."""
+    runs = len(of[["run", "seed"]].drop_duplicates())
+    return str(runs), str(len(of)), f"{of['inside'].mean():.0%}", f"{of['ratio'].mean():.2f}"
 
 
 def finish_attacks() -> str:
