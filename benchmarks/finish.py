@@ -168,7 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "command": "python -m benchmarks finish",
         "made": "row by row, in several goes; the wall time is that of the last",
         "parameters": {
-            "runs": sorted(table["run"].unique()), "seeds": options.seeds, "draws": options.draws,
+            "seeds": table.groupby("run")["seed"].nunique().to_dict(), "draws": options.draws,
             "level": LEVEL,
         },
         **began.about(),
