@@ -253,7 +253,7 @@ def measure(
 
 def smoke() -> pd.DataFrame:
     """Go both parts once with tiny networks; nothing is kept."""
-    trials, table, letters = Table(None), Table(None), rendered_dataset(400, 0)
+    trials, table, letters = Table(None), Table(None), rendered_dataset(600, 0)
     pools = Pools((0.5,), lambda: letters, lambda: letters)
     with tempfile.TemporaryDirectory() as kept:
         part = Part("letters", "active", pools, Networks(2, 1, 4, 2, 0), Path(kept))

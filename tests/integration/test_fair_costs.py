@@ -63,7 +63,7 @@ def test_a_rung_where_a_seed_has_nothing_that_fits_is_not_taken():
 
 @pytest.mark.slow
 def test_each_part_grows_row_by_row_and_is_not_made_again(tmp_path, monkeypatch):
-    letters = rendered_dataset(300, 0)
+    letters = rendered_dataset(600, 0)
     pools = Pools((0.5,), lambda: letters, lambda: letters)
     part = Part("letters", "random", pools, Networks(2, 1, 3, 2, 0), tmp_path / "kept")
     trial_table, table = Table(tmp_path / "trials.csv"), Table(tmp_path / "table.csv")

@@ -19,16 +19,20 @@ from PIL import Image
 from alutils.base import lifeline
 from alutils.base.files import write_atomically
 from alutils.data.mnist import mnist_article
-from alutils.labelling.model import beside, beside_work, strong
+from alutils.labelling.model import beside, beside_work, contest, strong
+from alutils.labelling.model.at_work import AtWork
 from alutils.labelling.model.beside import Beside
-from alutils.labelling.model.contest import NETWORK, SPREAD
+from alutils.labelling.model.contest import BROUGHT, NETWORK, SPREAD
 from alutils.labelling.model.learner import fold_of, says
 from alutils.labelling.model.loop import LabellingLoop
 from alutils.labelling.model.settings import Learning
 from alutils.labelling.model.strong import Job, Settings, StrongError
 from alutils.labelling.store.store import Store
-from alutils.models import saved
-from alutils.models.picture_models import AverageModel
+from alutils.models import backbones, saved
+from alutils.models.convnet import ConvNet
+from alutils.models.heads import Head
+from alutils.models.picture_models import AverageModel, NetworkModel
+from alutils.models.seen import Seen
 
 N = 240
 
@@ -290,6 +294,27 @@ def test_where_processors_are_not_shared_out_by_session_only_nice_counts(monkeyp
     monkeypatch.setattr(beside_work.os, "nice", called.append)
     beside_work.lower_priority()
     assert called == [19]
+
+
+@pytest.mark.parametrize("name", [each for each in contest.known() if BROUGHT not in each])
+def test_whoever_was_at_work_is_the_same_after_a_restart(name, digits, tmp_path):
+    images, labels, _ = digits
+    size, classes, columns = (28, 28), [str(i) for i in range(10)], np.arange(10)
+    seen = Seen.of(list(images[:60]))
+    net = ConvNet(10, steps=1, width=2).fit(images[:60], labels[:60].astype(int))
+    rng = np.random.default_rng(0)
+    heads = [Head((rng.normal(size=(784, 10)).astype(np.float32), np.zeros(10, np.float32)))
+             for _ in range(2)]  # fmt: skip
+    extractor = backbones.extractor("pixels@28")
+    found = strong.Strong(
+        classes, 50, {}, NetworkModel(net, size, False, classes, 50, seen), np.empty((0, 10)),
+        heads[1], columns, {}, {}, extractor.identity,
+    )  # fmt: skip
+    before = AtWork(name, heads[0], columns, classes, seen, 60, found)
+    before.model(extractor).save(tmp_path)
+    after = AtWork(strong=found)
+    assert after.restore(name, saved.load_model(tmp_path), classes)
+    assert after.model(extractor).sha256 == before.model(extractor).sha256
 
 
 # --- in the loop ----------------------------------------------------------------------------------

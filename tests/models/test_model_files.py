@@ -264,7 +264,7 @@ def test_a_card_of_a_kind_or_backbone_that_does_not_exist_is_refused_though_its_
         ({"settings": {}}, "backbone=None"),
         ({"kind": "average", "settings": {"parts": [{"kind": "average"}]}}, "no other average"),
         ({"kind": "average", "settings": {}}, "parts"),
-        ({"kind": "convnet"}, "distortion"),
+        ({"kind": "convnet"}, "convolutions"),
     ):
         model_files.write(folder, kept._replace(**change))
         refused(folder, says)

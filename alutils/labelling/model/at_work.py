@@ -9,7 +9,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from alutils.labelling.model import contest, learner
-from alutils.labelling.model.contest import BROUGHT, NETWORK, QUICK
+from alutils.labelling.model.contest import BROUGHT, NETWORK, QUICK, SPREAD
 from alutils.labelling.model.strong import Strong
 from alutils.models.backbones.extractors import Extractor
 from alutils.models.heads import Head
@@ -224,5 +224,7 @@ class AtWork:
                 self.n_trained, self.seen = one.n_trained, one.seen
             elif part in (QUICK, BROUGHT) or self.strong is None:
                 return False
+            elif part == SPREAD:  # it was saved with what the quick learner had seen
+                self.seen = one.seen
         self.name = name
         return True
