@@ -19,7 +19,7 @@ from alutils.data.rendering import rendered_dataset
 from alutils.experiments.label_costs.fewest_labels import ARMS, Arm
 from alutils.labelling.model.first_pictures import AMONG, TYPICAL
 from alutils.models import features
-from alutils.models.convnet import ConvNet
+from alutils.models.convnet import WIDTH, ConvNet
 
 LADDER = (100, 200, 300, 400, 550, 750, 1000, 1500, 2000, 3000, 4500, 7000)
 """Labels after which a way that asks trains, and asks for the difference to the next."""
@@ -37,7 +37,7 @@ class Networks:
     steps: int = 2000
     last_members: int = 2
     last_steps: int = 4000
-    last_width: int = 16
+    last_width: int = WIDTH
     last_views: int = 8
     distortion: str = "letters"
 
@@ -194,7 +194,7 @@ def _ask(
 
 def _network(
     data: Dataset, how: Arm, seed: int, nets: Networks, members: int, steps: int, views: int = 0,
-    width: int = 16,
+    width: int = WIDTH,
 ) -> ConvNet:  # fmt: skip
     return ConvNet(
         len(data.classes), data.images if how.unlabelled else None, seed=seed, members=members,

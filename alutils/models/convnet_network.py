@@ -87,7 +87,6 @@ class Network:
         self.shape, self.n_classes = shape, n_classes
         self.shapes = weight_shapes(n_classes, shape, width)
         sizes = [int(np.prod(each)) for each in self._trained(self.shapes)]
-        self._ends = np.cumsum(sizes)[:-1]
         self._vector, self._first, self._second = (
             tf.Variable(np.zeros(sum(sizes), np.float32)) for _ in range(3)
         )
@@ -135,20 +134,15 @@ class Network:
             variable.assign(np.zeros(variable.shape, np.float32))
         self.follow(0.0)
 
-    def follow(self, memory: float) -> None:
+    def follow(self, memory: Any) -> None:
         """Bring the slow weights nearer to those in training; 0 for the same."""
-        for slow, now in self._pairs():
+        pairs = zip([self._slow, *self._slow_moments], [self._vector, *self._moments], strict=True)
+        for slow, now in pairs:
             slow.assign(memory * slow + (1 - memory) * now)
-
-    def _pairs(self) -> list[tuple[Any, Any]]:
-        return [
-            (self._slow, self._vector),
-            *zip(self._slow_moments, self._moments, strict=True),
-        ]
 
     def weights(self) -> list[np.ndarray]:
         """Return all weights, of the shapes of `weight_shapes`."""
-        trained = iter(np.split(self._vector.numpy(), self._ends))
+        trained = iter(np.split(self._vector.numpy(), np.cumsum(self._sizes)[:-1]))
         seen = iter(each.numpy() for each in self._moments)
         n = 5 * len(CONVOLUTIONS)
         return [
@@ -222,8 +216,7 @@ def _compiled_training(network: Network, kind: str) -> Callable:
     ) -> None:
         for i in tf.range(tf.shape(x)[0]):
             step(x[i], target[i], weight[i], rate[i], seed[i], number[i])
-            for slow, now in network._pairs():
-                slow.assign(memory * slow + (1 - memory) * now)
+            network.follow(memory)
 
     return train
 
