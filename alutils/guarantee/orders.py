@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from alutils.base.compiled import compiled
+
 
 def log_weights_of(population: int, wrong: int, most: int, n_errors: int) -> np.ndarray:
     """Return the log chance of one given order of right and wrong labels in a finite pool.
@@ -41,21 +43,41 @@ def log_weights_at(rate: float, most: int, n_errors: int) -> np.ndarray:
 
 
 def chance_of(looks: Sequence[int], log_weights: np.ndarray) -> float:
-    """Return the probability that a plan accepts.
+    """Return the probability that a plan accepts, from what one order weighs: `log_weights_of`."""
+    return weighed(log_orders(looks), looks, log_weights)
 
-    It is the number of orders that are accepted at each look and not before, times the chance of
-    one of them.
-    """
-    errors = np.arange(1, len(looks))
-    scale = max(1, len(errors)) / max(1, looks[-1])  # keeps the numbers of orders in a float
-    ways, before, total = np.eye(1, len(looks))[0], 0, 0.0
-    for k, look in enumerate(looks):
-        steps = np.maximum(look - before - errors + 1, 0) / errors * scale
-        ways = np.convolve(ways, np.concatenate([[1.0], np.cumprod(steps)]))[: len(looks)]
-        total += ways[k] * math.exp(log_weights[look, k] - k * math.log(scale))
-        ways[k] = 0  # fewer than k were accepted before
-        before = look
-    return min(total, 1.0)  # what floats add
+
+def weighed(orders: np.ndarray, looks: Sequence[int], log_weights: np.ndarray) -> float:
+    """Return the chance of `log_orders`, of all looks of a plan or of the first ones."""
+    k = np.arange(len(orders))
+    weights = log_weights[np.asarray(looks)[: len(k)], k]
+    return min(float(np.exp(orders + weights).sum()), 1.0)  # what floats add
+
+
+def log_orders(looks: Sequence[int]) -> np.ndarray:
+    """Return (n_looks,) float, the logs of how many orders a look accepts and none before it."""
+    return _log_orders(np.asarray(looks, np.int64))
+
+
+@compiled(error_model="numpy")
+def _log_orders(looks):
+    n = len(looks)
+    scale = max(1, n - 1) / max(1, looks[-1])  # keeps the numbers of orders in a float
+    ways, found, steps = np.zeros(n), np.empty(n), np.ones(n)
+    ways[0], before = 1.0, 0
+    for k in range(n):
+        more = looks[k] - before
+        for errors in range(1, n):
+            steps[errors] = steps[errors - 1] * max(more - errors + 1, 0) / errors * scale
+        for j in range(n - 1, k - 1, -1):  # fewer than k were accepted before
+            total = 0.0
+            for errors in range(min(j - k, more) + 1):
+                total += ways[j - errors] * steps[errors]
+            ways[j] = total
+        found[k] = np.log(ways[k]) - k * np.log(scale)
+        ways[k] = 0.0
+        before = looks[k]
+    return found
 
 
 def expected_labels_of(looks: Sequence[int], share: Callable[[int], float | np.ndarray]) -> float:

@@ -35,8 +35,10 @@ from alutils.guarantee.orders import (
     chance_of,
     expected_labels_of,
     labels_without_error,
+    log_orders,
     log_weights_at,
     log_weights_of,
+    weighed,
 )
 
 MOST = 5
@@ -127,8 +129,9 @@ class AuditPlan:
         weights = (
             log_weights_of(self.population, wrong, self.looks[-1], last + 1) for wrong, _ in cases
         )
+        orders = log_orders(self.looks)
         risks = [
-            (chance_of(self.looks[: k + 1], of), wrong)
+            (weighed(orders[: k + 1], self.looks, of), wrong)
             for (wrong, k), of in zip(cases, weights, strict=True)
         ]
         return max(risks, default=(0.0, self.allowed + 1))
@@ -301,9 +304,12 @@ def _best_looks(
         log_weights[:, : k + 1] = weights[each][:, : k + 1]
 
     def valid(looks: Sequence[int]) -> bool:
-        against = hardest(len(looks) - 1)
-        return looks[0] >= needed and all(
-            chance_of(looks[: k + 1], weights[each]) <= granted for each, k in against
+        if looks[0] < needed:
+            return False
+        orders = log_orders(looks)
+        return all(
+            weighed(orders[: k + 1], looks, weights[each]) <= granted
+            for each, k in hardest(len(looks) - 1)
         )
 
     # One look at the end; those one label apart before it accept the same orders.
