@@ -32,11 +32,14 @@ begin at random."""
 
 @dataclass(frozen=True)
 class Networks:
-    """The networks of a run: one that asks on each step but the last, and those that finish."""
+    """The networks of a run: one that asks on each step but the last, and those that finish.
+
+    One of 8,000 steps had fewer wrong than the mean of two of 4,000, for the same work.
+    """
 
     steps: int = 2000
-    last_members: int = 2
-    last_steps: int = 4000
+    last_members: int = 1
+    last_steps: int = 8000
     last_width: int = WIDTH
     last_views: int = 8
     distortion: str = "letters"
