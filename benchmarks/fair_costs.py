@@ -15,6 +15,7 @@ same command goes on where one ended.
 from __future__ import annotations
 
 import argparse
+import io
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -28,12 +29,14 @@ from tqdm import tqdm
 from alutils.active.labels import Source
 from alutils.active.loops.pool import PoolState
 from alutils.active.oracles import Perfect
-from alutils.base import files, manifest
+from alutils.base import files
 from alutils.data.rendering import rendered_dataset
+from alutils.experiments.label_costs import fair
 from alutils.guarantee import audit_luck
 from alutils.guarantee.finishing import Said
 from alutils.guarantee.pool import finish
 from alutils.guarantee.terms import Terms, allowed_errors, unsure_first
+from alutils.runs.publish.files import publish as publish_files
 from benchmarks.fair_costs_runs import RUNGS, SETS, Networks, Pools, State, kept_in, states
 from benchmarks.growing import Growing
 from benchmarks.timing import Began
@@ -294,9 +297,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "parameters": {"networks": vars(nets), "draws": options.draws, "level": LEVEL},
         **began.about(),
     }
-    for path in (trials.path, table.path):
-        if path is not None and path.is_file():
-            manifest.write_json(path.with_suffix(".manifest.json"), about)
+    _publish(folder, table.frame, about)
+
+
+def _publish(folder: Path, table: pd.DataFrame, about: dict[str, Any]) -> None:
+    """Write manifest and figure beside the tables; the figure once its ways are there."""
+    there = {f"{name}.csv" for name in (fair.NAME, f"{fair.NAME}_trials")}
+    contents = {name: (folder / name).read_bytes() for name in there if (folder / name).is_file()}
+    texts = {}
+    if fair.costs(table, *fair.FIRST):
+        figure, alt, finding = fair.figure(table)
+        image = io.BytesIO()
+        figure.savefig(image, format="png", bbox_inches="tight")
+        contents[f"figures/{fair.FIGURE}.png"] = image.getvalue()
+        texts[fair.FIGURE.removeprefix(f"{fair.NAME}_")] = {"alt": alt, "finding": finding}
+    publish_files(fair.NAME, contents, {fair.NAME: about}, texts)
 
 
 if __name__ == "__main__":

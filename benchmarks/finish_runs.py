@@ -71,7 +71,7 @@ class Run:
 
 
 RUNS = (
-    Run("rendered_tool", "rendered", 2000, 300),
+    Run("rendered_tool", "rendered", 2000, 500),
     Run("mnist4k_tool", "mnist_article", 0, 400),
     Run("letters_tool", "letters", 0, 620),
     Run("mnist10k_tool", "mnist", 10_000, 700),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from fair_rows import fair_rows
 
 from alutils.runs.publish import overview, page_costs, page_tables
 
@@ -41,6 +42,7 @@ def test_the_claim_is_three_sentences_with_the_numbers_of_the_results(change):
     change("mnist_sound_differences", "claim.str.contains('random')", mean=0.021, low=0.01)
     change("published", "arm == 'active' and metric == 'accuracy'", value=0.8475)
     change("label_costs_summary", "metric == 'labels_expected'", mean=1111.4)
+    change("fair_costs", "way == 'active_unlabelled'", labels=2222.4)
     first, second, third = overview.claim().splitlines()
     assert (
         "377 of 400 test digits right" in first
@@ -48,7 +50,8 @@ def test_the_claim_is_three_sentences_with_the_numbers_of_the_results(change):
     )
     assert "+2.1 points of test accuracy (95% interval +1.0 to " in second
     assert "table has +1.0." in second
-    assert "1,111 chosen by a model that learns from unlabelled images, too" in third
+    assert "2,222 chosen by a model that learns from unlabelled images, too" in third
+    assert "To have 30,000 digits labelled" in third
     assert "For 4,227 capital letters, 98% of the labels right, it takes 1,111: 26%" in third
 
 
@@ -65,18 +68,14 @@ def test_the_reports_loop_is_called_what_its_interval_says(change, low, high, sa
     assert says in overview.claim()
 
 
-def test_learning_from_unlabelled_images_is_told_apart_from_asking_once_it_is_measured(
-    change, tmp_path
-):
-    path = tmp_path / "results" / "label_costs_summary.csv"
-    table = pd.read_csv(path).query("arm != 'random_unlabelled'")
-    table.to_csv(path, index=False)
+def test_a_way_is_told_of_where_it_was_measured(change, tmp_path):
     way = "chosen at random, for a model that learns from unlabelled images, too"
-    assert way not in overview.claim()
-    more = table.query("protocol == 'mnist' and arm == 'random' and metric == 'labels_to_certify'")
-    more = more.assign(arm="random_unlabelled", mean=1800.0)
-    pd.concat([table, more]).to_csv(path, index=False)
-    assert f"1,800 {way}" in overview.claim()
+    path = tmp_path / "results" / "fair_costs.csv"
+    fair_rows().to_csv(path, index=False)
+    assert f"3,000 {way}" in overview.claim()
+    assert "1,050 labels on average" in cells(2)[4]
+    fair_rows(labels={"active": (900.0,)}).to_csv(path, index=False)
+    assert way not in overview.claim() and "900 chosen by the model" in overview.claim()
 
 
 def test_letters_stand_beside_the_digits_only_where_their_audits_accept(change):

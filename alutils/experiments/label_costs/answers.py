@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pandas as pd
 
 from alutils.base import manifest
 from alutils.base.files import repository_root
 from alutils.experiments.base import Answer, Finding
-from alutils.experiments.label_costs import noisy_humans, results
+from alutils.experiments.label_costs import fair, noisy_humans, results
+from alutils.plots.style import arm_name
 
-HEADLINE = "mnist"
 WANTED = (
     "wrong_labels_first", "wrong_labels", "accuracy", "human_answers",
     "auto_coverage_99", "broken_99", "auto_coverage_98", "broken_98",
@@ -21,44 +19,22 @@ WANTED = (
 
 def answer() -> Answer:
     """Return the three lines of the notebook's beginning, from results/."""
-    summary = _results("label_costs_summary")
-    if summary is None:
-        return Answer(("results/label_costs_summary.csv is not there: publish the sweeps.",), "")
-    of = summary[summary["protocol"] == HEADLINE]
-    n_pool = of.loc[of["metric"] == "n_pool", "mean"].iloc[0]
-    needed = results.needed_by_arm(summary, HEADLINE)
-    if not needed:
-        return Answer(("No audit of the sweeps was passed: nothing was certified.",), "")
-    best = next(iter(needed))
-    found = needed[best]
+    table = fair.published()
+    if table is None:
+        return Answer(("results/fair_costs.csv: run `python -m benchmarks fair_costs`.",), "")
+    pictures, target = fair.FIRST
+    n = table.loc[table["set"] == pictures, "pictures"].iloc[0]
+    found = fair.costs(table, *fair.FIRST)
+    best, cost = next(iter(found.items()))
     lines = (
-        f"**On average {found.mean:,.0f} human labels** have {n_pool:,.0f} digits labelled, at "
-        f"least {results.TARGETS[HEADLINE]:.0%} of them right with a certificate: "
-        f"{found.mean / n_pool:.1%} of all, by {results.ARMS[best]} ({found.basis}).",
-        _each_effect(needed),
+        f"**On average {cost.mean:,.0f} human labels** have {fair.title(table, pictures)} "
+        f"labelled, at least {target:.0%} of them right with a certificate: {cost.mean / n:.1%} of "
+        f"all, by {arm_name(best)}. Refused audits are counted; numbers were settled on other "
+        "digits.",
+        fair.effects(found),
         _promise(),
     )
-    return Answer(tuple(filter(None, lines)), "label_costs_cost")
-
-
-def _each_effect(needed: Mapping[str, results.Needed]) -> str:
-    """Return what random labels take, active choice alone and the unlabelled images alone."""
-    ways = {
-        "random": "labels chosen at random", "active": "active choice alone",
-        "random_unlabelled": "the unlabelled images alone",
-    }  # fmt: skip
-    if "random" not in needed:
-        return ""
-    shown = {arm: needed[arm] for arm in ways if arm in needed}
-    parts = [
-        f"{ways[arm]} {found.mean:,.0f}"
-        + ("" if arm == "random" else f" ({found.mean / needed['random'].mean - 1:+.0%})")
-        for arm, found in shown.items()
-    ]
-    return (
-        f"For the same pool it takes on average, with {'; with '.join(parts)}. "
-        f"({results.grouped(shown)}.)"
-    )
+    return Answer(tuple(filter(None, lines)), fair.FIGURE)
 
 
 def _promise() -> str:

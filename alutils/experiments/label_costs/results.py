@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from textwrap import fill
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -15,9 +12,9 @@ from alutils.base.files import repository_root
 from alutils.experiments.label_costs import fewest_labels
 from alutils.experiments.strategies.results import labels_to_reach
 from alutils.guarantee.terms import allowed_errors
-from alutils.plots.style import arm_name, axes, legend_below, look, name_rows
+from alutils.plots.style import arm_name, axes, legend_below, look
 from alutils.stats import compare, tables
-from alutils.stats.intervals import over_seeds, t_interval
+from alutils.stats.intervals import over_seeds
 
 TARGETS = {"mnist": 0.99, "article": 0.99, "letters": 0.98}
 """Shares of right labels that the grids in notebooks/sweeps certify, at a level of 95%."""
@@ -159,53 +156,7 @@ def published(protocol: str) -> float | None:
 
 def figures(table: pd.DataFrame) -> dict[str, tuple[Figure, str, str]]:
     """Return the figures of these sweeps, each with its text alternative and its finding."""
-    made = {"cost": cost(table)} if (table["protocol"] == "mnist").any() else {}
-    return made | {"curves": curves(table)}
-
-
-def cost(table: pd.DataFrame) -> tuple[Figure, str, str]:
-    """Draw the human labels with which 60,000 digits are labelled and certified, arm by arm."""
-    of = table[table["protocol"] == "mnist"]
-    n = int(of.loc[of["split"] == "pool", "n_eval"].iloc[0])
-    needed = {arm: labels_needed(of, arm) for arm in ARMS if (of["arm"] == arm).any()}
-    figure, panel = axes(size=(8.2, 0.62 * (len(needed) + 1) + 1.1))
-    panel.barh(0, n, height=0.62, color="0.6")
-    panel.annotate(f"{n:,}", (n, 0), (6, 0), textcoords="offset points", va="center")
-    for place, (arm, found) in enumerate(needed.items(), 1):
-        drawn = look(arm)
-        if np.isfinite(found.mean):
-            panel.barh(place, found.mean, height=0.62, color=drawn["color"], alpha=0.45)
-            panel.errorbar(
-                found.mean, place, xerr=found.around, capsize=4, **drawn | {"linestyle": ""}
-            )
-        edge = np.nanmax([found.high, found.mean, 0])
-        panel.annotate(
-            found.sentence(n), (edge, place), (8, 0), textcoords="offset points", va="center"
-        )
-    name_rows(panel, [f"all {n:,} labels", *(fill(ARMS[arm], 28) for arm in needed)])
-    panel.set(
-        xlim=(0, 1.12 * n), title=f"{n:,} digits labelled, {_PROMISED} right with a certificate"
-    )
-    panel.xaxis.set_major_formatter(_THOUSANDS)
-    panel.set_xlabel(
-        "human labels in all: training, by hand, audit (mean, 95% interval over seeds)"
-    )
-    panel.grid(axis="y", visible=False)
-    known = {arm: found for arm, found in needed.items() if np.isfinite(found.mean)}
-    told = "; ".join(f"{ARMS[arm]} {found.sentence(n)}" for arm, found in known.items())
-    mixed = not all(found.over_draws for found in known.values())
-    refused = [ARMS[arm] for arm in needed if arm not in known]
-    finding = (
-        f"Human labels that it takes to have {n:,} digits labelled with a certificate that "
-        f"{_PROMISED} of the labels are right (95% confidence): {told}. These are means over all "
-        f"draws of the audit{', where nothing else is said' if mixed else ''}."
-        + (f" Never certified: {', '.join(refused)}." if refused else "")
-    )
-    alt = (
-        f"Bars on a linear axis: the human labels needed to have {n:,} digits labelled with a "
-        f"certificate, for {', '.join(ARMS[arm] for arm in needed)}, under a bar of all {n:,}."
-    )
-    return figure, alt, finding
+    return {"curves": curves(table)}
 
 
 @dataclass(frozen=True)
@@ -226,21 +177,6 @@ class Needed:
     accept: float
 
     @property
-    def around(self) -> np.ndarray:
-        """(2, 1) float, the interval's lengths to both sides; 0 where there is none."""
-        return np.nan_to_num([[self.mean - self.low], [self.high - self.mean]])
-
-    def sentence(self, n: int) -> str:
-        """Return the mean, and which share of ``n`` it is."""
-        if not self.seeds:
-            return f"refused by all {self.of} audits"
-        text = f"{self.mean:,.0f} ({self.mean / n:.1%})"
-        if self.over_draws:
-            sure = self.accept >= SURE
-            return text if sure else f"{text}, {self.accept:.0%} of the audits accept"
-        return f"{text}, {self.basis}"
-
-    @property
     def basis(self) -> str:
         """What the mean is of, and how many of the audits refuse."""
         if self.over_draws:
@@ -250,19 +186,6 @@ class Needed:
             )
         some = f"the {self.seeds}" if self.seeds == self.of else f"{self.seeds} of {self.of}"
         return f"mean of {some} audits drawn"
-
-
-def labels_needed(table: pd.DataFrame, arm: str) -> Needed:
-    """Return the labels that an arm needs, of one protocol's rows: those of the last training."""
-    last = _last(table[table["arm"] == arm])
-    metric = EXPECTED if (last["metric"] == EXPECTED).any() else "labels_to_certify"
-    values = last[last["metric"] == metric].sort_values("seed")["value"]
-    known = values.dropna().to_numpy()
-    low, high = t_interval(known)
-    mean = float(known.mean()) if len(known) else np.nan
-    chances = last.loc[last["metric"] == "accept_chance", "value"]
-    accept = float(chances.mean() if len(chances) else values.notna().mean())
-    return Needed(mean, low, high, len(known), len(values), metric == EXPECTED, accept)
 
 
 def needed_by_arm(summary: pd.DataFrame, protocol: str) -> dict[str, Needed]:
@@ -286,17 +209,6 @@ def needed_by_arm(summary: pd.DataFrame, protocol: str) -> dict[str, Needed]:
             int(chosen["seeds"]), int(chosen["of"]), there[0] == EXPECTED, float(chance),
         )  # fmt: skip
     return dict(sorted(found.items(), key=lambda item: item[1].mean))
-
-
-def grouped(needed: Mapping[str, Needed]) -> str:
-    """Say what each mean is of, those of the same kind together."""
-    kinds: dict[str, list[str]] = {}
-    for found in needed.values():
-        kinds.setdefault(found.basis, []).append(f"{found.mean:,.0f}")
-    return "; ".join(
-        f"{' and '.join(means)} {'is' if len(means) == 1 else 'are each'} the {basis}"
-        for basis, means in kinds.items()
-    )
 
 
 def curves(table: pd.DataFrame) -> tuple[Figure, str, str]:

@@ -10,11 +10,11 @@ import pandas as pd
 
 from alutils.active.loops.pool import PoolState, Round
 from alutils.active.oracles import ABSTAINED, Oracle, Perfect
-from alutils.base.files import display_path, repository_root, write_atomically
+from alutils.base.files import display_path, write_atomically
 from alutils.data.dataset import Dataset
 from alutils.data.npz import write_npz
 from alutils.experiments.base import Answer, Finding
-from alutils.experiments.label_costs import results as costs
+from alutils.experiments.label_costs import fair
 from alutils.experiments.start.attempts import LEVEL, Attempt, folder, n_attempts, proposed
 from alutils.experiments.start.person import JOURNAL, Person
 from alutils.experiments.start.pictures import Pictures
@@ -41,34 +41,24 @@ def answer() -> Answer:
             "person who does not see what the model says.",
             _fewest(),
         ),
-        "label_costs_cost",
+        fair.FIGURE,
     )
 
 
 def _fewest() -> str:
     """Return the fewest human labels that pools of the reference results took, in a sentence."""
-    path = repository_root() / "results" / "label_costs_summary.csv"
-    if not path.is_file():
-        return "results/label_costs_summary.csv is not there: publish the sweeps."
-    summary, said = pd.read_csv(path), []
-    for protocol in ("mnist", "letters"):
-        needed = [
-            found
-            for found in costs.needed_by_arm(summary, protocol).values()
-            if found.accept >= costs.SURE
-        ]
-        if needed:
-            of = summary.query(f"protocol == '{protocol}' and metric == 'n_pool'")
-            n_pool, best = of["mean"].iloc[0], needed[0]
-            said.append(
-                f"{costs.title(protocol, n_pool)} took {best.mean:,.0f} human labels "
-                f"({best.mean / n_pool:.0%}) to be labelled, {costs.TARGETS[protocol]:.0%} right"
-            )
-    return (
-        f"Measured, on average: {'; '.join(said)}, with a certificate."
-        if said
-        else "Nothing was certified yet."
-    )
+    table = fair.published()
+    if table is None:
+        return "results/fair_costs.csv is not there: run `python -m benchmarks fair_costs`."
+    said = []
+    for pictures, target in fair.all_of(table):
+        cost = next(iter(fair.costs(table, pictures, target).values()))
+        n = table.loc[table["set"] == pictures, "pictures"].iloc[0]
+        said.append(
+            f"{fair.title(table, pictures)} took {cost.mean:,.0f} human labels "
+            f"({cost.mean / n:.0%}) to be labelled, {target:.0%} right"
+        )
+    return f"Measured, on average: {'; '.join(said)}, with a certificate."
 
 
 def learner(pictures: Pictures, steps: int, seed: int) -> tuple[np.ndarray, Classifier]:

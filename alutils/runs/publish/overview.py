@@ -4,6 +4,7 @@ import pandas as pd
 
 from alutils.base.files import repository_root
 from alutils.experiments.article.answers import reached
+from alutils.experiments.label_costs import fair
 from alutils.experiments.label_costs import results as costs
 from alutils.runs.publish.markdown import markdown_table, points, results
 from alutils.runs.publish.page_costs import labels_in_all
@@ -13,10 +14,8 @@ from alutils.stats.intervals import Paired
 
 LOOP = "the report's loop beats"
 """How the claim begins that the report's loop is better than a random choice."""
-COST = "mnist"
-"""What the pool goes by in results/ whose label costs the README leads with."""
 LETTERS = "letters"
-"""What the pool goes by that is harder; it stands beside the one that the README leads with."""
+"""What a harder pool goes by, which stands beside the one that the README leads with."""
 WAYS = {
     "random": "chosen at random",
     "random_unlabelled": "chosen at random, for a model that learns from unlabelled images, too",
@@ -62,18 +61,14 @@ def _luck(percentile: float) -> str:
 
 def _labels_today() -> str:
     """Return how many human labels each way takes to have a pool labelled with a certificate."""
-    needed = labels_in_all(COST)
-    shown = {  # what most audits refuse is no way to have it labelled
-        arm: needed[arm] for arm in costs.ARMS if arm in needed and needed[arm].accept >= costs.SURE
-    }
-    ways = [
-        f"{found.mean:,.0f} {WAYS.get(arm, f'with {costs.ARMS[arm]}')}"
-        for arm, found in shown.items()
-    ]
+    table = results(fair.NAME)
+    pictures, target = fair.FIRST
+    found = fair.costs(table, *fair.FIRST)
+    ways = [f"{found[way].mean:,.0f} {told}" for way, told in WAYS.items() if way in found]
     return (
-        f"To have all {_pool()} labelled, with a certificate that at least "
-        f"{costs.TARGETS[COST]:.0%} of the labels are right, takes this many human labels on "
-        f"average: {'; '.join(ways)}."
+        f"To have {fair.title(table, pictures)} labelled, with a certificate that at least "
+        f"{target:.0%} of the labels are right, takes this many human labels on average: "
+        f"{'; '.join(ways)}."
     )
 
 
@@ -91,12 +86,6 @@ def _harder() -> str:
     )
 
 
-def _pool() -> str:
-    """Return the pool of `COST` in words."""
-    rows = results("label_costs_summary").query(f"protocol == '{COST}' and metric == 'n_pool'")
-    return costs.title(COST, rows["mean"].iloc[0])
-
-
 def overview() -> str:
     """Return the documents' claims as a Markdown table: each under the three questions."""
     rows = [*_article_rows(), *_report_rows()]
@@ -107,8 +96,9 @@ def _article_rows() -> list[tuple[str, ...]]:
     published = _published("mnist", "n_right")
     exact = _exact()
     stands = _active_among_replicates()
-    needed = labels_in_all(COST)
-    fewest = f"{min(found.mean for found in needed.values()):,.0f}" if needed else "no number of"
+    table = results(fair.NAME)
+    pictures, target = fair.FIRST
+    fewest = min(cost.mean for cost in fair.costs(table, *fair.FIRST).values())
     return [
         (
             "Article: labels that the model asks for beat random ones",
@@ -130,7 +120,8 @@ def _article_rows() -> list[tuple[str, ...]]:
             f"{published['auto_confident_first']:.0f} after {published['active']:.0f}",
             exact,
             _verdict(_sound("confident")),
-            f"{_pool()}, {costs.TARGETS[COST]:.0%} certified: {fewest} labels on average",
+            f"{fair.title(table, pictures)}, {target:.0%} certified: {fewest:,.0f} labels on "
+            "average",
         ),
     ]
 

@@ -1,9 +1,16 @@
-"""What the sweeps of label costs came to, as tables and sentences for pages."""
+"""What labelled pools cost, as tables and sentences for pages."""
 
 import pandas as pd
 
+from alutils.experiments.label_costs import fair
 from alutils.experiments.label_costs import results as costs
 from alutils.runs.publish.markdown import markdown_table, results
+
+
+def fair_costs() -> str:
+    """Return what each way of asking and learning costs, compared fairly, as a Markdown table."""
+    table = fair.as_table(results(fair.NAME))
+    return markdown_table(list(table), table.itertuples(index=False))
 
 
 def label_costs() -> str:

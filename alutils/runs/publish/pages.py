@@ -37,6 +37,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "blocks": page_tables.blocks,
     "strategies": page_tables.strategies,
     "no_better": page_tables.no_better,
+    "fair_costs": page_costs.fair_costs,
     "label_costs": page_costs.label_costs,
     "reached": page_costs.reached,
     "audits": page_costs.audits,
