@@ -49,8 +49,8 @@ DRAWS, TRIAL_DRAWS = 40, 10
 BY_HAND = (0, 50, 100, 150, 250, 400, 700, 1200)
 EXPECTED = (0.15, 0.3, 0.5, 0.7)
 """What a plan expects to be wrong, times what may be."""
-SHORTLIST = 4
-"""Pairs of these that are tried with second attempts, of those that seem best."""
+SHORTLIST, LUCK = 4, 200
+"""Pairs of these that are tried with second attempts, of those that seem best in so many audits."""
 AFTER_REFUSAL = 100
 """Labelled by hand after a refusal, at least, before the next audit."""
 LEVEL, MOST_ATTEMPTS = 0.95, 12
@@ -123,12 +123,12 @@ def best_numbers(state: State, target: float, seed: int, draws: int) -> list[dic
                 continue
             terms = Terms(target, LEVEL, by_hand, numbers.expected, None, weighted=True)
             plan = terms.plan(n, len(left), 1 - said.confidence[left], answered_once=True)
-            truths = np.tile(wrong[left].astype(int), (200, 1))
+            truths = np.tile(wrong[left].astype(int), (LUCK, 1))
             rng = np.random.default_rng([seed, 4])
             luck = audit_luck.audits(plan, np.ones(len(left), int), truths, rng)
-            refused = 1 - luck.accepted.mean()
-            # A refusal is paid for again, and with more labels at a stricter level.
-            found.append((by_hand + luck.labels.mean() * (1 + 2 * refused), numbers))
+            # Refused audits are paid for until one accepts.
+            audits = 1 / max(luck.accepted.mean(), 1 / LUCK)
+            found.append((by_hand + luck.labels.mean() * audits, numbers))
     found.sort(key=lambda pair: pair[0])
     return [
         _row(state, numbers, target, costs(state, numbers, target, seed, draws))

@@ -26,8 +26,8 @@ PICTURES = {
     "digits": "digits", "letters": "capital letters", "clothes": "pictures of clothes",
     "lower": "small letters",
 }  # fmt: skip
-FIRST = ("digits", 0.99)
-"""The pictures and the promise that README and notebooks lead with."""
+FIRST, HARDER = ("digits", 0.99), ("letters", 0.98)
+"""The pictures and the promise that README and notebooks lead with; what stands beside them."""
 MUCH = 0.5
 """Share of a pool from which a table says that most of it is labelled by people."""
 
