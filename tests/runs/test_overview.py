@@ -103,15 +103,6 @@ def test_what_the_results_do_not_show_is_not_claimed(change):
     assert "margin sampling is statistically tied with" in cells(4)[4]
 
 
-def test_a_way_that_most_audits_refuse_is_no_way_to_have_a_pool_labelled(change):
-    arm = "protocol == 'mnist' and arm == 'active_unlabelled' and metric == 'accept_chance'"
-    way = "chosen by a model that learns from unlabelled images, too"
-    change("label_costs_summary", arm, mean=0.9)
-    assert "human labels on average" in overview.claim() and way in overview.claim()
-    change("label_costs_summary", arm, mean=0.25)
-    assert way not in overview.claim()
-
-
 def test_a_classifier_with_fewer_draws_says_so(change):
     change("az_classifiers", "classifier.str.contains('small network')", draws=2)
     change("az_classifiers", "not classifier.str.contains('small network')", draws=5)

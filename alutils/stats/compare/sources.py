@@ -134,16 +134,21 @@ def instead(path: Path) -> str:
     """Say what a file is that is no results table, and what can be compared in its place."""
     if path.stem.startswith(Path(PUBLISHED).stem):  # published_log.csv, too
         return "the published values themselves: compare a run or a results table with them"
-    own = manifest.read_json(path.with_suffix(".manifest.json"))
-    if "command" in own:
-        return f"a table in a shape of its own, to be read as it is; made by `{own['command']}`"
+    if command := manifest.read_json(path.with_suffix(".manifest.json")).get("command"):
+        return _made_by(command)
     for other in sorted(path.parent.glob("*.manifest.json"), key=lambda p: -len(p.name)):
         stem = other.name.removesuffix(".manifest.json")
         table = other.with_name(f"{stem}.csv")
         if path.is_file() and path.stem.startswith(f"{stem}_") and table.is_file():
+            if command := manifest.read_json(other).get("command"):
+                return _made_by(command)
             place = display_path(table)
             return f"a summary in a shape of its own; compare {place}, of the same results"
     return ""
+
+
+def _made_by(command: str) -> str:
+    return f"a table in a shape of its own, to be read as it is; made by `{command}`"
 
 
 def read_published(path: Path | str) -> list[dict[str, Any]]:
