@@ -50,7 +50,7 @@ def test_the_claim_is_three_sentences_with_the_numbers_of_the_results(change):
     )
     assert "+2.1 points of test accuracy (95% interval +1.0 to " in second
     assert "table has +1.0." in second
-    assert "2,222 chosen by a model that learns from unlabelled images, too" in third
+    assert "2,222 from those and unlabelled images" in third
     assert "To have 30,000 digits labelled" in third
     assert "For 4,227 capital letters, 98% of the labels right, it takes 1,111: 26%" in third
 
@@ -69,13 +69,13 @@ def test_the_reports_loop_is_called_what_its_interval_says(change, low, high, sa
 
 
 def test_a_way_is_told_of_where_it_was_measured(change, tmp_path):
-    way = "chosen at random, for a model that learns from unlabelled images, too"
+    way = "from random ones and unlabelled images"
     path = tmp_path / "results" / "fair_costs.csv"
     fair_rows().to_csv(path, index=False)
     assert f"3,000 {way}" in overview.claim()
     assert "1,050 labels on average" in cells(2)[4]
     fair_rows(labels={"active": (900.0,)}).to_csv(path, index=False)
-    assert way not in overview.claim() and "900 chosen by the model" in overview.claim()
+    assert way not in overview.claim() and "900 from those that it asks for" in overview.claim()
 
 
 def test_letters_stand_beside_the_digits_only_where_their_audits_accept(change):

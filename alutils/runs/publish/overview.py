@@ -17,12 +17,12 @@ LOOP = "the report's loop beats"
 LETTERS = "letters"
 """What a harder pool goes by, which stands beside the one that the README leads with."""
 WAYS = {
-    "random": "chosen at random",
-    "random_unlabelled": "chosen at random, for a model that learns from unlabelled images, too",
-    "active": "chosen by the model",
-    "active_unlabelled": "chosen by a model that learns from unlabelled images, too",
+    "random": "for a model that learns from random ones",
+    "random_unlabelled": "from random ones and unlabelled images",
+    "active": "from those that it asks for",
+    "active_unlabelled": "from those and unlabelled images",
 }
-"""How the README calls ways of asking and learning."""
+"""How the README calls ways of asking and learning, one after the other."""
 LUCK = 5.0
 """Percentile under which a draw is called unlucky; lucky above 100 less it."""
 
@@ -68,7 +68,7 @@ def _labels_today() -> str:
     return (
         f"To have {fair.title(table, pictures)} labelled, with a certificate that at least "
         f"{target:.0%} of the labels are right, takes this many human labels on average: "
-        f"{'; '.join(ways)}."
+        f"{'; '.join(ways)}. Each has the most unsure pictures labelled by hand, too."
     )
 
 
