@@ -68,7 +68,7 @@ def _labels_today() -> str:
     return (
         f"To have {fair.title(table, pictures)} labelled, with a certificate that at least "
         f"{target:.0%} of the labels are right, takes this many human labels on average: "
-        f"{'; '.join(ways)}. Each has the most unsure pictures labelled by hand, too."
+        f"{'; '.join(ways)}."
     )
 
 
