@@ -31,6 +31,7 @@ from alutils.guarantee.terms import Terms, allowed_errors, attempt_level
 from alutils.guarantee.thresholds import THRESHOLDS, labels_needed
 from alutils.models import embeddings
 from alutils.models.dense_head import DenseHead
+from alutils.stats.intervals import wilson
 
 FOR_THRESHOLDS = ("fixed 0.6", "fixed 0.9", "best on validation", "certified")
 TESTED = ("certified", *trust.WHOLE)
@@ -151,7 +152,7 @@ def promises(networks: Networks, arm: str, *, draws: int, keep: Keep = compute) 
     )
     shown = table.set_index(["model", "rule"])[list(COLUMNS)]
     return Finding(
-        _about_promises(table, settings), figure=figure, name="promises", alt=alt,
+        _about_promises(table, settings, draws), figure=figure, name="promises", alt=alt,
         table=_styled(shown, f"{draws:,} audits; promised: {_percent(settings.target)} right"),
         tables={"autolabel_promises": table.round(6)},
     )  # fmt: skip
@@ -168,9 +169,10 @@ def broken_promises(scores: pd.DataFrame, settings: Settings, *, draws: int) -> 
     )  # fmt: skip
 
 
-def _about_promises(table: pd.DataFrame, settings: Settings) -> str:
+def _about_promises(table: pd.DataFrame, settings: Settings, draws: int) -> str:
     broken = table.groupby("rule", sort=False)["broken"]
     worst = max(broken.max()[rule] for rule in TESTED)
+    low, high = wilson(worst, draws)
     guess = "best on validation"
     n_models = table["model"].nunique()
     always = [
@@ -178,8 +180,9 @@ def _about_promises(table: pd.DataFrame, settings: Settings) -> str:
     ]
     return (
         f"The {len(TESTED)} rules that test their promise break it in at most {worst:.1%} of "
-        f"the audits ({1 - settings.level:.0%} allowed). “Best on validation” breaks it in "
-        f"{broken.min()[guess]:.0%} to {broken.max()[guess]:.0%}. A fixed threshold breaks it "
+        f"the audits (95% interval {low:.1%} to {high:.1%}; {1 - settings.level:.0%} allowed). "
+        f"“Best on validation” breaks it in {broken.min()[guess]:.0%} to "
+        f"{broken.max()[guess]:.0%}. A fixed threshold breaks it "
         f"always or never: {' and '.join(always)} of the {n_models} networks."
     )
 
