@@ -15,7 +15,6 @@ same command goes on where one ended.
 from __future__ import annotations
 
 import argparse
-import io
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -36,6 +35,7 @@ from alutils.guarantee import audit_luck
 from alutils.guarantee.finishing import Said
 from alutils.guarantee.pool import finish
 from alutils.guarantee.terms import Terms, allowed_errors, unsure_first
+from alutils.plots.fonts import png_of
 from alutils.runs.publish.files import publish as publish_files
 from benchmarks.fair_costs_runs import RUNGS, SETS, Networks, Pools, State, kept_in, states
 from benchmarks.growing import Growing
@@ -307,9 +307,7 @@ def _publish(folder: Path, table: pd.DataFrame, about: dict[str, Any]) -> None:
     texts = {}
     if fair.costs(table, *fair.FIRST):
         figure, alt, finding = fair.figure(table)
-        image = io.BytesIO()
-        figure.savefig(image, format="png", bbox_inches="tight")
-        contents[f"figures/{fair.FIGURE}.png"] = image.getvalue()
+        contents[f"figures/{fair.FIGURE}.png"] = png_of(figure)
         texts[fair.FIGURE.removeprefix(f"{fair.NAME}_")] = {"alt": alt, "finding": finding}
     publish_files(fair.NAME, contents, {fair.NAME: about}, texts)
 

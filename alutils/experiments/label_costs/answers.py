@@ -23,12 +23,11 @@ def answer() -> Answer:
     if table is None:
         return Answer(("results/fair_costs.csv: run `python -m benchmarks fair_costs`.",), "")
     pictures, target = fair.FIRST
-    n = table.loc[table["set"] == pictures, "pictures"].iloc[0]
     found = fair.costs(table, *fair.FIRST)
     best, cost = next(iter(found.items()))
     lines = (
         f"**On average {cost.mean:,.0f} human labels** have {fair.title(table, pictures)} "
-        f"labelled, at least {target:.0%} of them right with a certificate: {cost.mean / n:.1%} of "
+        f"labelled, at least {target:.0%} of them right with a certificate: {cost.share:.1%} of "
         f"all, by {arm_name(best)}. Refused audits are counted; numbers were settled on other "
         "digits.",
         fair.effects(found),

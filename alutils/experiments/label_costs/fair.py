@@ -38,6 +38,7 @@ class Cost:
 
     Attributes
     ----------
+    pictures : in the pool
     mean, low, high : over seeds, each the mean over many draws of its audits; 95% interval
     trained, by_hand, audited : its parts, on average; what refused attempts took is with the last
     seeds, audits : how many there were of both
@@ -46,6 +47,7 @@ class Cost:
     right : share of right labels in the end
     """
 
+    pictures: int
     mean: float
     low: float
     high: float
@@ -56,6 +58,11 @@ class Cost:
     refused: float
     untrue: float
     right: float
+
+    @property
+    def share(self) -> float:
+        """Of the pool, that people label."""
+        return self.mean / self.pictures
 
     @property
     def audited(self) -> float:
@@ -79,8 +86,8 @@ def _cost(rows: pd.DataFrame) -> Cost:
     low, high = t_interval(rows["labels"].to_numpy())
     mean, audits = rows.mean(numeric_only=True), int(rows["draws"].sum())
     return Cost(
-        float(mean["labels"]), float(low), float(high), float(mean["trained"]),
-        float(mean["by_hand"]), len(rows), audits, rows["refused"].sum() / audits,
+        int(mean["pictures"]), float(mean["labels"]), float(low), float(high),
+        float(mean["trained"]), float(mean["by_hand"]), len(rows), audits, rows["refused"].sum() / audits,
         rows["untrue"].sum() / audits, float(mean["right"]),
     )  # fmt: skip
 
@@ -95,15 +102,14 @@ def as_table(table: pd.DataFrame) -> pd.DataFrame:
     """Return the costs as texts: a row for each set of pictures, promise and way."""
     rows = []
     for pictures, target in all_of(table):
-        n = int(table.loc[table["set"] == pictures, "pictures"].iloc[0])
         for way, cost in costs(table, pictures, target).items():
-            much = ": most of it by people" if cost.mean > MUCH * n else ""
+            much = ": most of it by people" if cost.share > MUCH else ""
             rows.append(
                 {
                     "pool, right": f"{title(table, pictures)}, {target:.0%}",
                     "asking and learning": arm_name(way),
                     "human labels in all": f"{cost.mean:,.0f} ({cost.low:,.0f} to "
-                    f"{cost.high:,.0f}), {cost.mean / n:.1%} of the pool{much}",
+                    f"{cost.high:,.0f}), {cost.share:.1%} of the pool{much}",
                     "trained on + by hand + audited":
                         f"{cost.trained:,.0f} + {cost.by_hand:,.0f} + {cost.audited:,.0f}",
                     "seeds, audits": f"{cost.seeds}, {cost.audits:,}",
@@ -127,7 +133,7 @@ def figure(table: pd.DataFrame) -> tuple[Figure, str, str]:
     pictures, target = FIRST
     found = costs(table, *FIRST)
     shown = {way: found[way] for way in ARMS if way in found}
-    n = int(table.loc[table["set"] == pictures, "pictures"].iloc[0])
+    n = next(iter(found.values())).pictures
     drawn, panel = axes(size=(8.2, 0.62 * (len(shown) + 1) + 1.1))
     panel.barh(0, n, height=0.62, color="0.6")
     panel.annotate(f"{n:,}", (n, 0), (6, 0), textcoords="offset points", va="center")
@@ -137,7 +143,7 @@ def figure(table: pd.DataFrame) -> tuple[Figure, str, str]:
         panel.barh(place, cost.mean, height=0.62, color=how["color"], alpha=0.45)
         panel.errorbar(cost.mean, place, xerr=around, capsize=4, **how | {"linestyle": ""})
         panel.annotate(
-            _said(cost, n), (np.nanmax([cost.high, cost.mean]), place), (8, 0),
+            _said(cost), (np.nanmax([cost.high, cost.mean]), place), (8, 0),
             textcoords="offset points", va="center",
         )  # fmt: skip
     name_rows(panel, [f"all {n:,} labels", *(fill(arm_name(way), 28) for way in shown)])
@@ -151,7 +157,7 @@ def figure(table: pd.DataFrame) -> tuple[Figure, str, str]:
         "human labels in all: training, by hand, audit (mean, 95% interval over seeds)"
     )
     panel.grid(axis="y", visible=False)
-    told = "; ".join(f"{arm_name(way)} {_said(cost, n)}" for way, cost in shown.items())
+    told = "; ".join(f"{arm_name(way)} {_said(cost)}" for way, cost in shown.items())
     finding = (
         f"Human labels that it takes to have {whole} labelled with a certificate that at least "
         f"{target:.0%} of the labels are right (95% confidence): {told}. Means over all draws of "
@@ -164,8 +170,8 @@ def figure(table: pd.DataFrame) -> tuple[Figure, str, str]:
     return drawn, alt, finding
 
 
-def _said(cost: Cost, n: int) -> str:
-    return f"{cost.mean:,.0f} ({cost.mean / n:.1%})"
+def _said(cost: Cost) -> str:
+    return f"{cost.mean:,.0f} ({cost.share:.1%})"
 
 
 def effects(found: Mapping[str, Cost]) -> str:

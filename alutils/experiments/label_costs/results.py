@@ -29,7 +29,6 @@ EXPECTED = "labels_expected"
 SURE = 0.9
 """Share of the audits that accept, from which a finding need not say how many do."""
 DRAWN = "mean of the audits drawn"
-_PROMISED = f"at least {TARGETS['mnist']:.0%}"
 _THOUSANDS = FuncFormatter(lambda x, _: f"{x:,.0f}")
 POINTS_TABLE = {"article": ("mnist", "active"), "letters": ("az", "as_published")}
 """Experiment and arm of the published accuracy beside which a setting stands."""

@@ -56,10 +56,9 @@ def _fewest() -> str:
         if not found:
             continue
         cost = next(iter(found.values()))
-        n = table.loc[table["set"] == pictures, "pictures"].iloc[0]
         said.append(
             f"{fair.title(table, pictures)} took {cost.mean:,.0f} human labels "
-            f"({cost.mean / n:.0%}) to be labelled, {target:.0%} right"
+            f"({cost.share:.0%}) to be labelled, {target:.0%} right"
         )
     return f"Measured, on average: {'; '.join(said)}, with a certificate."
 

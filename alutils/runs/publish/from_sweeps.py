@@ -6,7 +6,6 @@ says: see ``summarise`` and ``figures`` of `alutils.experiments.base.Experiment`
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import pandas as pd
 from alutils.base import manifest
 from alutils.base.files import repository_root
 from alutils.experiments.registry import EXPERIMENTS
+from alutils.plots.fonts import png_of
 from alutils.runs.notebook import runs
 from alutils.runs.publish import files
 from alutils.runs.sweeps import sweep
@@ -105,9 +105,7 @@ def _write(
         contents[f"{name}_{suffix}.csv"] = text
     texts = {}
     for suffix, (figure, alt, finding) in figures.items():
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", bbox_inches="tight")
-        contents[f"figures/{name}_{suffix}.png"] = buffer.getvalue()
+        contents[f"figures/{name}_{suffix}.png"] = png_of(figure)
         texts[suffix] = {"alt": alt, "finding": finding}
     return files.publish(name, contents, {name: about}, texts)
 
