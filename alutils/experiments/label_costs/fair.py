@@ -87,8 +87,8 @@ def _cost(rows: pd.DataFrame) -> Cost:
     mean, audits = rows.mean(numeric_only=True), int(rows["draws"].sum())
     return Cost(
         int(mean["pictures"]), float(mean["labels"]), float(low), float(high),
-        float(mean["trained"]), float(mean["by_hand"]), len(rows), audits, rows["refused"].sum() / audits,
-        rows["untrue"].sum() / audits, float(mean["right"]),
+        float(mean["trained"]), float(mean["by_hand"]), len(rows), audits,
+        rows["refused"].sum() / audits, rows["untrue"].sum() / audits, float(mean["right"]),
     )  # fmt: skip
 
 
