@@ -436,6 +436,25 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(undisturbed, place)
     assert (place.out / "table.csv").read_bytes() == undisturbed
 
 
+LEAKED = """
+from joblib.externals.loky.backend import resource_tracker
+from alutils.runs.sweeps import workers
+{begin}
+resource_tracker.register("/nowhere/at/all", "folder")
+"""
+
+
+@pytest.mark.slow
+def test_what_killed_workers_left_behind_is_cleared_without_a_word():
+    def told(begin):
+        command = [sys.executable, "-c", LEAKED.format(begin=begin)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=180)
+
+    assert "/nowhere/at/all" in told("resource_tracker.ensure_running()").stderr
+    done = told("workers._begin_clearing()")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 # Failed
 
 

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import joblib
+from joblib.externals.loky.backend import resource_tracker
 
 from alutils.base.errors import ParameterError
 from alutils.runs.sweeps import one_cell
@@ -99,11 +100,28 @@ def _pool(orders: list[Order], jobs: int, begun: list[str]) -> Generator[Ended]:
             begun.append(order.cell.id)
             yield joblib.delayed(_in_pool)(order, os.getpid())
 
+    _begin_clearing()
     with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
         parallel = joblib.Parallel(
             n_jobs=jobs, return_as="generator_unordered", pre_dispatch=jobs, batch_size=1
         )
     yield from parallel(tasks())
+
+
+def _begin_clearing() -> None:
+    """Start the process that clears up after killed workers, without its warnings.
+
+    What it has to clear is no news to anybody, and it would come after the last line of a command
+    that Ctrl-C ended (joblib, issue 1273).
+    """
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = "ignore"
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        os.environ.pop("PYTHONWARNINGS")
+        if before is not None:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 def _in_pool(order: Order, client: int) -> Ended:
