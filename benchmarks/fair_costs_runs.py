@@ -158,17 +158,25 @@ def states(
 
 def _typical(data: Dataset, order: np.ndarray, n: int, seed: int, folder: Path) -> np.ndarray:
     """Return the places of the n first labels: typical pictures of many kinds."""
-    path = folder / "asked-first.npy"
+
+    def chosen() -> np.ndarray:
+        among = np.sort(order[:AMONG])
+        x = features(data.images[among], backbone=BACKBONE, cache=False)
+        nobody, rng = np.empty(0, np.int64), np.random.default_rng([seed, 1])
+        return among[typicality.typiclust(x, nobody, np.arange(len(among)), n, rng)]
+
+    return _made_once(folder / "asked-first.npy", chosen)
+
+
+def _made_once(path: Path, make: Callable[[], np.ndarray]) -> np.ndarray:
+    """Return the array in a file, which is made where it is not there."""
     if path.is_file():
         return np.load(path)
-    among = np.sort(order[:AMONG])
-    x = features(data.images[among], backbone=BACKBONE, cache=False)
-    nobody, rng = np.empty(0, np.int64), np.random.default_rng([seed, 1])
-    chosen = among[typicality.typiclust(x, nobody, np.arange(len(among)), n, rng)]
-    folder.mkdir(parents=True, exist_ok=True)
+    made = make()
+    path.parent.mkdir(parents=True, exist_ok=True)
     with files.atomic_file(path) as file:
-        np.save(file, chosen)
-    return chosen
+        np.save(file, made)
+    return made
 
 
 def _ask(
@@ -180,19 +188,16 @@ def _ask(
         return order[:n]
     if n <= len(asked):
         return asked[:n]
-    path = folder / f"asked-{n}.npy"
-    if path.is_file():
-        return np.load(path)
-    model = _network(data, how, seed, nets, 1, nets.steps)
-    model.fit(data.images[asked], data.labels[asked])
-    rest = np.setdiff1d(order, asked, assume_unique=True)
-    margin = uncertainty.margin(model.predict_proba(data.images[rest]))
-    chosen = rest[np.argsort(-margin, kind="stable")[: n - len(asked)]]
-    made = np.concatenate([asked, chosen])
-    folder.mkdir(parents=True, exist_ok=True)
-    with files.atomic_file(path) as file:
-        np.save(file, made)
-    return made
+
+    def more() -> np.ndarray:
+        model = _network(data, how, seed, nets, 1, nets.steps)
+        model.fit(data.images[asked], data.labels[asked])
+        rest = np.setdiff1d(order, asked, assume_unique=True)
+        margin = uncertainty.margin(model.predict_proba(data.images[rest]))
+        chosen = rest[np.argsort(-margin, kind="stable")[: n - len(asked)]]
+        return np.concatenate([asked, chosen])
+
+    return _made_once(folder / f"asked-{n}.npy", more)
 
 
 def _network(

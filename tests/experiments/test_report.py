@@ -323,9 +323,7 @@ def test_what_letters_look_like_is_said_in_words_that_fit_the_numbers(copied):
 
 
 def test_an_answer_without_results_says_so(tmp_path, monkeypatch):
-    from alutils.base import files
-
-    monkeypatch.setattr(files, "repository_root", lambda: tmp_path)
+    monkeypatch.setenv("ALUTILS_ROOT", str(tmp_path))
     assert "not in results/ yet" in report.answer().lines[0]
     assert "not in results/ yet" in report.answer_explore().lines[0]
 

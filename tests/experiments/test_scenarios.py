@@ -343,7 +343,7 @@ def test_rules_need_validation_images_that_are_there(digits):
 def test_the_answer_is_that_of_the_published_advice_and_else_names_the_command(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(reference, "repository_root", lambda: tmp_path)
+    monkeypatch.setenv("ALUTILS_ROOT", str(tmp_path))
     (line,) = scenarios.answer().lines
     assert reference.COMMAND in line
     (tmp_path / "results").mkdir()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from alutils.base import files
+from alutils.experiments import kept_results
 from alutils.experiments.article import todays_methods as methods
 from alutils.experiments.article.one_run import OneRun
 from alutils.experiments.article.replication import Replicates
@@ -86,8 +86,9 @@ def certified() -> Finding:
     from alutils.experiments.label_costs.fewest_labels import SIZES, Settings
     from alutils.experiments.label_costs.results import needed_by_arm
 
-    path = files.repository_root() / "results" / "label_costs_summary.csv"
-    table = pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=["protocol", "arm"])
+    table = kept_results.table("label_costs_summary")
+    if table is None:
+        table = pd.DataFrame(columns=["protocol", "arm"])
     ours = table[(table["protocol"] == "article") & (table["arm"] == "active_unlabelled")]
     if ours.empty:
         return Finding("results/label_costs_summary.csv has no row for the article's digits.")

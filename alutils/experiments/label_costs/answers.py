@@ -6,6 +6,7 @@ import pandas as pd
 
 from alutils.base import manifest
 from alutils.base.files import repository_root
+from alutils.experiments import kept_results
 from alutils.experiments.base import Answer, Finding
 from alutils.experiments.label_costs import fair, noisy_humans, results
 from alutils.plots.style import arm_name
@@ -37,12 +38,12 @@ def answer() -> Answer:
 
 
 def _promise() -> str:
-    table = _results("guarantee")
+    table = kept_results.table("guarantee")
     if table is None:
         return "results/guarantee.csv is not there: run `python -m benchmarks.guarantee`."
     broken = table[table["noise"] == "none"].groupby("rule")["broken"].max()
     shared = table[(table["noise"] == "shared") & (table["rule"] == "certified")]["broken"]
-    about = manifest.read_json(repository_root() / "results" / "guarantee.manifest.json")
+    about = kept_results.about("guarantee")
     level = about.get("parameters", {}).get("level")
     allowed = f" ({1 - level:.0%} allowed)" if level else ""
     return (
@@ -53,14 +54,9 @@ def _promise() -> str:
     )
 
 
-def _results(name: str) -> pd.DataFrame | None:
-    path = repository_root() / "results" / f"{name}.csv"
-    return pd.read_csv(path) if path.is_file() else None
-
-
 def sweeps_table() -> Finding:
     """Return what the sweeps of label costs came to: every pool with its size."""
-    summary = _results("label_costs_summary")
+    summary = kept_results.table("label_costs_summary")
     if summary is None:
         return Finding("results/label_costs_summary.csv is not there: publish the sweeps.")
     table = results.as_table(summary)
@@ -76,7 +72,7 @@ def sweeps_table() -> Finding:
 
 def noisy_table() -> Finding:
     """Return what wrong human answers do to a model and its guarantee: a column for each remedy."""
-    summary = _results("noisy_humans_summary")
+    summary = kept_results.table("noisy_humans_summary")
     if summary is None:
         return Finding("results/noisy_humans_summary.csv is not there: publish the sweep.")
     rows = summary[summary["metric"].isin(WANTED)]

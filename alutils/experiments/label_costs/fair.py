@@ -16,7 +16,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from alutils.base.files import repository_root
+from alutils.experiments import kept_results
 from alutils.experiments.label_costs.fewest_labels import ARMS
 from alutils.plots.style import arm_name, axes, look, name_rows
 from alutils.stats.intervals import t_interval
@@ -71,8 +71,7 @@ class Cost:
 
 def published() -> pd.DataFrame | None:
     """Return the published table, or None where there is none yet."""
-    path = repository_root() / "results" / f"{NAME}.csv"
-    return pd.read_csv(path) if path.is_file() else None
+    return kept_results.table(NAME)
 
 
 def costs(table: pd.DataFrame, pictures: str, target: float) -> dict[str, Cost]:

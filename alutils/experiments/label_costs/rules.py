@@ -14,9 +14,9 @@ import pandas as pd
 
 from alutils import plots
 from alutils.base.errors import ParameterError
-from alutils.base.files import repository_root
 from alutils.data import loading
 from alutils.data.dataset import Dataset
+from alutils.experiments import kept_results
 from alutils.experiments.base import Finding, Keep, compute
 from alutils.experiments.label_costs import trust
 from alutils.experiments.label_costs.fewest_labels import Settings
@@ -199,10 +199,9 @@ def _percent(share: float) -> str:
 
 def made_up() -> Finding:
     """Return the same of three made-up models, from results/guarantee.csv."""
-    path = repository_root() / "results" / "guarantee.csv"
-    if not path.is_file():
+    table = kept_results.table("guarantee")
+    if table is None:
         return Finding("Made-up models: `python -m benchmarks.guarantee` makes their table.")
-    table = pd.read_csv(path)
     shared = table[(table["noise"] == "shared") & (table["rule"] == "certified")]["broken"]
     table = table[table["noise"] == "none"]
     broken = table.groupby("rule")["broken"].max()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
-from alutils.base import files, manifest
+from alutils.base import files
+from alutils.experiments import kept_results
 from alutils.experiments.base import Answer
 from alutils.experiments.report.clusters import clustering
 from alutils.experiments.report.imbalance import flattery
@@ -16,14 +15,9 @@ from alutils.stats import compare
 UNKNOWN = "The reference results of this notebook are not in results/ yet."
 
 
-def _table(name: str) -> pd.DataFrame | None:
-    path = files.repository_root() / "results" / f"{name}.csv"
-    return pd.read_csv(path) if path.is_file() else None
-
-
 def _letters(name: str) -> str:
     """Return which letters the reference results are of."""
-    about = manifest.read_json(files.repository_root() / "results" / f"{name}.manifest.json")
+    about = kept_results.about(name)
     provenance = about.get("inputs", {}).get("letters", {}).get("provenance", "")
     return "rendered letters" if provenance == "rendered" else "real letters"
 
@@ -31,7 +25,7 @@ def _letters(name: str) -> str:
 def answer() -> Answer:
     """Say what the report's experiment comes to: its numbers, its loop, its procedure."""
     ours, pairs, steps = (
-        _table(f"az_{name}") for name in ("published", "differences", "procedure")
+        kept_results.table(f"az_{name}") for name in ("published", "differences", "procedure")
     )
     if ours is None or pairs is None or steps is None:
         return Answer((UNKNOWN,), "az_loops")
@@ -74,10 +68,12 @@ def _reproduced() -> str:
 
 def answer_explore() -> Answer:
     """Say what looking at the letters comes to: uneven, clustered, and what accuracy hides."""
-    clusters, uneven = _table("az_explore_clusters"), _table("az_explore_imbalance")
+    clusters, uneven = (
+        kept_results.table(f"az_explore_{name}") for name in ("clusters", "imbalance")
+    )
     if clusters is None or uneven is None:
         return Answer((UNKNOWN,), "az_explore_imbalance")
-    about = manifest.read_json(files.repository_root() / "results" / "az_explore.manifest.json")
+    about = kept_results.about("az_explore")
     on_map = clusters[clusters["neighbours"] == "on the map"].set_index("input")["same label"]
     mean = uneven.set_index(["test", "arm"])
     found, few, under = (

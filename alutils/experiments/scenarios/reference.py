@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import pandas as pd
-
-from alutils.base.files import repository_root
-from alutils.experiments import advice
+from alutils.experiments import advice, kept_results
 from alutils.experiments.advice import Advised
 from alutils.experiments.base import Answer, Finding
 
@@ -23,11 +20,10 @@ question that it answers."""
 
 def answer() -> Answer:
     """Return what the reference run of the scenarios comes to, from results/."""
-    figure, path = "scenarios_streams", repository_root() / "results" / "scenarios_advice.csv"
-    if not path.is_file():
+    figure, table = "scenarios_streams", kept_results.table("scenarios_advice")
+    if table is None:
         missing = f"The reference run is not in results/ yet. `{COMMAND}` makes it."
         return Answer((missing,), figure)
-    table = pd.read_csv(path)
     lines = []
     for situation, question in OPENINGS.items():
         for row in table[table["situation"].str.startswith(situation)].head(1).itertuples():

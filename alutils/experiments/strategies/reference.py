@@ -8,7 +8,7 @@ import pandas as pd
 
 from alutils import plots
 from alutils.base.files import repository_root
-from alutils.experiments import advice
+from alutils.experiments import advice, kept_results
 from alutils.experiments.advice import Advised, as_wide_text
 from alutils.experiments.base import Answer, Finding
 from alutils.experiments.strategies import results
@@ -171,9 +171,8 @@ def ranks() -> Finding:
 
 def _all_settings() -> pd.DataFrame:
     """Return the summaries of all benchmarks of strategies that were published."""
-    folder = repository_root() / "results"
-    more = folder / f"{MORE}_summary.csv"
-    summaries = [_published("summary"), *([pd.read_csv(more)] if more.is_file() else [])]
+    more = kept_results.table(f"{MORE}_summary")
+    summaries = [_published("summary"), *([] if more is None else [more])]
     return pd.concat(summaries, ignore_index=True)
 
 
