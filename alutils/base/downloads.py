@@ -9,7 +9,6 @@ be reached may be slow. Sources that are packages are in `alutils.base.packages`
 import hashlib
 import re
 import threading
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,14 +93,6 @@ def check_hash(what: str, expected: str, got: str) -> None:
         raise SourceError(
             f"damaged or not what was expected: {what} has SHA-256 {got}, expected {expected}"
         )
-
-
-def read_npz(path: Path) -> Arrays:
-    """All arrays of an npz file; object arrays, which would be pickles, are refused."""
-    if not zipfile.is_zipfile(path):  # numpy would take it for a pickle and advise to trust it
-        raise ValueError(f"{path.name} is not an npz file")
-    with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ import hashlib
 import io
 import json
 import logging
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -24,6 +23,7 @@ import numpy as np
 from alutils.base import locks
 from alutils.base.files import atomic_file, write_atomically
 from alutils.base.manifest import digest
+from alutils.base.npz import read_arrays
 
 _log = logging.getLogger("alutils")
 
@@ -237,11 +237,11 @@ class KeyedRows:
         files = sorted(self.folder.glob("*.npz"))
         for path in files:
             try:
-                with np.load(path, allow_pickle=False) as kept:
-                    keys, rows = kept["sha256"].tolist(), kept["rows"]
+                kept = read_arrays(path)
+                keys, rows = kept["sha256"].tolist(), kept["rows"]
                 new = [i for i, key in enumerate(keys) if key not in self._row]
                 self._hold([keys[i] for i in new], rows[new])
-            except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile) as error:
+            except (OSError, ValueError, KeyError, IndexError) as error:
                 _log.warning("%s is damaged (%s): its rows are computed again", path, error)
                 path.unlink(missing_ok=True)
         if len(files) > 1 and self._row:

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from alutils.base import artefacts
-from alutils.base.downloads import Arrays, Content, SourceError, read_npz
+from alutils.base.downloads import Arrays, Content, SourceError
 from alutils.base.files import atomic_file, repository_root
+from alutils.base.npz import read_arrays
 from alutils.data.dataset import DIGITS, Dataset
 
 N_ARTICLE_TRAIN = 4_000
@@ -47,7 +48,7 @@ def mnist_article() -> tuple[Dataset, Dataset]:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: {_AGAIN}")
     try:
-        arrays = ARTICLE.read(path, read_npz)
+        arrays = ARTICLE.read(path, read_arrays)
     except SourceError as error:
         raise ValueError(f"{path}: {error}; {_AGAIN}") from error
     return _train_and_test(arrays, "mnist_article")

@@ -19,8 +19,8 @@ from tqdm import tqdm
 
 from alutils.base.artefacts import cache_folder
 from alutils.base.checks import check_count
-from alutils.base.downloads import read_npz
 from alutils.base.files import atomic_file
+from alutils.base.npz import read_arrays
 from alutils.data.dataset import Dataset
 from alutils.data.glyphs import FONTS, LETTERS, Glyph, capitals, font_versions, small_letters
 
@@ -272,7 +272,7 @@ def _kept(path: Path, counts: np.ndarray) -> Dataset | None:
     if not path.is_file():
         return None
     try:
-        file = read_npz(path)
+        file = read_arrays(path)
         letters = Dataset(file["images"], file["labels"], LETTERS, "rendered", "rendered")
         whole = letters.content_hash() == str(file["sha256"])
     except Exception as error:  # zipfile, zlib and numpy raise whatever the damage leads them to

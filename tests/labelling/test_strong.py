@@ -108,15 +108,34 @@ def test_label_spreading_is_taught_to_a_classifier_that_says_the_same(digits):
     images, labels, _ = digits
     x = images.reshape(N, -1).astype(np.float32) / 255
     fold = np.arange(60) % 3
-    held_out, head = beside_work.spread_labels(x, np.arange(60), labels[:60].astype(int), fold)
-    lines = beside_work.graph(x)
+    lines, some = beside_work.graph(x), labels[:60].astype(int)
+    held_out, head = beside_work.spread_labels(x, lines, np.arange(60), some, fold)
     direct = beside_work.spread(lines, np.arange(60), labels[:60].astype(int), 10)
     taught = head.predict_proba(x)
     assert np.mean(direct.argmax(axis=1) == taught.argmax(axis=1)) > 0.9
     # Out of fold nothing is learned by heart: shuffled labels are not found again.
     shuffled = np.random.default_rng(0).permutation(labels[:60].astype(int))
-    by_chance, _ = beside_work.spread_labels(x, np.arange(60), shuffled, fold)
+    by_chance, _ = beside_work.spread_labels(x, lines, np.arange(60), shuffled, fold)
     assert np.mean(says(by_chance) == shuffled) < 0.4 < np.mean(says(held_out) == labels[:60])
+
+
+def test_the_graph_of_the_same_pictures_is_made_once(tmp_path, monkeypatch):
+    x, path, made = np.random.default_rng(0).random((40, 5), np.float32), tmp_path / "graph.npz", []
+    graph = beside_work.graph
+    monkeypatch.setattr(beside_work, "graph", lambda x: made.append(len(x)) or graph(x))
+    first = beside_work.kept_graph(x, path)
+    again = beside_work.kept_graph(x.copy(), path)
+    assert made == [40]
+    assert (first != again).nnz == 0
+    more = np.concatenate([x, x[:1] + 1])
+    assert beside_work.kept_graph(more, path).shape == (41, 41)  # a picture came
+    assert made == [40, 41]
+    whole = path.read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"", whole.replace(b"indptr", b"indptX")):
+        path.write_bytes(damaged)
+        assert (beside_work.kept_graph(more, path) != graph(more)).nnz == 0
+    assert made == [40, 41, 41, 41, 41]
+    assert beside_work.kept_graph(more, path).nnz and made[5:] == []
 
 
 def test_a_class_that_only_one_fold_has_keeps_its_column():
@@ -124,7 +143,7 @@ def test_a_class_that_only_one_fold_has_keeps_its_column():
     x = rng.random((40, 5), np.float32)
     y = np.array([0, 1, 2, 0, 1, 0, 1, 0, 1])
     fold = np.array([0, 0, 0, 1, 1, 2, 2, 2, 1])
-    held_out, head = beside_work.spread_labels(x, np.arange(9), y, fold)
+    held_out, head = beside_work.spread_labels(x, beside_work.graph(x), np.arange(9), y, fold)
     assert held_out.shape == (9, 3)
     assert head.n_classes == 3
     assert says(held_out)[2] != 2

@@ -7,17 +7,23 @@ when the labelling tool is gone.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from alutils.base import lifeline
+from alutils.base.content import content_digest
+from alutils.base.files import atomic_file
+from alutils.base.npz import read_arrays
 from alutils.data.one_size import to_one_size
 from alutils.labelling.model.contest import NETWORK, SPREAD
 from alutils.labelling.model.features import read_picture
-from alutils.labelling.model.strong import Job, write_answers, write_scores
+from alutils.labelling.model.strong import Job, check_there, write_answers, write_scores
 from alutils.models.convnet import ConvNet
 from alutils.models.heads import Head
 from alutils.models.label_spreading import graph, spread
@@ -30,8 +36,11 @@ TAUGHT = 3000
 """Pictures whose spread labels a classifier is trained on, at most."""
 UNLABELLED = 20_000
 """Pictures that the network learns from without labels, at most."""
+_GRAPH = "graph.npz"
+"""Beside the jobs: the pictures' nearest neighbours."""
 _NICE = 19
 _AUTOGROUP = Path("/proc/self/autogroup")
+_log = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -47,7 +56,8 @@ def main() -> None:
         return
     columns, y = np.unique(job.labels, return_inverse=True)
     held_out = {}
-    held_out[SPREAD], head = spread_labels(job.features, job.labelled, y, job.fold)
+    lines = kept_graph(job.features, folder.parent / _GRAPH)
+    held_out[SPREAD], head = spread_labels(job.features, lines, job.labelled, y, job.fold)
     network, p = None, np.empty((0, len(columns)), np.float32)
     if job.settings.size is not None:
         pictures = _pictures(job)
@@ -80,8 +90,30 @@ def lower_priority() -> None:
                 _AUTOGROUP.write_text(str(_NICE))
 
 
+def kept_graph(features: np.ndarray, path: Path) -> Any:
+    """Return the `graph` of pictures, made once and kept in a file for as long as they are these.
+
+    Of many thousand pictures it takes longer than all the rest of a training: every picture is
+    compared with every other.
+    """
+    digest = content_digest(features)
+    if path.is_file():
+        try:
+            kept = read_arrays(path)
+            if str(kept["of"]) == digest:
+                parts = kept["data"], kept["indices"], kept["indptr"]
+                return csr_matrix(parts, (len(features), len(features)))
+        except (OSError, ValueError, KeyError) as error:
+            _log.warning("%s: %s; it is made again", path, error)
+    lines = graph(features)
+    check_there(path.parent)
+    with atomic_file(path) as file:
+        np.savez(file, of=digest, data=lines.data, indices=lines.indices, indptr=lines.indptr)
+    return lines
+
+
 def spread_labels(
-    features: np.ndarray, labelled: np.ndarray, y: np.ndarray, fold: np.ndarray
+    features: np.ndarray, lines: Any, labelled: np.ndarray, y: np.ndarray, fold: np.ndarray
 ) -> tuple[np.ndarray, Head]:
     """Let labels flow along nearest neighbours, and teach a classifier what they say.
 
@@ -91,6 +123,7 @@ def spread_labels(
     Parameters
     ----------
     features : (n, n_features) float32 of all pictures
+    lines : (n, n), their `graph`
     labelled : (m,) int, positions of the labelled ones
     y, fold : (m,) int
 
@@ -99,7 +132,7 @@ def spread_labels(
     held_out : (m, n_classes) float32, out of fold
     head : trained on all labels
     """
-    lines, n_classes = graph(features), int(y.max()) + 1
+    n_classes = int(y.max()) + 1
     held_out = np.zeros((len(y), n_classes), np.float32)
     for number in np.unique(fold):
         out = fold == number
@@ -111,7 +144,7 @@ def spread_labels(
 
 
 def _taught(
-    features: np.ndarray, lines: object, labelled: np.ndarray, y: np.ndarray, n_classes: int
+    features: np.ndarray, lines: Any, labelled: np.ndarray, y: np.ndarray, n_classes: int
 ) -> Head:
     p = spread(lines, labelled, y, n_classes)
     others = np.setdiff1d(np.arange(len(features)), labelled)

@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import json
 import shutil
-import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from alutils.base.files import atomic_file
 from alutils.base.manifest import write_json
+from alutils.base.npz import read_arrays
 from alutils.labelling.model.contest import NETWORK, SPREAD
 from alutils.models.conversion import UNCHANGED, Conversion
 from alutils.models.heads import Head
@@ -111,8 +112,8 @@ class Job:
         conversion = UNCHANGED if kept is None else Conversion.from_json(kept)
         parts = {"size": tuple(size) if size else None, "conversion": conversion}
         settings = Settings(**told_of | parts)
-        with np.load(folder / _ARRAYS, allow_pickle=False) as arrays:
-            return cls(settings=settings, **told, **dict(arrays))
+        arrays: dict[str, Any] = read_arrays(folder / _ARRAYS)
+        return cls(settings=settings, **told, **arrays)
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,7 @@ def write_answers(
     network: NetworkModel | None,
 ) -> None:
     """Write what was found into the job's folder; whole once `is_done`."""
-    _check_there(folder)
+    check_there(folder)
     with atomic_file(folder / _ANSWERS) as file:
         np.savez(
             file, columns=columns, w=head.weights[0], b=head.weights[1], network_p=network_p,
@@ -212,13 +213,13 @@ def write_answers(
 
 def write_scores(folder: Path, network_p: np.ndarray) -> None:
     """Write the network's answers for all pictures of the job; whole once `is_done`."""
-    _check_there(folder)
+    check_there(folder)
     with atomic_file(folder / _ANSWERS) as file:
         np.savez(file, network_p=network_p)
     write_json(folder / _DONE, {})
 
 
-def _check_there(folder: Path) -> None:
+def check_there(folder: Path) -> None:
     """Raise StrongError where the project was moved meanwhile: it must not be made anew there."""
     if not folder.is_dir():
         raise StrongError(f"{folder}: is not there any more")
@@ -232,9 +233,8 @@ def is_done(folder: Path) -> bool:
 def read_scores(folder: Path) -> tuple[list[str], np.ndarray]:
     """Return the hashes of pictures and (n, n_columns) what the network says; StrongError."""
     try:
-        with np.load(folder / _ANSWERS, allow_pickle=False) as kept:
-            return Job.read(folder).sha256, kept["network_p"]
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        return Job.read(folder).sha256, read_arrays(folder / _ANSWERS)["network_p"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise StrongError(f"what the strong learner wrote cannot be read ({error})") from error
 
 
@@ -253,14 +253,14 @@ def read(folder: Path, identity: str) -> Strong:
     """
     try:
         job = Job.read(folder)
-        with np.load(folder / _ANSWERS, allow_pickle=False) as kept:
-            head = Head((kept["w"], kept["b"]))
-            columns, network_p = kept["columns"], kept["network_p"]
-            held_out = {
-                name.removeprefix("held_out_"): kept[name]
-                for name in kept.files
-                if name.startswith("held_out_")
-            }
+        kept = read_arrays(folder / _ANSWERS)
+        head = Head((kept["w"], kept["b"]))
+        columns, network_p = kept["columns"], kept["network_p"]
+        held_out = {
+            name.removeprefix("held_out_"): p
+            for name, p in kept.items()
+            if name.startswith("held_out_")
+        }
         network = load_model(folder / _NETWORK) if NETWORK in held_out else None
         if network is not None and not isinstance(network, NetworkModel):
             raise StrongError(f"{folder / _NETWORK} holds another model than the network")
@@ -278,7 +278,7 @@ def read(folder: Path, identity: str) -> Strong:
             identity=identity,
             conversion=job.settings.conversion,
         )
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise StrongError(f"what the strong learner wrote cannot be read ({error})") from error
     except SavedModelError as error:
         raise StrongError(str(error)) from error
