@@ -17,6 +17,8 @@ NAME = "labelling"
 MARK = ".alutils-project.json"
 """In every project's folder. It says where the pictures are, from there."""
 DATABASE = "labels.sqlite"
+CERTIFICATES, REPLACED = "certificates", "replaced"
+"""Folders below it: certificates as files; what another database took the place of."""
 _PICTURE = re.compile(r"[0-9a-f]{64}\.png")
 
 

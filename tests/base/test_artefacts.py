@@ -20,7 +20,8 @@ import pytest
 
 from alutils.base import artefacts, downloads, files
 from alutils.base.artefacts import Artefact, ArtefactError
-from alutils.base.downloads import Content, SourceError, Url, Urls, read_npz
+from alutils.base.downloads import Content, SourceError, Url, Urls
+from alutils.base.npz import read_arrays
 from alutils.base.packages import DebianPackage, PackageMember
 
 GOOD = {"a": np.arange(6, dtype=np.uint8).reshape(2, 3), "b": np.arange(4000, dtype=np.uint8)}
@@ -170,7 +171,7 @@ def closed_port():
 
 def test_good_content_is_cached_and_not_asked_for_again(server, cache, caplog):
     server.files["/good.npz"] = npz(**GOOD, more=np.zeros(3))
-    thing = artefact(Url(server.url("/good.npz"), read_npz))
+    thing = artefact(Url(server.url("/good.npz"), read_arrays))
     assert_good(thing.load())
     assert [path.name for path in cache.iterdir()] == ["thing.npz"]
     asked = len(server.asked)
@@ -212,7 +213,7 @@ def faulty(fault: str, server: Server, closed_port: int) -> Url:
         "refused": f"http://127.0.0.1:{closed_port}/x.npz",
         "no_such_host": "http://no-such-host.invalid/x.npz",
     }
-    return Url(elsewhere.get(fault, server.url(f"/{fault}")), read_npz)
+    return Url(elsewhere.get(fault, server.url(f"/{fault}")), read_arrays)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -240,10 +241,10 @@ def test_a_faulty_source_is_named_in_one_line_and_nothing_stays(
 @pytest.mark.parametrize("fault", ["other_content", "cut", "404", "refused"])
 def test_the_next_source_is_tried_after_a_faulty_one(fault, server, cache, closed_port, caplog):
     server.files["/good.npz"] = npz(**GOOD)
-    good = Url(server.url("/good.npz"), read_npz)
+    good = Url(server.url("/good.npz"), read_arrays)
     assert_good(artefact(faulty(fault, server, closed_port), good).load())
     assert len(said(caplog)) == 1
-    assert_good(read_npz(cache / "thing.npz"))
+    assert_good(read_arrays(cache / "thing.npz"))
 
 
 @pytest.mark.slow
@@ -251,7 +252,7 @@ def test_a_server_that_never_answers_is_given_up_within_five_seconds(server, cac
     server.silent.add("/silent")
     start = time.monotonic()
     with pytest.raises(ArtefactError, match="no answer within 5 s"):
-        artefact(Url(server.url("/silent"), read_npz)).load()
+        artefact(Url(server.url("/silent"), read_arrays)).load()
     assert 4 < time.monotonic() - start < 15  # the server would stay silent for 30
     assert_nothing_left_behind(cache)
 
@@ -260,7 +261,7 @@ def test_a_server_that_takes_no_connection_is_given_up(cache, monkeypatch, deaf_
     monkeypatch.setattr(downloads, "PATIENCE", 1.0)
     start = time.monotonic()
     with pytest.raises(ArtefactError, match="no answer within 1 s"):
-        artefact(Url(f"http://127.0.0.1:{deaf_port}/x.npz", read_npz)).load()
+        artefact(Url(f"http://127.0.0.1:{deaf_port}/x.npz", read_arrays)).load()
     assert 0.9 < time.monotonic() - start < 15  # a connection is tried for minutes
     assert_nothing_left_behind(cache)
 
@@ -271,7 +272,7 @@ def test_a_slow_download_is_waited_for(server, monkeypatch):
     server.files["/slow.npz"] = npz(**GOOD)
     server.slow["/slow.npz"] = 4.0
     start = time.monotonic()
-    assert_good(artefact(Url(server.url("/slow.npz"), read_npz)).load())
+    assert_good(artefact(Url(server.url("/slow.npz"), read_arrays)).load())
     assert time.monotonic() - start > 3.5
 
 
@@ -280,7 +281,7 @@ def test_a_download_that_stops_for_good_is_given_up(server, cache, monkeypatch):
     server.files["/stalls.npz"] = npz(**GOOD)
     server.slow["/stalls.npz"] = 100.0
     with pytest.raises(ArtefactError, match=r"stalls\.npz: Read timed out"):
-        artefact(Url(server.url("/stalls.npz"), read_npz)).load()
+        artefact(Url(server.url("/stalls.npz"), read_arrays)).load()
     assert_nothing_left_behind(cache)
 
 
@@ -301,7 +302,7 @@ def test_when_all_fail_the_error_names_each_and_says_what_to_do(server, cache, c
 @pytest.mark.parametrize("damage", ["cut", "flipped", "emptied", "other"])
 def test_a_damaged_cache_file_is_fetched_again_with_one_line_said(damage, server, cache, caplog):
     server.files["/good.npz"] = npz(**GOOD)
-    thing = artefact(Url(server.url("/good.npz"), read_npz))
+    thing = artefact(Url(server.url("/good.npz"), read_arrays))
     thing.load()
     kept = cache / "thing.npz"
     content = bytearray(kept.read_bytes())
@@ -314,7 +315,7 @@ def test_a_damaged_cache_file_is_fetched_again_with_one_line_said(damage, server
     assert_good(thing.load())
     (line,) = said(caplog)
     assert line.startswith("thing.npz in the cache is not used and fetched again: damaged")
-    assert_good(read_npz(kept))
+    assert_good(read_arrays(kept))
     caplog.clear()
     assert_good(thing.load())
     assert said(caplog) == []
@@ -323,14 +324,14 @@ def test_a_damaged_cache_file_is_fetched_again_with_one_line_said(damage, server
 def test_a_source_file_put_there_by_hand_is_used(cache, closed_port):
     cache.mkdir()
     (cache / "by_hand.npz").write_bytes(npz(**GOOD))
-    assert_good(artefact(Url(f"http://127.0.0.1:{closed_port}/by_hand.npz", read_npz)).load())
+    assert_good(artefact(Url(f"http://127.0.0.1:{closed_port}/by_hand.npz", read_arrays)).load())
 
 
 def test_a_bad_file_put_there_by_hand_is_named_and_the_source_asked(server, cache, caplog):
     cache.mkdir()
     (cache / "by_hand.npz").write_bytes(b"not this")
     server.files["/by_hand.npz"] = npz(**GOOD)
-    assert_good(artefact(Url(server.url("/by_hand.npz"), read_npz)).load())
+    assert_good(artefact(Url(server.url("/by_hand.npz"), read_arrays)).load())
     (line,) = said(caplog)
     assert "by_hand.npz in the cache: damaged" in line
 
@@ -338,7 +339,7 @@ def test_a_bad_file_put_there_by_hand_is_named_and_the_source_asked(server, cach
 def test_a_cache_that_cannot_be_written_does_not_cost_the_download(server, cache, caplog):
     server.files["/good.npz"] = npz(**GOOD)
     cache.write_text("a file where the folder should be")
-    assert_good(artefact(Url(server.url("/good.npz"), read_npz)).load())
+    assert_good(artefact(Url(server.url("/good.npz"), read_arrays)).load())
     (line,) = said(caplog)
     assert "could not be kept" in line
 
@@ -383,7 +384,7 @@ def offer(index: Server, members: dict[str, bytes]) -> str:
 
 def member(content: bytes | None = None) -> PackageMember:
     pinned = None if content is None else hashlib.sha256(content).hexdigest()
-    return PackageMember("thing-wheel==1.0", "thing/data/good.npz", read_npz, pinned)
+    return PackageMember("thing-wheel==1.0", "thing/data/good.npz", read_arrays, pinned)
 
 
 def test_a_member_is_taken_out_of_a_wheel_that_is_not_installed(index, cache, caplog):
@@ -480,7 +481,7 @@ def test_a_pickle_of_other_content_is_never_opened(index, cache, tmp_path):
 
 
 def read_both(folder: Path) -> dict[str, np.ndarray]:
-    return read_npz(folder / "a.npz") | read_npz(folder / "b.npz")
+    return read_arrays(folder / "a.npz") | read_arrays(folder / "b.npz")
 
 
 @pytest.fixture
@@ -659,7 +660,7 @@ def test_one_changed_byte_in_the_cached_weights_is_noticed(fetched, tmp_path):
     bad = tmp_path / "bad.npz"
     bad.write_bytes(content)
     with pytest.raises(SourceError, match="damaged"):
-        artefacts.VGG16.content.read(bad, read_npz)
+        artefacts.VGG16.content.read(bad, read_arrays)
 
 
 def test_artefacts_do_not_import_tensorflow_or_torch():

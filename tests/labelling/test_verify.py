@@ -97,6 +97,17 @@ def test_what_people_do_later_is_told_and_the_certificate_stays(folder):
     assert path.read_bytes() == before
 
 
+def test_classes_that_were_renamed_since_are_told(folder):
+    with Store.open(folder) as store:
+        for old, new in (("A", "other"), ("B", "A"), ("other", "B")):
+            store.class_changes.rename("bob", old, new)
+    verdict = check(folder)
+    assert verdict.holds
+    (told,) = [line.text for line in verdict.lines if line.holds is None]
+    assert told.startswith("Classes were renamed since, 'A' is 'B', 'B' is 'A' now")
+    assert told.endswith("for the names in the file.")
+
+
 def test_names_that_are_not_the_projects_are_told(folder):
     found = verify.read(folder / "labelling" / "certificates" / "2.json")
     one, *_ = found["names"]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from alutils.base import locks
 from alutils.base.files import display_path, write_atomically
+from alutils.base.project_folder import CERTIFICATES
 from alutils.labelling.exchange import arrays, pictures, tables
 from alutils.labelling.exchange.pictures import Entry
 from alutils.labelling.finish import certificates, records
@@ -68,7 +69,7 @@ def export(
         about = {"made_by": "alutils export", "kind": kind, "project": store.project_id}
         write_folder(out, entries, about)
         return Exported(out, (f"{display_path(out)}: {len(entries):,} files.",))
-    folder = out.with_name(f"{out.stem}.{certificates.FOLDER}")
+    folder = out.with_name(f"{out.stem}.{CERTIFICATES}")
     beside = {folder / name: content for name, content in certificate_files(store)}
     for path in (out, *beside):
         check_place(store, path, overwrite, is_folder=False)
@@ -91,7 +92,7 @@ def files_of(store: Store, kind: str) -> Iterator[Entry]:
         raise LabellingError("no picture has a label yet: label some, then export")
     yield from FOLDERS[kind](store)
     # Beside class folders it is hidden: it would be a class.
-    folder = f".{certificates.FOLDER}" if kind == "folders" else certificates.FOLDER
+    folder = f".{CERTIFICATES}" if kind == "folders" else CERTIFICATES
     for name, content in certificate_files(store):
         yield f"{folder}/{name}", content
 

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from alutils.base.files import write_atomically
+from alutils.base.project_folder import CERTIFICATES, REPLACED
 from alutils.guarantee.terms import percent
 from alutils.labelling.finish import records
+from alutils.labelling.store.files import move_aside
+from alutils.labelling.store.plan_records import Plan
 from alutils.labelling.store.plans import CERTIFIED
 from alutils.labelling.store.store import Store
 
-FOLDER = "certificates"
 _STYLE = """body { font: 16px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto;
 padding: 0 1rem; color: #1a1a1a; background: #fff } table { border-collapse: collapse; width: 100% }
 th, td { text-align: left; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid #ccc;
@@ -22,7 +24,7 @@ vertical-align: top } code { overflow-wrap: anywhere } .promise { font-size: 1.2
 
 def path(store: Store, number: int, kind: str = "json") -> Path:
     """Return where a certificate's file lies; ``kind`` is ``json`` or ``html``."""
-    return store.files.root / FOLDER / f"{number}.{kind}"
+    return store.files.root / CERTIFICATES / f"{number}.{kind}"
 
 
 def write(store: Store, number: int) -> None:
@@ -33,11 +35,24 @@ def write(store: Store, number: int) -> None:
 
 
 def write_missing(store: Store) -> None:
-    """Write the files that are not there, as after a crash."""
+    """Write the files that are not there, as after a crash.
+
+    Those of another certificate, which an older database left under the same number, are put aside.
+    """
     for plan in store.plans.all():
-        there = all(path(store, plan.number, kind).is_file() for kind in ("json", "html"))
-        if plan.state == CERTIFIED and not there:
-            write(store, plan.number)
+        kinds = [path(store, plan.number, kind) for kind in ("json", "html")]
+        if plan.state != CERTIFIED or all(_is_of(each, plan) for each in kinds):
+            continue
+        for each in kinds:
+            if each.is_file() and not _is_of(each, plan):
+                move_aside(each, store.files.root / REPLACED / CERTIFICATES)
+        write(store, plan.number)
+
+
+def _is_of(file: Path, plan: Plan) -> bool:
+    """Tell whether a file is of this attempt's certificate: it names the hash of its lists."""
+    assert plan.certificate is not None
+    return file.is_file() and plan.certificate["digest"] in file.read_text(encoding="utf-8")
 
 
 def as_json(found: dict[str, Any]) -> str:

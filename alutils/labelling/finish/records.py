@@ -23,6 +23,7 @@ from alutils.guarantee.plans import AuditPlan
 from alutils.guarantee.terms import percent
 from alutils.labelling.store.database import shown_time
 from alutils.labelling.store.plan_records import Plan
+from alutils.labelling.store.read_back import PERSON
 from alutils.labelling.store.store import Store
 
 FORMAT = 1
@@ -90,6 +91,9 @@ def core(
     labels = labels_at(store.database.connection, position)
     n_before = standing_before(store.plans.before(plan.number).tolist(), labels, lost)
     counts = counted(attempt, n_before, lost, store.plans.items(plan.number))
+    before = set(store.plans.before(plan.number).tolist()) - lost
+    if n_read_back := sum(labels.get(item, NO_LABEL).is_read_back for item in before):
+        counts["read_back"] = n_read_back
     share, low, high = attempt.estimate()
     earlier = [each for each in store.plans.all() if each.number < plan.number]
     found = {
@@ -143,6 +147,7 @@ def sentences(found: dict[str, Any]) -> list[str]:
             f"It rests on {audit}. {counts['by_hand']:,} more were labelled by hand, "
             f"{counts['before']:,} had a label of a person before; the model labelled the other "
             f"{counts['automatic']:,}.",
+            *_read_back(counts),
             BOUNDS,
         ]
     share, low, high = found["estimate"]
@@ -155,6 +160,17 @@ def sentences(found: dict[str, Any]) -> list[str]:
         "All answers stay, and train the model from now on. Ways on: train on more labels, label "
         "more of the unsure pictures by hand, or promise less; the forecast says what each is "
         "expected to take. The next attempt is held to a stricter level.",
+    ]
+
+
+def _read_back(counts: Mapping[str, int]) -> list[str]:
+    """Say what is not known of labels that only class folders had kept; nothing without any."""
+    if not (n := counts.get("read_back", 0)):
+        return []
+    return [
+        f"{n:,} of the labels from before were read back from class folders, as the database did "
+        "not know them. Whether people or a model gave them is not known, nor how many attempts "
+        "there were before that; they are taken for right."
     ]
 
 
@@ -202,6 +218,8 @@ class Standing:
 
     label: int | None
     is_auto: bool
+    is_read_back: bool = False
+    """Whether only a class folder says so: a person may have given it, or a model."""
 
     @property
     def is_human(self) -> bool:
@@ -219,15 +237,16 @@ def labels_at(connection: sqlite3.Connection, position: int) -> dict[int, Standi
     """
     # What is taken back brings back the label before, with who gave that one.
     rows = connection.execute(
-        """SELECT e.item, e.label, iif(e.undoes IS NULL, e.kind, old.kind) IS 'auto'
+        """SELECT e.item, e.label, iif(e.undoes IS NULL, e.kind, old.kind) IS 'auto',
+            iif(e.undoes IS NULL, e.person, old.person) IS ?
         FROM events AS e
         LEFT JOIN events AS undone ON undone.id = e.undoes
         LEFT JOIN events AS old ON old.id = undone.replaced
         WHERE e.id <= ? AND e.kind NOT IN ('skip', 'second')
             AND coalesce(undone.kind, '') NOT IN ('skip', 'second') ORDER BY e.id""",
-        (position,),
+        (PERSON, position),
     )
-    return {item: Standing(label, bool(auto)) for item, label, auto in rows}
+    return {item: Standing(label, bool(auto), bool(back)) for item, label, auto, back in rows}
 
 
 def standing_before(

@@ -24,7 +24,7 @@ from alutils.guarantee.audit import CERTIFIED
 from alutils.guarantee.finishing import Finishing
 from alutils.guarantee.terms import Terms, allowed_errors, attempt_level, unsure_first
 from alutils.guarantee.weighted import WeightedPlan
-from alutils.labelling.finish import records
+from alutils.labelling.finish import records, since
 from alutils.labelling.store.files import sha256_of
 from alutils.labelling.store.plan_records import Plan, may_be_wrong
 from alutils.labelling.store.records import LabellingError
@@ -108,7 +108,8 @@ class _Check:
         ):  # fmt: skip
             yield Line(True, step())
         yield self._files()
-        yield from self._since()
+        items = [*self.items.tolist(), *self.store.plans.before(self.plan.number).tolist()]
+        yield from (Line(*told) for told in since.changes(self.found, self.store, items))
 
     def _need(self, holds: bool, text: str) -> None:
         if not holds:
@@ -349,39 +350,6 @@ class _Check:
     def _is_there(self, sha256: str) -> bool:
         path = self.store.files.picture(sha256)
         return path.is_file() and sha256_of(path) == sha256
-
-    def _since(self) -> Iterator[Line]:
-        """Tell what was changed after the decision, and whether the present is what events say."""
-        connection, position = self.store.database.connection, self.found["position"]
-        items = {*self.items.tolist(), *self.store.plans.before(self.plan.number).tolist()}
-        now = records.labels_at(connection, 2**62)
-        rows = connection.execute("SELECT id, label FROM items").fetchall()
-        wrong = [r["id"] for r in rows if r["label"] != now.get(r["id"], records.NO_LABEL).label]
-        if wrong:
-            text = f"{len(wrong):,} pictures have another label than their events say"
-            yield Line(False, f"{text}, the first {self.sha256[wrong[0]][:16]}")
-        changes: dict[str, int] = {}
-        for row in connection.execute(
-            """SELECT item, person, max(id) FROM events
-            WHERE id > ? AND kind NOT IN ('skip', 'second') AND NOT (kind = 'auto' AND plan IS ?)
-            GROUP BY item""",
-            (position, self.plan.number),
-        ):
-            if row["item"] in items:
-                who = row["person"] or "the tool"
-                changes[who] = changes.get(who, 0) + 1
-        for who, n in sorted(changes.items()):
-            labels = "label" if n == 1 else "labels"
-            yield Line(None, f"{n:,} {labels} changed since by {who}; it holds for those before.")
-        said = self.found["names"]  # no part of what is claimed, but people look for them
-        other = {s: n for s, n in records.named(self.store, said).items() if said[s] != n}
-        for sha256, name in sorted(other.items())[:1]:
-            many = "1 picture has" if len(other) == 1 else f"{len(other):,} pictures have"
-            text = f"{many} another name now than in the file"
-            yield Line(None, f"{text}, the first {name!r}; the file says {said[sha256]!r}.")
-        later = len(self.sha256) - len(items)
-        if later:
-            yield Line(None, f"{later:,} pictures of the project are no part of it.")
 
 
 def _of_another_numpy(version: str) -> str:

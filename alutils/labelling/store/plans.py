@@ -37,7 +37,7 @@ class Plans:
         self._one = threading.Lock()
         # What was computed last, for one plan and one last event.
         self._attempt: tuple[int, Finishing, np.ndarray] | None = None
-        self._looked: tuple[tuple[int, int, int], Look] | None = None
+        self._looked: tuple[tuple[int, int, str], Look] | None = None
 
     # --- what is written ----------------------------------------------------------------------
 
@@ -292,7 +292,8 @@ class Plans:
         with self._one, self.database.reading() as connection:
             last, unreadable = connection.execute(
                 """SELECT (SELECT coalesce(max(id), 0) FROM events),
-                    (SELECT count(*) FROM items WHERE unreadable <> 0)"""
+                    (SELECT coalesce(group_concat(id), '') FROM
+                        (SELECT id FROM items WHERE unreadable <> 0 ORDER BY id))"""
             ).fetchone()
             key = (plan.number, last, unreadable)
             if self._looked is not None and self._looked[0] == key:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from alutils.base.files import atomic_file
-from alutils.base.project_folder import DATABASE
+from alutils.base.project_folder import CERTIFICATES, DATABASE, REPLACED
 from alutils.labelling.store import troubles
 from alutils.labelling.store.backups import (
     RESTORED,
@@ -25,8 +25,6 @@ from alutils.labelling.store.places import Place
 from alutils.labelling.store.read_back import History
 from alutils.labelling.store.records import LabellingError
 from alutils.labelling.store.store import Store, lock_project
-
-_REPLACED = "replaced"
 
 
 def listed(place: Place) -> list[str]:
@@ -66,11 +64,13 @@ def restore(place: Place, backup: Backup) -> list[str]:
     root, path = place.root, place.root / DATABASE
     with lock_project(root):
         troubles.check_sound(backup.path)
-        kept = root / _REPLACED / f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S-%f}"
+        kept = root / REPLACED / f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S-%f}"
         with atomic_file(root / f"{DATABASE}.restored") as file, backup.path.open("rb") as source:
             shutil.copyfileobj(source, file)
         moved = []
-        for each in (path, *(path.with_name(path.name + end) for end in (LOG, INDEX))):
+        # Certificates are written anew from the database, those that it knows.
+        log = (path.with_name(path.name + end) for end in (LOG, INDEX))
+        for each in (path, *log, root / CERTIFICATES):
             if each.exists():
                 make_folder(kept)
                 each.rename(kept / each.name)
