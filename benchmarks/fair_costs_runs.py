@@ -20,6 +20,7 @@ from alutils.experiments.label_costs.fewest_labels import ARMS, Arm
 from alutils.labelling.model.first_pictures import AMONG, TYPICAL
 from alutils.models import features
 from alutils.models.convnet import WIDTH, ConvNet
+from benchmarks.small_letters import SHARED, small_letters
 
 LADDER = (100, 200, 300, 400, 550, 750, 1000, 1500, 2000, 3000, 4500, 7000)
 """Labels after which a way that asks trains, and asks for the difference to the next."""
@@ -71,25 +72,9 @@ def _half(make: Callable[[], Dataset | None], second: bool) -> Callable[[], Data
     return half
 
 
-def _shared(name: str) -> Path:
-    return files.repository_root() / "../shared/data" / name
-
-
 def _letters() -> Dataset | None:
-    path = _shared("az_sample.npz")
+    path = files.repository_root() / SHARED / "az_sample.npz"
     return load(path) if path.is_file() else None
-
-
-def _lower() -> Dataset | None:
-    """Return the small letters of the OCR set in a random order: words lie side by side in it."""
-    path = _shared("ocr_lower.npz")
-    if not path.is_file():
-        return None
-    with np.load(path) as kept:
-        square = np.pad(kept["images"] * 255, ((0, 0), (0, 0), (4, 4))).astype(np.uint8)
-        names = tuple("abcdefghijklmnopqrstuvwxyz")
-        data = Dataset(square, kept["labels"].astype(np.int64), names, "ocr", "lower")
-    return data.take(np.random.default_rng(0).permutation(len(data)))
 
 
 def kept_in(name: str) -> Path:
@@ -103,7 +88,7 @@ SETS = {
     "letters": Pools((0.95, 0.98), lambda: rendered_dataset(5284, 1), _letters),
     "clothes": Pools((0.85, 0.90, 0.95), _half(lambda: fashion.fashion()[0], True),
                      _half(lambda: fashion.fashion()[0], False), "mirrored"),
-    "lower": Pools((0.90, 0.95), _half(_lower, True), _half(_lower, False)),
+    "lower": Pools((0.90, 0.95), _half(small_letters, True), _half(small_letters, False)),
 }  # fmt: skip
 """Digits and clothes: the second half of the training images for trials, the first is published.
 Letters: rendered ones for trials, the real sample is published. Small letters: random halves."""

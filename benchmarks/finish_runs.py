@@ -36,12 +36,11 @@ from alutils.labelling.model.contest import NETWORK, parts_of
 from alutils.labelling.model.loop import LabellingLoop
 from alutils.labelling.model.settings import Learning
 from benchmarks.growing import Growing
+from benchmarks.small_letters import SHARED, small_letters
 from benchmarks.tool_learning import Person, begin, open_copy, settle
 
 AT_ONCE = 5
 """Pictures that the scripted person takes from the queue at a time."""
-SHARED = Path("../shared/data")
-"""Real letters, where they are."""
 QUICK = {"beside": False, "features": "vgg16-block3"}
 """The quick learner alone, which is trained in seconds."""
 
@@ -90,20 +89,17 @@ def pictures(name: str, n: int = 0) -> Dataset | None:
     ``mnist`` are the 60,000 digits, ``mnist_article`` the article's 4,000, ``letters`` real
     capitals, ``lower`` real small letters, ``rendered`` rendered capitals.
     """
-    shared = files.repository_root() / SHARED
+    capitals = files.repository_root() / SHARED / "az_sample.npz"
     if name == "rendered":
         return rendered_dataset(n, 0)
     if name == "mnist_article":
         found = mnist.mnist_article()[0]
     elif name == "mnist":
         found = mnist.mnist()[0]
-    elif name == "letters" and (shared / "az_sample.npz").is_file():
-        found = load(shared / "az_sample.npz")
-    elif name == "lower" and (shared / "ocr_lower.npz").is_file():
-        with np.load(shared / "ocr_lower.npz") as kept:
-            square = np.pad(kept["images"] * 255, ((0, 0), (0, 0), (4, 4))).astype(np.uint8)
-            names = tuple("abcdefghijklmnopqrstuvwxyz")
-            found = Dataset(square, kept["labels"].astype(np.int64), names, "ocr", "lower")
+    elif name == "letters" and capitals.is_file():
+        found = load(capitals)
+    elif name == "lower" and (letters := small_letters()) is not None:
+        found = letters
     else:
         return None
     drawn = np.random.default_rng(0).permutation(len(found))[: n or len(found)]
