@@ -168,7 +168,7 @@ def _state(loop: LabellingLoop, column: dict[str, int]) -> dict[str, np.ndarray]
     ]
     now = store.reader.snapshot()
     return {
-        "p": p, "held_ids": ids, "held_out": held_out, "sample": store.sample.labelled(),
+        "p": p, "held_ids": ids, "held_out": held_out, "sample": store.sample.not_by_doubt(),
         "labelled_ids": now["id"][now["label"] >= 0], "name": np.array(at_work.name),
     }  # fmt: skip
 

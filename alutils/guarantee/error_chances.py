@@ -3,10 +3,10 @@
 The labels there are come mostly from pictures that the model was unsure of, and models that have
 not seen them (out of fold) say of each how sure they are. So the chance of an error is fitted as a
 function of that margin, not as one share: it is then applied to the margins of what waits, which
-are mostly large. A picture that was asked for because a model was unsure is still harder than a
-random one with the same margin; how much harder is fitted, too, from the random picks among the
-labels. Few labels leave much open, which is why no curve is chosen: many are drawn from the
-posterior, and all that follows is computed with each.
+are mostly large. A picture that was asked for because a model was unsure is still harder than
+another one with the same margin; how much harder is fitted, too, from those among the labels that
+no doubt has picked. Few labels leave much open, which is why no curve is chosen: many are drawn
+from the posterior, and all that follows is computed with each.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Judged:
     ----------
     margin : (n,) float, between the two likeliest classes, from 0 to 1
     wrong : (n,) bool, whether the likeliest is not the label
-    at_random : (n,) bool, which of them were picked at random from all pictures
+    at_random : (n,) bool, which of them no model's doubt has picked: at random, or typical ones
     of_many : whether the model is the mean of several, and one of these judged each picture
     """
 

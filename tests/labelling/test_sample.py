@@ -46,6 +46,33 @@ def test_the_sample_is_the_beginning_of_the_random_order_and_nothing_else(projec
     assert project.reader.progress().human - len(found) > 40
 
 
+def test_what_a_models_doubt_has_picked_is_told_from_the_rest(project):
+    store, ids = project, project.ids
+    answer(store, 20)  # nobody knows anything yet
+    before = {item.id for item, _ in store.reader.labelled()}
+    scored(store, ids, np.linspace(0.5, 1, 400))
+    waiting = [i for i in ids if i not in before]
+    store.models.put_first(np.array(waiting[-10:]), {})
+    answer(store, 30)  # ten typical ones, then those of which the model is unsure
+    typical = set(waiting[-10:])
+    assert typical <= {item.id for item, _ in store.reader.labelled()}
+    found = set(store.sample.not_by_doubt().tolist())
+    assert found == before | typical | set(store.sample.labelled().tolist())
+    picked = {item.id for item, _ in store.reader.labelled()} - found
+    assert len(picked) > 5
+    # A label that is corrected later stays what it was; typical pictures that are chosen anew do.
+    one = min(picked)
+    store.queue.relabel("bob", [one], "B")
+    store.models.put_first(np.array(waiting[50:60]), {})
+    assert set(store.sample.not_by_doubt().tolist()) == found
+
+    from alutils.labelling.exchange.importing import Choices, from_bytes
+
+    name = store.reader.item(waiting[100]).name
+    from_bytes(store, f"name,label\n{name},A\n".encode(), "x.csv", Choices()).write()
+    assert set(store.sample.not_by_doubt().tolist()) == found | {waiting[100]}
+
+
 def test_how_far_the_walk_comes_does_not_depend_on_what_is_labelled(tmp_path):
     places = set()
     for k, label in enumerate(("A", "B")):

@@ -87,18 +87,22 @@ class Said:
 
 
 def judgements(
-    held_out: np.ndarray, labels: np.ndarray, position: Mapping[int, int], sample: Sequence[int],
+    held_out: np.ndarray,
+    labels: np.ndarray,
+    position: Mapping[int, int],
+    not_by_doubt: Sequence[int],
     name: str,
-) -> Judged:  # fmt: skip
+) -> Judged:
     """Return how sure a model was of each labelled picture out of fold, and whether wrongly.
 
-    Parameters are as in `judged`; ``name`` is who is at work.
+    Parameters are as in `judged`; ``not_by_doubt`` are the pictures that no model's doubt has
+    picked, ``name`` is who is at work.
     """
-    at_random = np.zeros(len(labels), bool)
-    at_random[[position[item] for item in sample if item in position]] = True
+    unpicked = np.zeros(len(labels), bool)
+    unpicked[[position[item] for item in not_by_doubt if item in position]] = True
     # The network at work is the mean of those of the folds.
     of_many = bool(name) and NETWORK in parts_of(name)
-    return Judged(margin_of(held_out), learner.says(held_out) != labels, at_random, of_many)
+    return Judged(margin_of(held_out), learner.says(held_out) != labels, unpicked, of_many)
 
 
 def judged(

@@ -305,7 +305,7 @@ class Training:
         found = self.at_work.held_out, labelled.y, self.at_work.labelled
         sample = self.store.sample.labelled().tolist()
         pool, hard = facts.judged(*found, sample)
-        self.judged = facts.judgements(*found, sample, name)
+        self.judged = facts.judgements(*found, self.store.sample.not_by_doubt().tolist(), name)
         self.points = [p for p in self.points if p.n_labels < n]
         self.points.append(facts.Point(n, pool, hard, name))
         with self.store.database.transaction():

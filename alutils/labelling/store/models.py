@@ -136,7 +136,8 @@ class Models:
         """
         with self.database.transaction() as connection:
             connection.execute(
-                "UPDATE items SET rank = coalesce(confidence, 2 + shuffle) WHERE rank < 0"
+                """UPDATE items SET rank = coalesce(confidence, 2 + shuffle)
+                WHERE rank < 0 AND label IS NULL"""
             )
             ranks = np.arange(len(items)) / max(len(items), 1) - 1
             connection.executemany(

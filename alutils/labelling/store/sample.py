@@ -82,3 +82,19 @@ class RandomSample:
         ).fetchall()
         found = as_arrays(rows, {"id": np.int64, "named": bool})
         return found["id"][np.logical_and.accumulate(found["named"])]
+
+    def not_by_doubt(self) -> np.ndarray:
+        """Return (n,) int64: pictures with people's labels that no model's doubt has picked.
+
+        Those of the random sample, typical ones that came first, those that had their label before
+        there was a model, and imported ones: as hard as others of which a model is as sure.
+        """
+        rows = self.database.connection.execute(
+            """SELECT items.id FROM items JOIN events ON events.id = (
+                SELECT min(id) FROM events AS first
+                WHERE first.item = items.id AND first.kind IN ('label', 'import'))
+            WHERE label_source = 'human'
+                AND (rank < 0 OR events.kind = 'import' OR events.model IS NULL)"""
+        )
+        found = np.array([row[0] for row in rows], np.int64)
+        return np.union1d(found, self.labelled())
