@@ -68,8 +68,8 @@ def test_what_a_models_doubt_has_picked_is_told_from_the_rest(project):
 
     from alutils.labelling.exchange.importing import Choices, from_bytes
 
-    name = store.reader.item(waiting[100]).name
-    from_bytes(store, f"name,label\n{name},A\n".encode(), "x.csv", Choices()).write()
+    sha256 = store.reader.item(waiting[100]).sha256
+    from_bytes(store, f"sha256,label\n{sha256},A\n".encode(), "x.csv", Choices()).write()
     assert set(store.sample.not_by_doubt().tolist()) == found | {waiting[100]}
 
 
