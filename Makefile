@@ -25,8 +25,8 @@ setup: $(READY)              ## only install
 lab: $(READY)                ## explore the notebooks in Jupyter
 	$(BIN)/jupyter lab notebooks
 
-label: $(READY)              ## label pictures in the browser; FOLDER=... for your own
-	$(BIN)/python -m alutils label $(FOLDER)
+label: $(READY)              ## label pictures in the browser; FOLDER=... for your own, PORT=... for a second one
+	$(BIN)/python -m alutils label $(FOLDER) $(if $(PORT),--port $(PORT))
 
 bench: $(READY)              ## speed beside the published procedures, as ratios, into results/
 	$(BIN)/python -m benchmarks

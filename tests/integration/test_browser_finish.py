@@ -120,6 +120,25 @@ def test_a_refusal_says_what_it_cost_and_the_second_attempt_can_be_stopped(serve
     assert site.store.plans.open() is None and site.store.reader.progress().auto == 0
 
 
+def test_the_banner_follows_who_answers_without_a_pause(serve, visit):
+    site = serve(150, model=True, retrain_after=12)
+    page = visit(site)
+    taught(site, page, 30)
+    begin_by_keys(page, "95%")
+    page.wait_for_url(site.url + "/")
+    ready(page)
+    item, n, said = "", 0, []
+    while n < 16:  # an answer about every 0.15 s
+        now = page.evaluate("document.querySelector('.alq')?.dataset.item")
+        if now and now != item:
+            page.keyboard.press(kind(site, now).lower())
+            item, n = now, n + 1
+        said.append(page.get_by_label("Finishing").inner_text())
+        page.wait_for_timeout(150)
+    answered = [int(re.search(r"(\d+) answered", text)[1]) for text in said]
+    assert answered[-1] >= 6, answered
+
+
 def test_before_there_is_a_model_finish_says_what_is_missing(serve, visit):
     page = visit(serve(9, model=True), "/finish")
     expect(page.get_by_text("There is no forecast without a model")).to_be_visible()

@@ -11,6 +11,7 @@ from alutils.guarantee import cost, error_chances
 from alutils.guarantee.cost import Choice, Waiting
 from alutils.guarantee.cost_forecasts import TARGETS, Forecasts, Pool, forecasts
 from alutils.guarantee.error_chances import ErrorChances
+from alutils.guarantee.terms import attempt_level, percent
 from alutils.labelling.model.training import Training
 from alutils.labelling.store.records import LabellingError
 from alutils.labelling.store.store import Store
@@ -61,7 +62,8 @@ class Forecaster:
         )
         if self._kept is None or self._kept[0] != about:
             found = forecasts(pool, waiting, chances, n_judged=n_judged, targets=targets)
-            self._kept = about, replace(found, note=f"{found.note}{self._also_known()}")
+            note = f"{found.note}{self._also_known()}{_held_to(attempt, level)}"
+            self._kept = about, replace(found, note=note)
         return self._kept[1]
 
     def _also_known(self) -> str:
@@ -122,3 +124,14 @@ class Forecaster:
         pool = Pool(n_before, int(waits.sum()), attempt, level, spare)
         waiting = Waiting.of(said.p[place[waits]])
         return pool, waiting, error_chances.fitted(judged), len(judged.margin)
+
+
+def _held_to(attempt: int, level: float) -> str:
+    """Say how strict an attempt is that is not the first; '' for the first."""
+    if attempt == 1:
+        return ""
+    strict = percent(round(attempt_level(level, attempt), 9))
+    return (
+        f" This would be attempt {attempt}, held to {strict}, so that all attempts together keep "
+        f"{percent(level)}."
+    )

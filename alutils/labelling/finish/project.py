@@ -311,7 +311,7 @@ class Finish:
                 "room for."
             )
         if attempt.decision != CERTIFIED:
-            return "the audit found too many errors of the model."
+            return records.too_many_errors(attempt)
         # What the audit does not know: files that are missing now, labels from before taken back.
         before = self.store.plans.before(plan.number).tolist()
         labels = records.labels_at(self.store.database.connection, position)

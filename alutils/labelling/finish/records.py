@@ -163,6 +163,18 @@ def sentences(found: dict[str, Any]) -> list[str]:
     ]
 
 
+def too_many_errors(attempt: Finishing) -> str:
+    """Say why an audit refused: too much is wrong, or it could not be proved that it is not."""
+    may = attempt.plan.allowed / max(len(attempt.left), 1)
+    _, low, _ = attempt.estimate()
+    if low > may:
+        return "the audit found too many errors of the model."
+    return (
+        "the audit found more errors of the model than its plan was made for, and could not prove "
+        f"it with the answers that it may take. Of the model's labels {may:.1%} may be wrong."
+    )
+
+
 def _read_back(counts: Mapping[str, int]) -> list[str]:
     """Say what is not known of labels that only class folders had kept; nothing without any."""
     if not (n := counts.get("read_back", 0)):

@@ -10,7 +10,9 @@ export function attemptBanner(finishPage) {
 
   function asking(plan) {
     const most = plan.asked + plan.may_still_take_most;
-    const still = `${count(plan.may_still_take_low)} to ${count(plan.may_still_take_most)} more to be accepted`;
+    const still = plan.may_still_take_most
+      ? `${count(plan.may_still_take_low)} to ${count(plan.may_still_take_most)} more to be accepted`
+      : "it is being decided";
     return [
       element("p", { children: [
         element("strong", { text: `Finishing: attempt ${plan.attempt}, ${targetText(plan.target)}` }),

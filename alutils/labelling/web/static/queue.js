@@ -684,12 +684,16 @@ export function mountQueue(root, options) {
   }
 
   let timer = null;
+  let soon = false; // whether the timer is set for an answer: later answers must not put it off
   function pollSoon() {
+    if (soon) return;
+    soon = true;
     clearTimeout(timer);
     timer = setTimeout(poll, SOON_MS);
   }
 
   async function poll() {
+    soon = false;
     clearTimeout(timer);
     if (state.ended) return;
     if (!document.hidden) {
@@ -710,6 +714,7 @@ export function mountQueue(root, options) {
         if (!outbox.problem && PASSING(error.status)) announce(`${why}; trying again.`);
       }
     }
+    if (soon) return; // an answer came meanwhile, its look is due
     clearTimeout(timer);
     timer = setTimeout(poll, POLL_MS);
   }
