@@ -32,15 +32,19 @@ def add_place(parser: argparse.ArgumentParser, *, required: bool = True, text: s
     parser.set_defaults(surface=surfaces.command(OPTIONS))
 
 
+def place_of(options: argparse.Namespace) -> str:
+    """Return how a command is told this project, to write it in a sentence."""
+    folder = f"{options.folder}"
+    return folder if options.project is None else f"{folder} --project {options.project}"
+
+
 def check_begun(options: argparse.Namespace, also: str = "") -> None:
     """Raise ParameterError where nobody has labelled yet: opening it would begin a project."""
     from alutils.labelling.store import places
 
     if places.find(options.folder, options.project).is_new:
-        folder = options.folder
-        at = folder if options.project is None else f"{folder} --project {options.project}"
-        way = f"begin with `python -m alutils label {at}`{also}"
-        raise ParameterError("FOLDER", folder, "holds no labels yet", way)
+        way = f"begin with `python -m alutils label {place_of(options)}`{also}"
+        raise ParameterError("FOLDER", options.folder, "holds no labels yet", way)
 
 
 def take_in(store: Store) -> None:

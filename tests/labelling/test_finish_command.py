@@ -50,6 +50,12 @@ def finish(folder, *more):
     )
 
 
+def questions_of(folder):
+    """Return the pictures that to_label.csv lists, by their names."""
+    with (folder.parent / "to_label.csv").open(encoding="utf-8-sig") as file:
+        return {row["name"]: row for row in csv.DictReader(file)}
+
+
 def write(path, rows, head=("sha256", "label")):
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([head, *rows])
@@ -135,9 +141,9 @@ def test_without_answers_it_says_where_to_give_them_and_goes_on(project, capsys)
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"name,class\na,b\n", "expected a first line with label"),
-        (b"\xff\xfe,label", "in UTF-8"),
-        (b"name,label\n1.png,dark\n1.png,light\n", "before it was 'dark'"),
+        (b"name,kind\na,b\n", "no column tells a class"),
+        (b"\xe9,label", "is not UTF-8"),
+        (b"name,label\n1.png,dark\n1.png,light\n", "'1.png' is 'light', and 'dark' in line 2"),
         (b"name,label\n1.png,purple\n", "no such class: purple"),
     ],
 )
@@ -191,8 +197,11 @@ def test_new_files_of_the_folder_are_taken_in_before_the_plan(project, capsys):
         plan = store.plans.open()
         assert plan is not None and plan.terms["waiting"] == 240 - 45 + 3
     Image.fromarray(np.full((12, 9), 9, np.uint8)).save(folder / "later.png")
-    assert finish(folder, "--answers", str(answers)) == 0  # the plan is made: it stays outside
-    assert "of the folder" not in capsys.readouterr().out
+    assert finish(folder, "--answers", str(answers)) == 0
+    assert "1 files of the folder were read." in capsys.readouterr().out
+    with Store.open(folder) as store:  # the plan is made: it stays outside
+        assert store.plans.open() == plan and "later.png" not in questions_of(folder)
+        assert store.reader.progress().remaining == 240 - 45 + 3 + 1
 
 
 def test_answers_in_the_file_of_questions_are_never_written_over(project, capsys):

@@ -64,6 +64,7 @@ class Import:
             on_conflict=self.choices.on_conflict,
             folder=str(self.store.folder.resolve()),
             originals=self.store.sources.originals(),
+            refused=unread(self.store),
         )
 
     def write(self) -> Outcome:
@@ -182,6 +183,18 @@ def present(store: Store) -> list[Present]:
         Present(item, sha256, name, label, tuple(paths.get(item, ())), bool(auto), bool(rejected))
         for item, sha256, name, label, auto, rejected in rows
     ]
+
+
+def unread(store: Store) -> dict[str, str]:
+    """Return why the files that could not be read are no pictures of a project, by their paths.
+
+    A path means the file that lies there: a picture of the same name in another folder is not it.
+    """
+    return {
+        path: f"this file of the folder could not be read ({problem})"
+        for path, problem in store.sources.refused().items()
+        if (store.folder / path).is_file()
+    }
 
 
 def from_path(

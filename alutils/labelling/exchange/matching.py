@@ -116,10 +116,15 @@ class Outcome:
             )
         for kind, problems in self.kinds().items():
             which = f": {_some(sorted_names(self.unknown))}" if kind == UNKNOWN_CLASS else ""
-            told.append(f"{kind[0].upper()}{kind[1:]}{which} ({many(len(problems), 'line')}):")
-            told += [f"  line {p.line:,}: {p.text}" for p in problems[:SHOWN]]
-            told += ["  ..."] if len(problems) > SHOWN else []
+            told += listed(f"{kind}{which}", problems)
         return told
+
+
+def listed(kind: str, problems: Sequence[Problem]) -> list[str]:
+    """Say of one kind of problem how many lines have it, and which are the first of them."""
+    told = [f"{kind[0].upper()}{kind[1:]} ({many(len(problems), 'line')}):"]
+    told += [f"  line {p.line:,}: {p.text}" for p in problems[:SHOWN]]
+    return told + (["  ..."] if len(problems) > SHOWN else [])
 
 
 def sorted_names(names: Collection[str]) -> list[str]:
@@ -149,6 +154,7 @@ def match(
     on_conflict: str = "stop",
     folder: str = "",
     originals: Mapping[str, int] | None = None,
+    refused: Mapping[str, str] | None = None,
 ) -> Outcome:
     """Find the picture of each line, and compare what is said of it with what is there.
 
@@ -162,6 +168,7 @@ def match(
         ``stop`` makes it a problem, ``keep`` takes the first, ``replace`` the last
     folder : of the project, so that whole paths are understood
     originals : pictures' numbers by the hashes of the person's own files
+    refused : as for `Finder`
 
     Returns
     -------
@@ -171,7 +178,7 @@ def match(
         raise LabellingError(
             f"on_conflict={on_conflict!r}: expected one of {', '.join(ON_CONFLICT)}"
         )
-    found = _Finder(pictures, folder, originals or {})
+    found = Finder(pictures, folder, originals or {}, refused or {})
     outcome = Outcome(unlabelled=contents.unlabelled, problems=list(contents.problems))
     known, new = set(classes), dict[str, None]()
     answers: dict[int, Change] = {}
@@ -180,7 +187,7 @@ def match(
         if isinstance(present, Problem):
             outcome.problems.append(present)
             continue
-        if (meant := _class_meant(said, known)) != said.label:
+        if (meant := class_meant(said, known)) != said.label:
             said = replace(said, label=meant)
         if said.label is not None and said.label not in known:
             if not add_classes:
@@ -195,9 +202,7 @@ def match(
         elif on_conflict == "stop" and contents.to_settle and said.label is not None:
             outcome.doubts.append(Change(present, said))
         elif on_conflict == "stop":
-            text = f"{said.called} is {_told(said)}, and {_told(before.said)} in line "
-            text += f"{before.said.line:,}"
-            outcome.problems.append(Problem(CONTRADICTION, said.line, text))
+            outcome.problems.append(contradiction(before.said, said))
         elif on_conflict == "replace":
             answers[present.item] = Change(present, said)
         else:
@@ -208,7 +213,7 @@ def match(
     return outcome
 
 
-def _class_meant(said: Said, known: Collection[str]) -> str | None:
+def class_meant(said: Said, known: Collection[str]) -> str | None:
     """Return the class that a label means: as it stands there, where there is such a class."""
     label = said.label
     if label is None or label in known:
@@ -234,20 +239,50 @@ def _compare(outcome: Outcome, answers: dict[int, Change], on_conflict: str) -> 
         elif on_conflict == "keep":
             outcome.kept += 1
         else:
-            text = f"{said.called} is {_told(said)} here, and {present.answer} in the project"
-            outcome.problems.append(Problem(CONFLICT, said.line, text))
+            outcome.problems.append(conflict(present, said))
+
+
+def contradiction(before: Said, said: Said) -> Problem:
+    """Say that two lines of a file give one picture two answers."""
+    other = "" if before.called == said.called else f", where it is called {before.called}"
+    text = f"{said.called} is {_told(said)}, and {_told(before)} in line {before.line:,}{other}"
+    return Problem(CONTRADICTION, said.line, text)
+
+
+def conflict(present: Present, said: Said) -> Problem:
+    """Say that a picture has another answer in the project than in the file."""
+    text = f"{said.called} is {_told(said)} here, and {present.answer} in the project"
+    return Problem(CONFLICT, said.line, text)
 
 
 def _told(said: Said) -> str:
     return "rejected" if said.label is None else repr(said.label)
 
 
-class _Finder:
-    """Finds pictures by hash, by path, by name."""
+class Finder:
+    """Finds pictures by hash, by path, by name.
+
+    Parameters
+    ----------
+    pictures : all of the project
+    folder : of the person's pictures, so that whole paths are understood
+    originals : pictures' numbers by the hashes of the person's own files
+    refused : why what lies at a path below the folder is not meant by it: it is no picture of the
+        project, say. No other picture of that name is then, either
+    is_strict : what names a folder is a path, and means no picture of that name elsewhere
+    """
 
     def __init__(
-        self, pictures: Sequence[Present], folder: str, originals: Mapping[str, int]
+        self,
+        pictures: Sequence[Present],
+        folder: str,
+        originals: Mapping[str, int],
+        refused: Mapping[str, str],
+        *,
+        is_strict: bool = False,
     ) -> None:
+        self._refused = {_plain(path): why for path, why in refused.items()}
+        self._is_strict = is_strict
         self._by_hash: dict[str, Present] = {}
         self._by_path: dict[str, Present] = {}
         self._by_plain: dict[str, Present] = {}  # accents composed or not, as systems differ
@@ -263,12 +298,15 @@ class _Finder:
             self._by_hash.setdefault(sha256, by_item[item])
 
     def picture(self, said: Said) -> Present | Problem:
+        """Return the picture that a line means, or why there is none."""
         if said.hashes:
             # Who tells a content means it: another picture of that name will not do.
             found = next((self._by_hash[h] for h in said.hashes if h in self._by_hash), None)
             return found or Problem(UNKNOWN_PICTURE, said.line, f"{said.called} (by its sha256)")
         names = [said.name, *([as_written(said.name)] if said.may_be_marked else [])]
         for name in names:
+            if why := self._why_not(name):
+                return Problem(UNKNOWN_PICTURE, said.line, f"{said.called}: {why}")
             found = self._at(name)
             if found is not None:
                 return found
@@ -287,8 +325,16 @@ class _Finder:
                 return found
         return None
 
+    def _why_not(self, path: str) -> str:
+        for tried in (path, below(path, self._folder)):
+            if why := self._refused.get(_plain(tried)):
+                return why
+        return ""
+
     def _named(self, name: str) -> list[Present]:
         """Return the pictures of this name, as it is or as the tool would have kept it."""
+        if self._is_strict and ("/" in (at := below(name, self._folder)) or not at):
+            return []
         kept = display_name(name)
         sent = _SENT.fullmatch(kept)
         tried = [name, kept, *([sent[1]] if sent else [])]

@@ -71,6 +71,10 @@ class Problem:
     text: str
 
 
+class _NoAnswerError(LabellingError):
+    """A line of the tool's own table says neither a class nor why there is none."""
+
+
 @dataclass
 class Contents:
     """What a file says as a whole."""
@@ -83,6 +87,7 @@ class Contents:
 
 
 BAD_LINE = "lines that cannot be read"
+NO_ANSWER = "lines of the tool's own table without an answer"
 
 
 def read(data: bytes, name: str) -> Contents:
@@ -98,7 +103,7 @@ def read(data: bytes, name: str) -> Contents:
     LabellingError
         If it is no text, no table with the columns that are needed, or no JSON of a known kind.
     """
-    text = _decoded(data, name)
+    text = decoded(data, name)
     start = text.lstrip()[:1]
     if start == "[":
         return _label_studio(_json(text, name), name)
@@ -107,8 +112,11 @@ def read(data: bytes, name: str) -> Contents:
     return _table(text, name)
 
 
-def _decoded(data: bytes, name: str) -> str:
-    """Return the text of a file: UTF-8, or UTF-16 that says so by its first bytes."""
+def decoded(data: bytes, name: str) -> str:
+    """Return the text of a file: UTF-8, or UTF-16 that says so by its first bytes.
+
+    LabellingError where it is none, or empty; ``name`` is what the file is called then.
+    """
     if data.startswith(_ZIP):
         raise LabellingError(
             f"{name}: is a ZIP archive, as npz files and Excel's workbooks are, too; expected CSV, "
@@ -136,11 +144,14 @@ def _decoded(data: bytes, name: str) -> str:
 # --- tables ---------------------------------------------------------------------------------------
 
 
-def _table(text: str, name: str) -> Contents:
-    """Read a CSV file: commas, semicolons or tabs, whichever the first line has most of."""
+def delimiter(text: str) -> str:
+    """Return what separates a table's cells: of , ; and tab the one that its head has most of."""
     first = next(line for line in text.splitlines() if line.strip())
-    mark = max(",;\t", key=first.count)
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
+    return max(",;\t", key=first.count)
+
+
+def _table(text: str, name: str) -> Contents:
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter(text), strict=True)
     contents = Contents()
     columns: list[str] = []
     while True:
@@ -175,6 +186,12 @@ def _check_columns(columns: list[str], name: str) -> None:
                 f"{name}: no column tells {what}; the first line names {shown}; expected "
                 f"one of {', '.join(names)}"
             )
+    told = [each for each in columns if each in (*PICTURE, *HASH, *LABEL, *PERSON)]
+    if twice := next((each for each in told if told.count(each) > 1), None):
+        raise LabellingError(
+            f"{name}: the first line names two columns {twice!r}; expected one; leave one of them, "
+            "or give the other another name"
+        )
 
 
 def _json_lines(text: str, name: str) -> Contents:
@@ -205,6 +222,9 @@ def _add(contents: Contents, line: int, row: Mapping[str, Any], is_table: bool =
     """Take in one row, by the names of its columns; ``is_table`` for one of a CSV file."""
     try:
         said = _said(line, row, is_table)
+    except _NoAnswerError as error:
+        contents.problems.append(Problem(NO_ANSWER, line, str(error)))
+        return
     except LabellingError as error:
         contents.problems.append(Problem(BAD_LINE, line, str(error)))
         return
@@ -237,7 +257,7 @@ def _said(line: int, row: Mapping[str, Any], is_table: bool) -> Said | None:
         return Said(line, picture, hashes, None, why, _person(person), False, marked)
     if not label.strip():
         if is_ours:
-            raise LabellingError(f"{picture!r} has neither a label nor a reason. {_NO_ANSWER}")
+            raise _NoAnswerError(f"{picture!r} has neither a label nor a reason. {_NO_ANSWER}")
         return None
     # A table that says how sure its answers are, and not whose they are, was written by a model.
     source = _text(row, ("label_source",)).strip()

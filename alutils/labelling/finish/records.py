@@ -123,7 +123,7 @@ def core(
             }
             for each in earlier
         ],
-        "missing": sorted(_hashes(store.database.connection, lost)),
+        "missing": sorted(hashes(store.database.connection, lost)),
         "why": why,
         "versions": versions(),
     }  # fmt: skip
@@ -315,7 +315,8 @@ def named(store: Store, sha256: Iterable[str]) -> dict[str, str]:
     return {row["sha256"]: paths.get(row["id"], row["name"]) for row in rows}
 
 
-def _hashes(connection: sqlite3.Connection, items: set[int]) -> set[str]:
+def hashes(connection: sqlite3.Connection, items: set[int]) -> set[str]:
+    """Return the hashes of pictures by their numbers."""
     rows = connection.execute(
         "SELECT sha256 FROM items WHERE id IN (SELECT value FROM json_each(?))",
         (json.dumps(sorted(items)),),

@@ -205,6 +205,18 @@ class Handing:
         for table in ("items", "seconds"):
             connection.execute(f"UPDATE {table} SET until = :most WHERE until > :most", most)
 
+    def holders(self) -> dict[int, tuple[str, float]]:
+        """Return who holds which picture, also as a second, and for how many seconds at most."""
+        now = self.database.steady()
+        rows = self.database.connection.execute(
+            f"""SELECT id, person, until FROM items
+                WHERE person IS NOT NULL AND until > :now AND {WAITS}
+            UNION ALL SELECT item, asked_of, until FROM seconds
+                WHERE asked_of IS NOT NULL AND until > :now AND event IS NULL""",
+            {"now": now},
+        )
+        return {item: (person, until - now) for item, person, until in rows}
+
     def release(self, person: str, items: Sequence[int] | None = None) -> int:
         """Give back what a person holds, all of it or these; returns how many."""
         person = checked_person(person)

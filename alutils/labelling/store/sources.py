@@ -192,6 +192,32 @@ class Sources:
         )
         return {os.fsdecode(row[0]) for row in rows}
 
+    def without_copy(self) -> set[str]:
+        """Return files that hold pictures of which the tool's own copy is missing."""
+        rows = self.database.connection.execute(
+            """SELECT path FROM sources JOIN items ON items.id = item
+            WHERE unreadable <> 0 AND path IS NOT NULL AND gone IS NULL"""
+        )
+        return {os.fsdecode(row[0]) for row in rows}
+
+    def refused(self) -> dict[str, str]:
+        """Return why files of the watched folder could not be read, by their paths below it."""
+        query = "SELECT path, problem FROM seen WHERE problem IS NOT NULL"
+        return {shown_path(path): why for path, why in self.database.connection.execute(query)}
+
+    def changed(self, since: float) -> set[str]:
+        """Return paths of files that hold another picture than at some time since.
+
+        ``since`` is in seconds since 1970.
+        """
+        rows = self.database.connection.execute(
+            """SELECT DISTINCT path FROM sources AS before WHERE path IS NOT NULL AND gone >= ?
+                AND EXISTS (SELECT 1 FROM sources AS now WHERE now.path = before.path
+                    AND now.gone IS NULL AND now.item <> before.item)""",
+            (since,),
+        )
+        return {shown_path(row[0]) for row in rows}
+
     def seen(self) -> dict[str, tuple[int, int, str | None]]:
         """Return size, time of change and problem of each file that `note` remembers."""
         rows = self.database.connection.execute("SELECT path, size, modified, problem FROM seen")

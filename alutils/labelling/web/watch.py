@@ -49,9 +49,10 @@ class Watcher:
         self.store, self.folder = store, store.folder.resolve()
         self._root, self._every_s = store.files.root.resolve(), every_s
         self._decoders, self._are_own = decoders or Decoders(1), decoders is None
-        unmatched = store.sources.unmatched()  # read once more, to know what is in them
+        # Read once more: to know what is in them, or to have the picture again that was lost.
+        again = store.sources.unmatched() | store.sources.without_copy()
         seen = store.sources.seen()
-        self._seen = {name: about for name, about in seen.items() if name not in unmatched}
+        self._seen = {name: about for name, about in seen.items() if name not in again}
         self._problems = {n: p for n, (_, _, p) in self._seen.items() if p is not None}
         self._there, self._gone = store.sources.there()  # files that pictures came from
         self._last_look: dict[str, _State] = {}
