@@ -3,7 +3,11 @@
 import csv
 import hashlib
 import io
+import os
+import pty
 import secrets
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -12,6 +16,7 @@ import pytest
 from PIL import Image
 
 from alutils.__main__ import main
+from alutils.labelling.finish import telling
 from alutils.labelling.store.records import Filter
 from alutils.labelling.store.store import Store
 
@@ -290,3 +295,399 @@ def test_answers_are_joined_by_the_persons_own_files(project, capsys):
     with Store.open(folder) as store:
         for item in (one, two, three):
             assert store.reader.item(item.id).label == truth[item.sha256]
+
+
+# --- what was decided is told ---------------------------------------------------------------------
+
+
+def begun(folder, *more):
+    """Begin an attempt; return the file of answers, which is empty."""
+    answers = write(folder.parent / "answers.csv", [])
+    assert finish(folder, "--yes", "--answers", str(answers), *more) == 0
+    return answers
+
+
+def answer_without_deciding(folder, told):
+    """Write all answers that an attempt takes, as by a program that is ended before it decides."""
+    with Store.open(folder) as store:
+        while store.plans.look(plan := store.plans.open()).decision == "go on":
+            for item in store.queue.hand_out("command line", 5):
+                if item.label is None and store.plans.look(plan).decision == "go on":
+                    store.queue.label("command line", item.id, told(item.sha256))
+
+
+def attempts(folder):
+    with Store.open(folder) as store:
+        return [plan.state for plan in store.plans.all()]
+
+
+def test_a_refusal_that_nobody_was_told_is_told_and_no_attempt_begins(project, capsys):
+    folder, truth = project
+    answers = begun(folder)
+    others = {"dark": "light", "light": "mid", "mid": "dark"}
+    answer_without_deciding(folder, lambda sha256: others[truth[sha256]])
+    capsys.readouterr()
+    assert finish(folder, "--yes", "--answers", str(answers)) == 1
+    out = capsys.readouterr().out
+    assert "No certificate that 90%" in out and "It took" in out and "Ways on" in out
+    assert f"Nothing was taken from {answers}" in out
+    assert attempts(folder) == ["refused"]
+
+
+def test_a_certificate_that_nobody_was_told_is_told_then_and_later(project, capsys):
+    folder, truth = project
+    answers = begun(folder)
+    answer_without_deciding(folder, truth.__getitem__)
+    capsys.readouterr()
+    for _ in range(2):
+        assert finish(folder, "--yes", "--answers", str(answers)) == 0
+        out = capsys.readouterr().out
+        assert "At least 90% of all 240 labels are right" in out
+        assert "certificates/1.html" in out and "certificates/1.json" in out
+    assert out.startswith("Nothing is left to label")
+    assert "Nothing was taken from" in out and attempts(folder) == ["certified"]
+
+
+def test_a_call_that_was_ended_before_it_told_the_decision_leaves_that_to_the_next(
+    project, capsys, monkeypatch
+):
+    folder, truth = project
+    begun(folder)
+    others = {"dark": "light", "light": "mid", "mid": "dark"}
+    answers = write(folder.parent / "a.csv", [(s, others[label]) for s, label in truth.items()])
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(telling, "tell", interrupted)
+        assert finish(folder, "--answers", str(answers)) == 130
+    assert attempts(folder) == ["refused"]
+    capsys.readouterr()
+    assert finish(folder, "--yes") == 1
+    assert "No certificate that 90%" in capsys.readouterr().out
+    assert attempts(folder) == ["refused"]  # told once: the next call begins anew
+    assert finish(folder, "--yes") == 0
+    assert attempts(folder) == ["refused", "open"]
+
+
+# --- pictures whose files are missing -------------------------------------------------------------
+
+
+def lay_out(folder):
+    """Write the pictures into the folder, as the person's own files."""
+    with Store.open(folder) as store:
+        for _, sha256, name in pictures_of(store):
+            (folder / name).write_bytes(store.files.picture(sha256).read_bytes())
+
+
+def pictures_of(store):
+    """Return number, hash and name of all pictures."""
+    return store.database.connection.execute("SELECT id, sha256, name FROM items").fetchall()
+
+
+def lose(folder, hashes):
+    """Remove the tool's copies of pictures, and their links; return what their files held."""
+    kept = {}
+    with Store.open(folder) as store:
+        for number, sha256, _ in pictures_of(store):
+            if sha256 in hashes:
+                path = store.files.picture(sha256)
+                kept[path] = path.read_bytes()
+                path.unlink()
+                for link in store.files.classes.rglob(f"*-{number}.png"):
+                    link.unlink()
+    return kept
+
+
+def test_missing_pictures_without_which_nothing_goes_on_are_named_as_an_error(project, capsys):
+    folder, truth = project
+    answers = begun(folder)
+    rows = questions_of(folder)
+    hashes = [row["sha256"] for row in rows.values()]
+    write(answers, [(sha256, truth[sha256]) for sha256 in hashes[:-1]])
+    assert finish(folder, "--answers", str(answers)) == 0
+    kept = lose(folder, hashes[:6])
+    last = write(folder.parent / "last.csv", [(hashes[-1], truth[hashes[-1]])])
+    capsys.readouterr()
+    assert finish(folder, "--answers", str(last)) == 0  # there is still something to answer
+    out = capsys.readouterr().out
+    assert "The files of 6 pictures of the attempt are missing" in out
+    while questions := [r for r in questions_of(folder).values() if not r["label"]]:
+        write(last, [(row["sha256"], truth[row["sha256"]]) for row in questions])
+        status = finish(folder, "--answers", str(last))
+        if status == 2:
+            break
+    told = capsys.readouterr().err
+    assert status == 2 and "Bring the pictures again; without them it can only be stopped" in told
+    assert sum(name in told for name in rows) == 5 and ", ..." in told
+    for path, content in kept.items():
+        path.write_bytes(content)
+    assert finish(folder, "--answers", str(last)) == 0
+    assert "At least 90% of all 240 labels are right" in capsys.readouterr().out
+
+
+def test_pictures_whose_files_lie_in_the_folder_are_read_again_while_an_attempt_goes_on(
+    project, capsys
+):
+    folder, _ = project
+    lay_out(folder)
+    answers = begun(folder)
+    hashes = [row["sha256"] for row in questions_of(folder).values()]
+    lose(folder, hashes[:6])
+    capsys.readouterr()
+    assert finish(folder, "--answers", str(answers)) == 0
+    out = capsys.readouterr().out
+    assert "6 files of the folder were read." in out and "missing" not in out
+    with Store.open(folder) as store:
+        assert store.plans.unreadable(1) == set()
+        assert all(store.files.picture(sha256).is_file() for sha256 in hashes)
+
+
+# --- answers that match no picture, or another ----------------------------------------------------
+
+
+def answered(folder):
+    """Return the labels that people gave, by the pictures' names."""
+    with Store.open(folder) as store:
+        items = store.reader.page(Filter(source="human"), limit=300).items
+        return {item.name: item.label for item in items}
+
+
+@pytest.mark.parametrize("how", ["whole", "by_link", "backslash", "capitals", "semicolons"])
+def test_answers_are_joined_however_paths_and_hashes_are_written(project, how):
+    folder, truth = project
+    lay_out(folder)
+    answers = begun(folder, "--by-hand", "500")
+    name, row = next(iter(questions_of(folder).items()))
+    label = truth[row["sha256"]]
+    link = folder.parent / "link"
+    link.symlink_to(folder)
+    at = link if how == "by_link" else folder
+    if how == "semicolons":
+        answers.write_bytes(f"Name;Label\n{name};{label}\n".encode("utf-16"))
+    else:
+        which = {
+            "whole": str(folder / name), "by_link": str(link / name), "backslash": f".\\{name}",
+            "capitals": row["sha256"].upper(),
+        }[how]  # fmt: skip
+        write(answers, [(which, label)], ("sha256" if how == "capitals" else "path", "label"))
+    assert finish(at, "--answers", str(answers)) == 0
+    assert answered(folder)[name] == label
+
+
+def test_lines_that_match_no_picture_are_listed_with_their_numbers(project, capsys):
+    folder, truth = project
+    answers = begun(folder)
+    name, row = next(iter(questions_of(folder).items()))
+    write(answers, [("lost.png", "dark"), (f"d/{name}", "dark"), (name, truth[row["sha256"]])],
+          ("path", "label"))  # fmt: skip
+    capsys.readouterr()
+    assert finish(folder, "--answers", str(answers)) == 0
+    out = capsys.readouterr().out
+    assert "1 answers taken" in out and "(2 lines)" in out
+    assert "line 2: 'lost.png'" in out and f"line 3: 'd/{name}'" in out
+
+
+def test_a_correction_of_an_answer_is_told_and_the_answer_stays(project, capsys):
+    folder, _ = project
+    answers = begun(folder)
+    name, row = next(iter(questions_of(folder).items()))
+    write(answers, [(row["sha256"], "dark")])
+    assert finish(folder, "--answers", str(answers)) == 0
+    write(answers, [(row["sha256"], "light")])
+    capsys.readouterr()
+    assert finish(folder, "--answers", str(answers)) == 0
+    out = capsys.readouterr().out
+    assert "Pictures that were answered otherwise before (1 line):" in out
+    assert "line 2:" in out and "'light' here, and 'dark' in the project" in out
+    assert f"python -m alutils label {folder}" in out and answered(folder)[name] == "dark"
+
+
+def test_two_lines_that_call_one_picture_differently_may_not_contradict(project, capsys):
+    folder, _ = project
+    answers = begun(folder)
+    name, row = next(iter(questions_of(folder).items()))
+    rows = [(row["sha256"], "", "dark"), ("", name, "light")]
+    write(answers, rows, ("sha256", "name", "label"))
+    assert finish(folder, "--answers", str(answers)) == 2
+    told = capsys.readouterr().err
+    assert "line 3" in told and "in line 2" in told and "both are the same picture" in told
+    assert name not in answered(folder)
+
+
+def test_the_answers_of_a_model_are_no_answers_of_an_audit(project, capsys):
+    folder, truth = project
+    answers = begun(folder)
+    rows = [(sha256, label, "0.99") for sha256, label in truth.items()]
+    write(answers, rows, ("sha256", "label", "confidence"))
+    capsys.readouterr()
+    assert finish(folder, "--answers", str(answers)) == 0
+    out = capsys.readouterr().out
+    assert "0 answers taken" in out and "a model answered" in out and "(240 lines)" in out
+
+
+def test_questions_with_the_columns_of_an_export_need_no_answer_in_every_line(project, capsys):
+    folder, truth = project
+    answers = begun(folder)
+    one, two, *_ = (row["sha256"] for row in questions_of(folder).values())
+    write(answers, [(one, truth[one]), (two, "")], ("picture_sha256", "label"))
+    capsys.readouterr()
+    assert finish(folder, "--answers", str(answers)) == 0
+    out = capsys.readouterr().out
+    assert "1 answers taken" in out and "line" not in out
+
+
+def test_the_path_of_a_damaged_file_is_not_taken_for_another_of_its_name(project, capsys):
+    folder, _ = project
+    (folder / "sub").mkdir()
+    Image.fromarray(np.full((12, 9), 41, np.uint8)).save(folder / "sub" / "scan.png")
+    (folder / "scan.png").write_bytes(b"damaged")
+    answers = write(folder.parent / "a.csv", [("scan.png", "light")], ("path", "label"))
+    assert finish(folder, "--yes", "--by-hand", "500", "--answers", str(answers)) == 0
+    out = capsys.readouterr().out
+    assert "line 2: 'scan.png': this file of the folder could not be read" in out
+    assert "scan.png" not in answered(folder)
+    write(answers, [("sub/scan.png", "light")], ("path", "label"))
+    assert finish(folder, "--answers", str(answers)) == 0
+    assert answered(folder)["scan.png"] == "light"
+
+
+def test_files_that_were_exchanged_since_the_attempt_began_mean_no_picture(project, capsys):
+    folder, truth = project
+    lay_out(folder)
+    answers = begun(folder, "--by-hand", "500")
+    rows = questions_of(folder)
+    (one, first), (two, second) = list(rows.items())[:2]
+    (folder / one).rename(folder / "between")
+    (folder / two).rename(folder / one)
+    (folder / "between").rename(folder / two)
+    told = {one: truth[second["sha256"]], two: truth[first["sha256"]]}
+    write(answers, told.items(), ("path", "label"))
+    capsys.readouterr()
+    assert finish(folder, "--answers", str(answers)) == 0
+    out = capsys.readouterr().out
+    assert "0 answers taken" in out and "(2 lines)" in out and "by its sha256" in out
+    assert not {one, two} & set(answered(folder))
+
+
+# --- who holds what -------------------------------------------------------------------------------
+
+
+def test_pictures_on_somebodys_screen_are_told_and_stay_there(project, capsys):
+    folder, truth = project
+    begun(folder, "--by-hand", "3")
+    with Store.open(folder) as store:
+        held = [item.id for item in store.queue.hand_out("ann", 8)]
+    answers = write(folder.parent / "a.csv", truth.items())
+    capsys.readouterr()
+    assert finish(folder, "--answers", str(answers)) == 0
+    out = capsys.readouterr().out
+    assert "lists 0 pictures" in out
+    assert "8 of the pictures that it takes were handed to 'ann'" in out and "10 minutes" in out
+    with Store.open(folder) as store:  # what her browser sends later is taken
+        for item in held:
+            store.queue.label("ann", item, truth[store.reader.item(item).sha256])
+
+
+def test_what_the_persons_own_browser_holds_is_not_given_back(project):
+    folder, truth = project
+    answers = begun(folder)
+    with Store.open(folder) as store:
+        (held,) = store.queue.hand_out("ann", 1)
+    assert finish(folder, "--answers", str(answers), "--person", "ann") == 0
+    with Store.open(folder) as store:
+        store.queue.label("ann", held.id, truth[held.sha256])
+        assert {who for who, _ in store.queue.holders().values()} <= {"ann"}
+
+
+# --- what people wrote into the list of questions -------------------------------------------------
+
+
+@pytest.mark.parametrize("mark", [",", ";"])
+def test_columns_and_rows_that_somebody_wrote_into_the_questions_stay(project, capsys, mark):
+    folder, truth = project
+    begun(folder)
+    questions = folder.parent / "to_label.csv"
+    rows = list(questions_of(folder).values())
+    table = [
+        [r["sha256"], r["name"], truth[r["sha256"]] if i < 2 else "", f"note {i}" if i < 5 else ""]
+        for i, r in enumerate(rows)
+    ]
+    table.append(["", "", "", "ask Bob"])
+    with questions.open("w", newline="", encoding="utf-8") as file:
+        head = ["sha256", "name", "Label", "remark"]
+        csv.writer(file, delimiter=mark).writerows([head, *table])
+    capsys.readouterr()
+    assert finish(folder, "--answers", str(questions)) == 0
+    assert "below the 2 answers" in capsys.readouterr().out
+    with questions.open(encoding="utf-8-sig", newline="") as file:
+        kept = list(csv.reader(file, delimiter=mark))
+    assert kept[0] == head and kept[1:6] == table[:5] and kept[6] == table[-1]
+    asked = [row[0] for row in kept[1:] if row[0] and not row[2]]
+    assert len(set(asked)) == len(asked) and set(asked) >= {row["sha256"] for row in rows[2:]}
+
+
+# --- options, and nobody to ask -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        *[("--target", value, "0.98 means 98%") for value in ("99", "nan", "0", "1", "-1", "inf")],
+        ("--by-hand", "-3", "a whole number, 0 or more"),
+        ("--person", " ", "expected a name"),
+    ],
+)
+def test_values_that_cannot_be_are_refused_before_any_work(project, capsys, option, value, message):
+    folder, _ = project
+    assert finish(folder, f"{option}={value}") == 2
+    told = capsys.readouterr()
+    assert told.out == "" and told.err.startswith(f"error: {option}=") and message in told.err
+
+
+def test_what_changes_nothing_while_an_attempt_goes_on_is_said(project, capsys):
+    folder, truth = project
+    answers = begun(folder, "--by-hand", "3")
+    capsys.readouterr()
+    assert finish(folder, "--by-hand", "3") == 0
+    assert "changes nothing" not in capsys.readouterr().out
+    assert finish(folder, "--by-hand", "7", "--convert", "stretch-where-needed") == 0
+    out = capsys.readouterr().out
+    assert "--by-hand 7 changes nothing" in out and "with 3 pictures by hand" in out
+    assert "--convert stretch-where-needed changes nothing" in out
+    write(answers, truth.items())
+    assert finish(folder, "--dry-run", "--answers", str(answers)) == 0
+    out = capsys.readouterr().out
+    assert "this is a dry run" in out and "0 pictures answered so far" in out
+
+
+def ends(folder, **more):
+    """Run the command in a process of its own without --yes; return its status and what it says."""
+    command = [sys.executable, "-m", "alutils", "finish", str(folder), "--target", "0.9"]
+    command += ["--features", "pixels", "--quick"]
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120, text=True, **more
+    )
+    return done.returncode, done.stdout
+
+
+def test_a_closed_input_begins_nothing(project):
+    folder, _ = project
+    status, out = ends(folder, preexec_fn=lambda: os.close(0))
+    assert status == 2 and "Traceback" not in out and "--yes" in out.splitlines()[-1]
+    assert attempts(folder) == []
+
+
+def test_an_end_of_input_at_the_question_begins_nothing(project):
+    folder, _ = project
+    ours, theirs = pty.openpty()
+    try:
+        os.write(ours, b"\x04")  # Ctrl-D
+        status, out = ends(folder, stdin=theirs)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert status == 2 and "Traceback" not in out and "Begin? [y/N]" in out
+    assert "--yes" in out.splitlines()[-1]
+    assert attempts(folder) == []

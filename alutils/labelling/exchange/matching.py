@@ -21,6 +21,7 @@ ON_CONFLICT = ("stop", "keep", "replace")
 SHOWN = 5  # problems of a kind that are told one by one
 SHOWN_NAMES = 12
 UNKNOWN_PICTURE = "pictures that the project does not have"
+OTHER_FILE = "paths at which another file lies than the picture"
 AMBIGUOUS = "names that several pictures have"
 UNKNOWN_CLASS = "classes that the project does not have"
 CONTRADICTION = "pictures that the file itself gives two answers for"
@@ -178,7 +179,7 @@ def match(
         raise LabellingError(
             f"on_conflict={on_conflict!r}: expected one of {', '.join(ON_CONFLICT)}"
         )
-    found = Finder(pictures, folder, originals or {}, refused or {})
+    found = Finder(pictures, (folder,), originals or {}, refused or {})
     outcome = Outcome(unlabelled=contents.unlabelled, problems=list(contents.problems))
     known, new = set(classes), dict[str, None]()
     answers: dict[int, Change] = {}
@@ -265,7 +266,7 @@ class Finder:
     Parameters
     ----------
     pictures : all of the project
-    folder : of the person's pictures, so that whole paths are understood
+    folders : how the folder of the person's pictures is written in whole paths
     originals : pictures' numbers by the hashes of the person's own files
     refused : why what lies at a path below the folder is not meant by it: it is no picture of the
         project, say. No other picture of that name is then, either
@@ -275,7 +276,7 @@ class Finder:
     def __init__(
         self,
         pictures: Sequence[Present],
-        folder: str,
+        folders: Sequence[str],
         originals: Mapping[str, int],
         refused: Mapping[str, str],
         *,
@@ -287,7 +288,7 @@ class Finder:
         self._by_path: dict[str, Present] = {}
         self._by_plain: dict[str, Present] = {}  # accents composed or not, as systems differ
         self._by_name: dict[str, list[Present]] = defaultdict(list)
-        self._folder = folder
+        self._folders = folders
         for picture in pictures:
             self._by_hash[picture.sha256] = picture
             self._by_path |= dict.fromkeys(picture.paths, picture)
@@ -306,7 +307,7 @@ class Finder:
         names = [said.name, *([as_written(said.name)] if said.may_be_marked else [])]
         for name in names:
             if why := self._why_not(name):
-                return Problem(UNKNOWN_PICTURE, said.line, f"{said.called}: {why}")
+                return Problem(OTHER_FILE, said.line, f"{said.called}: {why}")
             found = self._at(name)
             if found is not None:
                 return found
@@ -320,20 +321,27 @@ class Finder:
 
     def _at(self, path: str) -> Present | None:
         """Return the picture in the file at a path, as it stands there or as systems write it."""
-        for tried in (path, below(path, self._folder)):
+        for tried in self._written(path):
             if found := self._by_path.get(tried) or self._by_plain.get(_plain(tried)):
                 return found
         return None
 
+    def _written(self, path: str) -> list[str]:
+        """Return a path as it stands there, and as it is below the folder of pictures."""
+        return [path, *(below(path, folder) for folder in self._folders)]
+
     def _why_not(self, path: str) -> str:
-        for tried in (path, below(path, self._folder)):
+        """Say why the file at a path is not meant by it; '' where it may be."""
+        for tried in self._written(path):
             if why := self._refused.get(_plain(tried)):
                 return why
         return ""
 
     def _named(self, name: str) -> list[Present]:
         """Return the pictures of this name, as it is or as the tool would have kept it."""
-        if self._is_strict and ("/" in (at := below(name, self._folder)) or not at):
+        if self._is_strict and any(
+            "/" in at or not at for at in (below(name, folder) for folder in self._folders)
+        ):
             return []
         kept = display_name(name)
         sent = _SENT.fullmatch(kept)

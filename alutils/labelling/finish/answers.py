@@ -88,7 +88,7 @@ def matched(store: Store, plan: Plan, contents: Contents, file: Path) -> Answers
     pictures = present(store)
     finder = Finder(
         pictures,
-        str(store.folder.resolve()),
+        [str(store.folder.absolute()), str(store.folder.resolve())],
         store.sources.originals(),
         unread(store) | dict.fromkeys(store.sources.changed(plan.at), _CHANGED),
         is_strict=True,

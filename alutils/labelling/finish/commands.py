@@ -101,13 +101,16 @@ def finish(options: argparse.Namespace) -> int:
             attempt = Finish(store, loop)
             telling.begin(store)
             if attempt.settle() or telling.is_due(store):
+                _say_untaken(options, "the attempt had all its answers")
                 return telling.tell(attempt, options)
             if store.plans.open() is not None:
                 _check_plan(store, options)
             elif not _begin(attempt, loop, options):
                 return 0
             telling.begin(store)
-            if contents is not None and not options.dry_run:
+            if options.dry_run:
+                _say_untaken(options, "this is a dry run")
+            elif contents is not None:
                 _take(attempt, contents, options)
             return telling.tell(attempt, options)
         finally:
@@ -162,6 +165,7 @@ def _begin(attempt: Finish, loop: LabellingLoop, options: argparse.Namespace) ->
     if not attempt.store.reader.progress().remaining:
         print("Nothing is left to label: every picture has a label, or was rejected.")
         telling.print_certificate(attempt.store)
+        _say_untaken(options, "no attempt goes on")
         return False
     print("The model learns from all labels.", flush=True)
     loop.work(train=True)
@@ -241,6 +245,11 @@ def _print_forecast(forecast: Forecast) -> None:
             f"{row.train_more:>26,} {row.by_hand:>8,} {row.audit:>7,} {row.expected:>7,} "
             f"{between:>15}"
         )
+
+
+def _say_untaken(options: argparse.Namespace, why: str) -> None:
+    if options.answers is not None:
+        print(f"Nothing was taken from {options.answers}: {why}.")
 
 
 def _take(attempt: Finish, contents: Contents, options: argparse.Namespace) -> None:

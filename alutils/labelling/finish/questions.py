@@ -43,10 +43,12 @@ def write(path: Path, pictures: list[tuple[str, str]]) -> int:
     labels = [at for at, name in enumerate(columns) if name in (*LABEL, "rejected")]
     by_people = [at for at, name in enumerate(columns) if name not in _OURS]
     written = [row + [""] * (len(head) - len(row)) for row in rows]
-    written = [
-        row for row in written if any(row[at].strip() for at in by_people) or any(row[len(head) :])
-    ]
     at = columns.index("sha256")
+    written = [  # a row without a hash, or with cells that have no head, is not from here either
+        row
+        for row in written
+        if not row[at].strip() or any(row[i].strip() for i in by_people) or any(row[len(head) :])
+    ]
     answered = [any(row[label].strip() for label in labels) for row in written]
     stands = {
         row[at].strip().lower()

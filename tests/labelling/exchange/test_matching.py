@@ -51,6 +51,17 @@ def test_a_path_settles_what_a_name_leaves_open():
     assert "2 pictures" in outcome.problems[0].text
 
 
+def test_a_path_at_which_another_file_lies_means_no_picture_of_that_name():
+    there = [Present(1, digest(1), "1.png", None, ("sub/1.png",))]
+    contents = names(("1.png", "A"), ("/home/me/1.png", "A"), ("sub/1.png", "A"))
+    outcome = match(contents, there, ["A"], folder="/home/me", refused={"1.png": "damaged"})
+    assert [(p.kind, p.line) for p in outcome.problems] == [
+        (matching.OTHER_FILE, 2), (matching.OTHER_FILE, 3),
+    ]  # fmt: skip
+    assert "damaged" in outcome.problems[0].text
+    assert [c.said.line for c in outcome.changes] == [4]
+
+
 def test_who_tells_a_hash_does_not_mean_another_picture_of_that_name():
     contents = Contents([Said(2, "0.png", (digest(1),), "A"), Said(3, "0.png", (digest(9),), "A")])
     outcome = match(contents, pictures(None, None), ["A"])

@@ -138,6 +138,12 @@ def test_a_damaged_line_is_told_and_the_others_are_read(line, message):
     assert [s.label for s in contents.said] == ["dog"]
 
 
+@pytest.mark.parametrize("head", ["sha256,label,label", "name,Label, LABEL", "name,name,label"])
+def test_two_columns_of_one_name_are_refused(head):
+    with pytest.raises(LabellingError, match="names two columns"):
+        read(f"{head}\na,b,c\n".encode(), "x.csv")
+
+
 def test_json_lines_tell_damaged_lines_and_read_the_others():
     lines = [
         '{"name": "a.png", "label": "A"}', "{", "[]", '{"name": "b.png", "label": ["A"]}', "",
