@@ -408,19 +408,18 @@ def test_missing_pictures_without_which_nothing_goes_on_are_named_as_an_error(pr
     write(answers, [(sha256, truth[sha256]) for sha256 in hashes[:-1]])
     assert finish(folder, "--answers", str(answers)) == 0
     kept = lose(folder, hashes[:6])
-    last = write(folder.parent / "last.csv", [(hashes[-1], truth[hashes[-1]])])
     capsys.readouterr()
-    assert finish(folder, "--answers", str(last)) == 0  # there is still something to answer
+    assert finish(folder, "--answers", str(answers)) == 0  # there is still something to answer
     out = capsys.readouterr().out
-    assert "The files of 6 pictures of the attempt are missing" in out
-    while questions := [r for r in questions_of(folder).values() if not r["label"]]:
-        write(last, [(row["sha256"], truth[row["sha256"]]) for row in questions])
-        status = finish(folder, "--answers", str(last))
-        if status == 2:
-            break
-    told = capsys.readouterr().err
-    assert status == 2 and "Bring the pictures again; without them it can only be stopped" in told
-    assert sum(name in told for name in rows) == 5 and ", ..." in told
+    assert "The files of 6 pictures of the attempt are missing" in out and "Missing: " in out
+    assert hashes[-1] in {row["sha256"] for row in questions_of(folder).values()}
+    last = write(folder.parent / "last.csv", [(hashes[-1], truth[hashes[-1]])])
+    for more in ([], ["--answers", str(last)], ["--dry-run"], []):
+        status = finish(folder, *more)
+        told = capsys.readouterr()
+    assert status == 2 and "Bring the pictures again; without them it can only" in told.err
+    assert sum(name in told.err for name in rows) == 5 and ", ..." in told.err
+    assert "It takes" not in told.out
     for path, content in kept.items():
         path.write_bytes(content)
     assert finish(folder, "--answers", str(last)) == 0
