@@ -17,7 +17,9 @@ from typing import Any
 
 from alutils.base.csv_cells import below_cell, harmless
 from alutils.base.files import atomic_file, write_atomically
+from alutils.labelling.finish import records
 from alutils.labelling.store.names import file_name
+from alutils.labelling.store.plans import CERTIFIED
 from alutils.labelling.store.sources import Source
 from alutils.labelling.store.store import Store
 
@@ -48,7 +50,7 @@ def rows(store: Store) -> Iterator[Row]:
 
     ``rejected`` says why, and such a picture has no label. ``predicted``, ``confidence`` and
     ``model`` are those of the moment at which the answer was given; ``replaced`` is the class
-    before; ``certificate`` is the number of the certificate that the label is under; ``file`` is
+    before; ``certificate`` is the number of the certificate that attests this label; ``file`` is
     the tool's own copy, relative to the project's folder; ``second`` says what other people
     answered, as ``bob: B; cy: cannot name it``, and ``notes`` what people wrote on it, as ``bob:
     cut off``.
@@ -97,18 +99,28 @@ def _said(parts: Iterable[tuple[str, str]]) -> str | None:
 
 
 def _certified(store: Store) -> dict[int, int]:
-    """Return the number of the certificate by picture; a label changed since is under none."""
-    rows = store.database.connection.execute(
-        """WITH certified AS (
-            SELECT id, json_extract(certificate, '$.position') AS position FROM plans
-            WHERE state = 'certified')
-        SELECT plan_items.item, max(certified.id) FROM certified
-        JOIN plan_items ON plan_items.plan = certified.id
-        JOIN items ON items.id = plan_items.item JOIN events ON events.id = items.event
-        WHERE events.id <= position OR (events.plan = certified.id AND events.kind = 'auto')
-        GROUP BY plan_items.item"""
-    )
-    return dict(map(tuple, rows))
+    """Return the number of the certificate by picture; a label changed since is under none.
+
+    Nor is one that was there before the decision and came back after it by an undo: of the picture
+    the certificate attests another class.
+    """
+    found: dict[int, int] = {}
+    for plan in store.plans.all():
+        if plan.state != CERTIFIED or plan.certificate is None:
+            continue
+        attested = records.attested(store, plan)
+        # A class may have got the name that another one had then.
+        numbers = {name: int(number) for number, name in plan.certificate["classes"].items()}
+        rows = store.database.connection.execute(
+            """SELECT items.id, items.label, classes.name FROM items
+            JOIN events ON events.id = items.event JOIN classes ON number = items.label
+            WHERE events.id <= ? OR (events.plan = ? AND events.kind = 'auto')""",
+            (plan.certificate["position"], plan.number),
+        )
+        for item, label, name in rows:
+            if attested.get(item) == label == numbers.get(name, label):
+                found[item] = plan.number
+    return found
 
 
 def csv_table(rows: Iterable[Row]) -> bytes:

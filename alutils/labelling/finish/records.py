@@ -289,6 +289,25 @@ def whole(store: Store, plan: Plan) -> dict[str, Any]:
     return plan.certificate | columns | names | lists
 
 
+def attested(store: Store, plan: Plan) -> dict[int, int]:
+    """Return what a certificate attests: the class of each picture that it counts, by numbers."""
+    assert plan.certificate is not None
+    found, position = whole(store, plan), plan.certificate["position"]
+    connection = store.database.connection
+    said = {sha256: label for sha256, *_, label, _source in found["waited"]}
+    items = {r["sha256"]: r["id"] for r in connection.execute("SELECT id, sha256 FROM items")}
+    had = labels_at(connection, position)
+    # As `standing_before` counts: somebody may have taken such a label back meanwhile.
+    human = {item for item, each in had.items() if each.is_human}
+    said |= {sha256: label for sha256, label in found["before"] if items[sha256] in human}
+    lost = set(found["missing"])
+    return {
+        items[sha256]: label
+        for sha256, label in said.items()
+        if label is not None and label >= 0 and sha256 not in lost
+    }
+
+
 def wrong(waited: Iterable[Sequence[Any]]) -> list[str]:
     """Return the hashes of the pictures that counted as wrong in the audit, of rows by `WAITED`."""
     return [

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import secrets
 import shutil
 
 import pytest
@@ -9,11 +10,12 @@ from finish_helpers import CLASSES, answer_all, project
 
 from alutils.__main__ import main
 from alutils.data import load
-from alutils.labelling.exchange import backup
+from alutils.labelling.exchange import backup, exporting, tables
 from alutils.labelling.exchange.exporting import export
 from alutils.labelling.exchange.importing import Choices, from_path
 from alutils.labelling.finish import verify
 from alutils.labelling.finish.project import Finish
+from alutils.labelling.store.records import Filter
 from alutils.labelling.store.store import Store
 
 
@@ -56,6 +58,48 @@ def test_each_label_says_under_which_certificate_it_is(store, tmp_path):
     export(store, "hf", tmp_path / "out")
     lines = (tmp_path / "out" / "train" / "metadata.jsonl").read_text().splitlines()
     assert sum(json.loads(line)["certificate"] == 1 for line in lines) == 239
+
+
+def certificates(store):
+    """Return label and certificate of each row of an export, by the picture's number."""
+    return {row["id"]: (row["label"], row["certificate"]) for row in tables.rows(store)}
+
+
+def test_a_label_that_comes_back_by_undo_is_under_no_certificate_that_attests_another(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(secrets, "token_hex", lambda n: f"{1:0{2 * n}x}")
+    opened, loop, truth = project(tmp_path / "pictures")
+    with opened as store:
+        item = store.reader.page(Filter(source="human"), limit=1).items[0].id
+        right = CLASSES[truth[item]]
+        store.queue.relabel("ann", [item], next(c for c in CLASSES if c != right))
+        store.queue.relabel("bob", [item], right)
+        finish = Finish(store, loop)
+        finish.plan(0.9, by_hand=5, person="ann")
+        answer_all(finish, truth)
+        assert certificates(store)[item] == (right, 1)
+        assert store.queue.undo("bob") is not None
+        found = certificates(store)
+        assert found.pop(item) == (next(c for c in CLASSES if c != right), None)
+        assert {number for _, number in found.values()} == {1}
+        lines = dict(exporting.files_of(store, "hf"))["train/metadata.jsonl"].splitlines()
+        assert [json.loads(line)["certificate"] for line in lines].count(None) == 1
+        annotations = json.loads(dict(exporting.files_of(store, "coco"))["annotations.json"])
+        assert [a["certificate"] for a in annotations["annotations"]].count(None) == 1
+        table = dict(exporting.files_of(store, "folders"))[".labels.csv"].decode("utf-8-sig")
+        assert [r["certificate"] for r in csv.DictReader(table.splitlines())].count("") == 1
+
+
+def test_classes_that_exchanged_their_names_are_under_no_certificate(store):
+    before = certificates(store)
+    store.class_changes.rename("bob", "C", "Carl")
+    assert {number for _, number in certificates(store).values()} == {1}, "it is the same class"
+    for old, new in (("A", "other"), ("B", "A"), ("other", "B")):
+        store.class_changes.rename("bob", old, new)
+    found = certificates(store)
+    for item, (label, _) in before.items():
+        assert found[item] == ("Carl", 1) if label == "C" else found[item][1] is None
 
 
 def test_a_certificate_holds_in_a_backup_that_is_put_back(store, tmp_path):
