@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from alutils.base.project_folder import is_project
-from alutils.labelling.exchange.reading import BAD_LINE, Contents, Problem, Said
+from alutils.labelling.exchange.exporting import kind_of
+from alutils.labelling.exchange.pictures import TABLE
+from alutils.labelling.exchange.reading import BAD_LINE, Contents, Problem, Said, read
+from alutils.labelling.store.files import sha256_of
 from alutils.labelling.store.names import checked_name
 from alutils.labelling.store.records import LabellingError
 
@@ -41,6 +45,11 @@ def read_folders(
     Pictures are found by their content alone. Files that lie beside the class folders have no
     class; deeper folders belong to the class of the first.
 
+    Whose labels they are is known of the tool's own export alone, whose table lies beside them: a
+    picture that is still where the table says has its label from who gave it, a person or a model.
+    One that somebody moved to another class has that person's. Other folders may be copies of what
+    a model said: they confirm no automatic label.
+
     Parameters
     ----------
     folder : that holds a folder for each class
@@ -51,11 +60,14 @@ def read_folders(
     Raises
     ------
     LabellingError
-        If there is no file in a class folder, or the folders' names are not what says the classes.
+        If there is no file in a class folder, the folders' names are not what says the classes, or
+        they lie in a project's own folder.
     """
+    _check_place(folder)
     contents = Contents(to_settle=True)
     files = files_below(folder)
     _check_kind(folder, files)
+    told = _table(folder)
     for number, path in enumerate(files, 1):
         parts = path.relative_to(folder).parts
         if len(parts) == 1:
@@ -67,15 +79,52 @@ def read_folders(
         except LabellingError as error:
             contents.problems.append(Problem(BAD_LINE, number, str(error)))
             continue
-        if sha256:
-            contents.said.append(Said(number, "/".join(parts), (sha256,), label))
-        else:
+        if not sha256:
             contents.problems.append(Problem(NO_PICTURE, number, repr("/".join(parts))))
+            continue
+        # The export may be of a project that wrote the same picture in other bytes.
+        row = told.get(sha256) or (told.get(sha256_of(path)) if told else None)
+        said = Said(number, "/".join(parts), (sha256,), label, may_be_copy=row is None)
+        if row is not None and row.label == label:
+            said = replace(said, person=row.person, automatic=row.automatic)
+        elif row is not None:
+            contents.moved += 1
+        contents.said.append(said)
     if not contents.said and not contents.problems:
         raise LabellingError(
             f"{folder}: holds no class folders with pictures; expected {folder.name}/CLASS/PICTURE"
         )
     return contents
+
+
+def _check_place(folder: Path) -> None:
+    """Refuse what a project works with: its class folders do not tell a model's labels."""
+    whole = folder.resolve()
+    if root := next((each for each in (whole, *whole.parents) if is_project(each)), None):
+        raise LabellingError(
+            f"{folder}: lies in a project's own folder, which does not say which labels are a "
+            f"model's; export that project (python -m alutils export {root} --to csv --out "
+            "labels.csv), and import labels.csv"
+        )
+
+
+def _table(folder: Path) -> dict[str, Said]:
+    """Return what the table of the tool's own export says, by pictures' hashes; {} without one."""
+    path = folder / TABLE
+    if not path.is_file():
+        if kind_of(folder) == "folders":
+            raise LabellingError(
+                f"{folder}: is an export of the tool, and {TABLE}, which says which labels are a "
+                "model's, is not there; bring it back, or export once more and import that"
+            )
+        return {}
+    table = read(path.read_bytes(), str(path))
+    for problem in table.problems:
+        raise LabellingError(
+            f"{path}: line {problem.line}: {problem.text}; expected the table as the tool exported "
+            "it, which says which labels are a model's; export once more and import that"
+        )
+    return {sha256: said for said in table.said for sha256 in said.hashes}
 
 
 def _check_kind(folder: Path, files: list[Path]) -> None:

@@ -166,11 +166,21 @@ def write_folder(out: Path, entries: Iterable[Entry], about: Mapping[str, str]) 
 
 def project_of(folder: Path) -> str:
     """Return the id of the project that a folder was exported from, '' where it says none."""
+    return str(_about(folder).get("project", ""))
+
+
+def kind_of(folder: Path) -> str:
+    """Return the format of `FOLDERS` that a folder was exported in, '' where it says none."""
+    return str(_about(folder).get("kind", ""))
+
+
+def _about(folder: Path) -> dict[str, object]:
+    """Return what the mark in a folder says; nothing where there is none, or a damaged one."""
     try:
         about = json.loads((folder / MARK).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
-        return ""
-    return str(about.get("project", "")) if isinstance(about, dict) else ""
+        return {}
+    return about if isinstance(about, dict) else {}
 
 
 def write_archive(out: Path, entries: Iterable[Entry]) -> None:

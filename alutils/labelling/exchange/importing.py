@@ -10,6 +10,7 @@ from pathlib import Path
 from alutils.data.class_names import read_names
 from alutils.labelling.exchange.class_folders import read_folders
 from alutils.labelling.exchange.matching import Change, Outcome, Present, many, match
+from alutils.labelling.exchange.pictures import TABLE
 from alutils.labelling.exchange.reading import Contents, read
 from alutils.labelling.store import batches
 from alutils.labelling.store.files import sha256_of
@@ -235,7 +236,8 @@ def from_path(
 
 def _names(store: Store, path: Path) -> dict[str, str]:
     """Return the true names of classes by folders: as they are kept there, else the project's."""
-    if told := read_names(path):
+    told = read_names(path)
+    if told or (path / TABLE).is_file():  # an export keeps all that are not the folders' own
         return told
     names = {c.folder: c.name for c in store.classes.all()}
     return {folder: name for folder, name in names.items() if folder not in names.values()}

@@ -62,6 +62,8 @@ class Outcome:
     ----------
     changes : what is to be written
     same : pictures that have this answer already
+    automatic : of these, a model's labels that stay so, as class folders confirm none
+    moved : pictures that lie in another class folder than the export's table says
     unlabelled : lines without a label
     kept : pictures whose answer stays though the file has another
     new_classes : that would be added
@@ -72,6 +74,8 @@ class Outcome:
 
     changes: list[Change] = field(default_factory=list)
     same: int = 0
+    automatic: int = 0
+    moved: int = 0
     unlabelled: int = 0
     kept: int = 0
     new_classes: list[str] = field(default_factory=list)
@@ -100,6 +104,16 @@ class Outcome:
         said += [f"{self.kept:,} left as they are"] if self.kept else []
         said += [f"{many(self.unlabelled, 'line')} without a label"] if self.unlabelled else []
         told = [", ".join(said) + "."]
+        if self.automatic:
+            told.append(
+                f"{many(self.automatic, 'label')} of the model stay automatic: class folders may "
+                "be a copy of what it said. To confirm labels, look at them in Review."
+            )
+        if self.moved:
+            told.append(
+                f"{many(self.moved, 'picture')} in another class folder than the export's table "
+                "says: these labels count as a person's."
+            )
         counts = Counter(label for label in labels if label is not None)
         if counts:
             most = [f"{name} {n:,}" for name, n in counts.most_common(12)]
@@ -180,7 +194,9 @@ def match(
             f"on_conflict={on_conflict!r}: expected one of {', '.join(ON_CONFLICT)}"
         )
     found = Finder(pictures, (folder,), originals or {}, refused or {})
-    outcome = Outcome(unlabelled=contents.unlabelled, problems=list(contents.problems))
+    outcome = Outcome(
+        unlabelled=contents.unlabelled, problems=list(contents.problems), moved=contents.moved
+    )
     known, new = set(classes), dict[str, None]()
     answers: dict[int, Change] = {}
     for said in contents.said:
@@ -201,7 +217,11 @@ def match(
         if before is None or before.said.label == said.label:
             answers.setdefault(present.item, Change(present, said))
         elif on_conflict == "stop" and contents.to_settle and said.label is not None:
-            outcome.doubts.append(Change(present, said))
+            # Copied to another class by somebody: a person's word counts before a model's.
+            if before.said.automatic and not said.automatic:
+                answers[present.item] = Change(present, said)
+            elif before.said.automatic == said.automatic:
+                outcome.doubts.append(Change(present, said))
         elif on_conflict == "stop":
             outcome.problems.append(contradiction(before.said, said))
         elif on_conflict == "replace":
@@ -232,9 +252,11 @@ def _compare(outcome: Outcome, answers: dict[int, Change], on_conflict: str) -> 
         change = answers[item]
         present, said = change.present, change.said
         is_same = present.answer and present.label == said.label
-        # A person confirms what a model said; a model's word does not unsay a person's.
-        if is_same and (said.automatic or not present.automatic):
+        # A person confirms what a model said, and a copy of it does not; a model's word does not
+        # unsay a person's.
+        if is_same and (said.automatic or said.may_be_copy or not present.automatic):
             outcome.same += 1
+            outcome.automatic += present.automatic and not said.automatic
         elif is_same or not present.answer or on_conflict == "replace":
             outcome.changes.append(change)
         elif on_conflict == "keep":

@@ -55,6 +55,7 @@ class Said:
     # Where spreadsheets were kept from running a text, it has an apostrophe in front; or it is
     # called so. Who knows the project's names can tell.
     may_be_marked: bool = False
+    may_be_copy: bool = False  # of what a model said: it confirms no automatic label
 
     @property
     def called(self) -> str:
@@ -84,6 +85,7 @@ class Contents:
     problems: list[Problem] = field(default_factory=list)
     # Two answers for one picture are to be settled in the tool: nobody wrote them side by side.
     to_settle: bool = False
+    moved: int = 0  # pictures that lie in another class folder than the export's table says
 
 
 BAD_LINE = "lines that cannot be read"

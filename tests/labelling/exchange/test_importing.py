@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import shutil
 import time
 
 import numpy as np
@@ -11,14 +12,19 @@ import pytest
 from exchange_helpers import add, answers, png, state
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from label_helpers import DECODERS, is_name, open_plan
+from label_helpers import DECODERS, auto_label, is_name, open_plan
 from PIL import Image
 
 from alutils.labelling.exchange import exporting, matching
 from alutils.labelling.exchange.importing import Choices, from_bytes, from_path, undo
 from alutils.labelling.model.doubtful import doubtful
 from alutils.labelling.store.names import display_name
-from alutils.labelling.store.records import ConflictError, LabellingError, UnavailableError
+from alutils.labelling.store.records import (
+    ConflictError,
+    LabellingError,
+    Model,
+    UnavailableError,
+)
 from alutils.labelling.store.store import Store
 from alutils.labelling.web.watch import Watcher
 
@@ -343,7 +349,8 @@ def test_class_folders_of_another_project_give_its_true_names(store, tmp_path):
             other.queue.label("ann", add(other, i), other.classes.all()[i].name)
         wanted = {i: other.reader.item(i).label for i in range(1, 7)}
         exporting.export(other, "folders", tmp_path / "out")
-        for folder in (tmp_path / "out", other.files.classes):
+        shutil.copytree(other.files.classes, tmp_path / "copy")
+        for folder in (tmp_path / "out", tmp_path / "copy"):
             replace = Choices(add_classes=True, on_conflict="replace")
             from_path(store, folder, replace, DECODERS.decoded_hash).write()
             assert {i: label(store, i) for i in wanted} == wanted
@@ -447,8 +454,7 @@ def test_what_is_exported_and_imported_is_the_same(
         from_path(two, place / "out", Choices(add_classes=True), DECODERS.decoded_hash).write()
         found = answers(two)
         if kind == "folders":  # holds labels only
-            wanted = {h: a[0] for h, (a, _) in expected.items() if a[0] is not True}
-            assert {h: a[0] for h, (a, _) in found.items()} == wanted
+            assert found == {h: a for h, a in expected.items() if a[0][0] is not True}
             return
         told = {
             h: (a if a != (True, None) else (True, "rejected"), p) for h, (a, p) in expected.items()
@@ -456,24 +462,100 @@ def test_what_is_exported_and_imported_is_the_same(
         assert found == told
 
 
-def test_automatic_labels_stay_automatic_on_their_way(store, tmp_path):
-    import numpy as np
-    from label_helpers import auto_label
-
-    from alutils.labelling.store.records import Model
-
+@pytest.fixture
+def half(store):
+    """Let a model label 3 to 6, as A, B, A, B in turn of their numbers; 1 is ann's."""
     ids = np.arange(1, 7)
     store.models.set_scores(Model("m" * 64, ("A", "B"), 2, "", ""), ids, ids % 2, np.full(6, 0.9))
     assert auto_label(store, 0.5) == 4
-    exporting.export(store, "csv", tmp_path / "out.csv")
-    with Store.open(tmp_path / "two", ["A", "B"]) as two:
+    return store
+
+
+@pytest.fixture
+def other(tmp_path):
+    """Open a project of the same pictures without a label."""
+    with Store.open(tmp_path / "two", ["A", "B"]) as opened:
         for i in range(1, 7):
-            add(two, i)
-        from_path(two, tmp_path / "out.csv", Choices(), DECODERS.decoded_hash).write()
-        assert two.reader.progress().auto == 4
-        assert (two.reader.snapshot()["label"] >= 0).sum() == 1  # to be learned from
-        assert two.models.revoke("ann") == 4
-        assert not two.reconcile()
+            add(opened, i)
+        yield opened
+
+
+def taken(store, path):
+    """Import a file or folder; return what it says, and how many labels are whose afterwards."""
+    outcome = from_path(store, path, Choices(), DECODERS.decoded_hash).write()
+    progress = store.reader.progress()
+    return " ".join(outcome.lines()), (progress.human, progress.auto)
+
+
+@pytest.mark.parametrize(
+    ("kind", "file"),
+    [("csv", ""), ("jsonl", ""), ("folders", ""), ("folders", ".labels.csv"),
+     ("hf", "train/metadata.jsonl")],
+)  # fmt: skip
+def test_automatic_labels_stay_automatic_on_their_way(half, other, tmp_path, kind, file):
+    exporting.export(half, kind, tmp_path / "out")
+    assert taken(half, tmp_path / "out" / file)[1] == (1, 4), "one's own export changes nothing"
+    assert taken(other, tmp_path / "out" / file)[1] == (1, 4)
+    assert {i: label(other, i) for i in range(3, 7)} == {i: "AB"[i % 2] for i in range(3, 7)}
+    (event,) = other.reader.events(1)
+    assert event.person == ("import: metadata.jsonl" if kind == "hf" else "ann")
+    assert (other.reader.snapshot()["label"] >= 0).sum() == 1  # to be learned from
+    assert other.models.revoke("ann") == 4
+    assert not other.reconcile()
+
+
+def test_a_picture_that_somebody_moved_to_another_class_of_an_export_is_that_persons(
+    half, other, tmp_path
+):
+    exporting.export(half, "folders", tmp_path / "out")
+    (tmp_path / "out" / "A" / "4-4.png").rename(tmp_path / "out" / "B" / "mine.png")
+    # A copy beside the one that is there: the person's word counts, whichever comes first.
+    shutil.copy(tmp_path / "out" / "A" / "6-6.png", tmp_path / "out" / "B" / "6-6.png")
+    shutil.copy(tmp_path / "out" / "B" / "5-5.png", tmp_path / "out" / "A" / "5-5.png")
+    told, counts = taken(other, tmp_path / "out")
+    assert counts == (4, 1)
+    assert "3 pictures in another class folder than the export's table says" in told
+    assert {i: label(other, i) for i in (4, 5, 6)} == {4: "B", 5: "A", 6: "B"}
+    assert doubts(other) == []
+
+
+@pytest.mark.parametrize("is_export", [True, False])
+def test_a_copy_of_class_folders_turns_no_automatic_label_into_a_persons(half, tmp_path, is_export):
+    """Neither copies of working folders nor exports whose hidden files were lost confirm any."""
+    exporting.export(half, "folders", tmp_path / "out")
+    shutil.copytree(
+        tmp_path / "out" if is_export else half.files.classes, tmp_path / "copy",
+        ignore=shutil.ignore_patterns(".*"),
+    )  # fmt: skip
+    told, counts = taken(half, tmp_path / "copy")
+    assert counts == (1, 4)
+    assert "5 there already. 4 labels of the model stay automatic" in told
+    (tmp_path / "copy" / "A" / "4-4.png").rename(tmp_path / "copy" / "B" / "4-4.png")
+    replace = Choices(on_conflict="replace")
+    from_path(half, tmp_path / "copy", replace, DECODERS.decoded_hash).write()
+    assert (label(half, 4), half.reader.progress().human) == ("B", 2), "another class is somebody's"
+
+
+@pytest.mark.parametrize("name", ["labelling/classes", "labelling", "labelling/classes/A", "link"])
+def test_a_projects_own_folders_are_no_class_folders_to_import(half, other, tmp_path, name):
+    (half.folder / "link").symlink_to(half.files.classes)
+    before = state(other)
+    for store in (half, other):
+        with pytest.raises(LabellingError, match=r"a project's own folder.*export .* --to csv"):
+            from_path(store, half.folder / name, Choices(), DECODERS.decoded_hash)
+    assert state(other) == before
+
+
+def test_an_export_that_has_lost_what_says_whose_its_labels_are_is_refused(half, other, tmp_path):
+    exporting.export(half, "folders", tmp_path / "out")
+    table = tmp_path / "out" / ".labels.csv"
+    for text, message in (("path,label\n,A\n", "line 2: it names no picture"), ("", "is empty")):
+        table.write_text(text)
+        with pytest.raises(LabellingError, match=message):
+            from_path(other, tmp_path / "out", Choices(), DECODERS.decoded_hash)
+    table.unlink()
+    with pytest.raises(LabellingError, match=r"\.labels\.csv.* is not there; bring it back"):
+        from_path(other, tmp_path / "out", Choices(), DECODERS.decoded_hash)
 
 
 @pytest.mark.parametrize(
