@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 
 from alutils.base import surfaces
+from alutils.base.any_order import AnyOrder
 from alutils.data.commands import add_data
 from alutils.labelling.commands import add_label
 from alutils.labelling.exchange_commands import add_backup, add_export, add_import
@@ -44,7 +45,7 @@ COMMANDS = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, run the command, return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m alutils", description=__doc__.split("\n")[0])
+    parser = AnyOrder(prog="python -m alutils", description=__doc__.split("\n")[0])
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in COMMANDS:
         add(commands)

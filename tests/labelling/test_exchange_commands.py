@@ -1,5 +1,8 @@
 """The commands import, export and backup."""
 
+import re
+import shutil
+
 import pytest
 from exchange_helpers import png
 
@@ -32,6 +35,31 @@ def test_labels_go_from_one_folder_to_another_of_the_same_pictures(folder, tmp_p
     assert main(["backup", str(folder), str(tmp_path / "copy")]) == 0
     with Store.open(tmp_path / "copy") as store:
         assert store.reader.progress().per_class == {"cat": 1, "dog": 1}
+
+
+def test_options_and_files_stand_in_any_order(folder, tmp_path, capsys):
+    labels, project = write(tmp_path / "labels.csv", "path,label\n1/1.png,cat\n"), tmp_path / "own"
+    place = ["--project", str(project)]
+    assert main(["import", str(folder), *place, labels, "--add-classes"]) == 0
+    assert main(["backup", str(folder), *place, str(tmp_path / "copy")]) == 0
+    assert main(["import", *place, str(folder), "--add-classes", labels]) == 0
+    assert "1 there already" in capsys.readouterr().out
+
+
+def test_a_projects_own_class_folders_are_refused_with_a_way_that_works(folder, tmp_path, capsys):
+    labels = write(tmp_path / "labels.csv", "path,label,label_source\n1/1.png,cat,auto\n")
+    assert main(["import", str(folder), labels, "--add-classes"]) == 0
+    shutil.copytree(folder, tmp_path / "two", ignore=shutil.ignore_patterns("labelling"))
+    capsys.readouterr()
+    other = ["import", str(tmp_path / "two"), "--add-classes"]
+    assert main([*other, str(folder / "labelling" / "classes")]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    way = re.search(r"\(python -m alutils (export .* --out )labels.csv\)", error)[1].split()
+    assert main([*way, str(tmp_path / "out.csv")]) == 0
+    assert main([*other, str(tmp_path / "out.csv")]) == 0
+    with Store.open(tmp_path / "two") as store:
+        assert (store.reader.progress().human, store.reader.progress().auto) == (0, 1)
 
 
 def test_a_dry_run_writes_no_label(folder, tmp_path, capsys):
