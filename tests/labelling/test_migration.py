@@ -200,6 +200,19 @@ def shown(store):
     return {(p.parent.name, p.name) for p in store.files.classes.rglob("*.png")}
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_who_only_reads_migrates_nothing_and_is_told_how(tmp_path, version):
+    old_project(tmp_path, version)
+    path = tmp_path / "labelling" / "labels.sqlite"
+    before = path.read_bytes()
+    with pytest.raises(LabellingError, match=r"older tables.*open it once with .*alutils label"):
+        Store.open_to_read(tmp_path)
+    assert path.read_bytes() == before and not all_backups(tmp_path / "labelling")
+    Store.open(tmp_path).close()
+    with Store.open_to_read(tmp_path) as store:
+        assert store.reader.progress().human == 1
+
+
 def test_a_project_of_today_is_left_as_it_is(tmp_path):
     Store.open(tmp_path, ["A"]).close()
     before = dump(tmp_path / "labelling" / "labels.sqlite")

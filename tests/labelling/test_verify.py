@@ -1,6 +1,7 @@
 """A certificate is checked against its project; whatever was tampered with is found and named."""
 
 import json
+import os
 import secrets
 import shutil
 import sqlite3
@@ -390,6 +391,93 @@ def test_the_command_verifies_beside_a_server(folder):
             capture_output=True, text=True, check=False,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def tree(folder):
+    """Return all files with what tells whether they were written."""
+    return {p: (p.stat().st_size, p.stat().st_mtime_ns) for p in folder.rglob("*") if p.is_file()}
+
+
+def read_only(monkeypatch, folder):
+    """Let a folder look as on a disk that is read-only; root may write everywhere else."""
+    ask = os.access
+
+    def access(path, mode):
+        return ask(path, mode) and not (mode & os.W_OK and Path(path).is_relative_to(folder))
+
+    monkeypatch.setattr(os, "access", access)
+
+
+def test_verify_only_reads(folder):
+    before = tree(folder)
+    assert main(["verify", str(folder / "labelling" / "certificates" / "2.json"), str(folder)]) == 0
+    assert tree(folder) == before
+
+
+def test_who_opens_a_project_to_read_cannot_write(folder):
+    path = folder / "labelling" / "labels.sqlite"
+    before = path.read_bytes()
+    with Store.open_to_read(folder) as store:
+        with pytest.raises(LabellingError, match="could not be written"):
+            store.queue.relabel("bob", [1], "A")
+        assert store.reader.progress().remaining == 0
+    assert path.read_bytes() == before
+
+
+def test_verify_needs_no_right_to_write(folder, capsys, monkeypatch):
+    read_only(monkeypatch, folder)
+    root = folder / "labelling"
+    before, changed = tree(folder), root.stat().st_mtime_ns
+    assert main(["verify", str(root / "certificates" / "2.json"), str(folder)]) == 0
+    assert capsys.readouterr().out.count("holds  ") == 10
+    assert (tree(folder), root.stat().st_mtime_ns) == (before, changed), "not even for a moment"
+
+
+def test_labels_in_the_log_are_read_too_or_it_is_said(folder, capsys, monkeypatch):
+    root, path = folder / "labelling", str(folder / "labelling" / "certificates" / "2.json")
+    with Store.open(folder) as store:
+        human = [i.id for i in store.reader.page(Filter(source="human"), limit=1).items]
+        store.queue.relabel("bob", human, "A")
+        for end in ("", "-wal", "-shm"):  # as a crash leaves them
+            shutil.copy(root / f"labels.sqlite{end}", folder / f"kept{end}")
+    for end in ("", "-wal", "-shm"):
+        (folder / f"kept{end}").rename(root / f"labels.sqlite{end}")
+    before = tree(folder)
+    assert main(["verify", path, str(folder)]) == 0
+    assert "1 label changed since by bob" in capsys.readouterr().out
+    assert {p: before[p] for p in before if "shm" not in p.name} == {
+        p: about for p, about in tree(folder).items() if "shm" not in p.name
+    }, "what is in the log stays there"
+    (root / "labels.sqlite-shm").unlink()
+    read_only(monkeypatch, folder)
+    assert main(["verify", path, str(folder)]) == 2
+    error = capsys.readouterr().err
+    assert "its last labels are still in labels.sqlite-wal" in error and "copy " in error
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["export", "--to", "csv", "--out", "x.csv"], ["backup", "x"], ["import", "x.csv"],
+        ["import", "--undo"], ["finish", "--dry-run"], ["label", "--restore", "1"],
+        ["label", "--no-model", "--port", "0"],
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("is_moved", [True, False])
+def test_other_commands_say_in_one_line_that_nothing_can_be_written(
+    folder, tmp_path, capsys, monkeypatch, words, is_moved
+):
+    with Store.open(folder) as store:
+        store.database.back_up()
+    if is_moved:  # its mark would be written anew
+        folder = folder.rename(tmp_path / "moved")
+    read_only(monkeypatch, folder)
+    before = tree(folder)
+    monkeypatch.chdir(tmp_path)
+    assert main([words[0], str(folder), *words[1:]]) == 2
+    error = capsys.readouterr().err
+    assert "labelling: nothing can be written there" in error and error.count("\n") == 1
+    assert tree(folder) == before
 
 
 def test_a_plan_of_a_broken_level_is_never_replayed(folder):

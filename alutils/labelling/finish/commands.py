@@ -275,7 +275,7 @@ def verify(options: argparse.Namespace) -> int:
 
     found = checking.read(options.certificate)
     check_begun(options)
-    with Store.open(options.folder, project=options.project, alone=False) as store:
+    with Store.open_to_read(options.folder, project=options.project) as store:
         verdict = checking.verify(found, store)
     marks = {True: "holds", False: "FAILS", None: "note "}
     for line in verdict.lines:

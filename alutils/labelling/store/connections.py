@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from alutils.labelling.store import troubles
+from alutils.labelling.store.opened_file import reading_address
 from alutils.labelling.store.records import DamagedError, UnavailableError
 
 BUSY_S = 30.0  # how long a write waits for another process
@@ -80,13 +81,15 @@ class _Cursor(sqlite3.Cursor):
             raise refusal from error
 
 
-def connect(path: Path, busy_s: float = BUSY_S) -> Connection:
-    """Open one more connection to a project's database."""
+def connect(path: Path, busy_s: float = BUSY_S, *, reads_only: bool = False) -> Connection:
+    """Open one more connection to a project's database, or one that writes nothing."""
+    address = reading_address(path, tidies=True) if reads_only else path
     try:
         # It may be closed by another thread, so the check of threads is off; none is shared.
         made = sqlite3.connect(
-            path, busy_s, isolation_level=None, check_same_thread=False, factory=Connection
-        )
+            address, busy_s, isolation_level=None, check_same_thread=False, factory=Connection,
+            uri=reads_only,
+        )  # fmt: skip
     except sqlite3.Error as error:
         refusal = troubles.refusal(path, error)
         if refusal is None:
@@ -95,6 +98,9 @@ def connect(path: Path, busy_s: float = BUSY_S) -> Connection:
     made.path = path
     try:
         made.row_factory = sqlite3.Row
+        if reads_only:
+            made.execute("PRAGMA query_only = ON")
+            return made
         _write_ahead(made)
         made.execute("PRAGMA synchronous = FULL")
         made.execute("PRAGMA foreign_keys = ON")
@@ -133,12 +139,18 @@ class Connections:
     path : of the database
     check : raises where the file at the path is not the one that is meant
     on_damage : is told what is wrong with the file's content
+    reads_only : they write nothing
     """
 
     def __init__(
-        self, path: Path, check: Callable[[], None], on_damage: Callable[[str], None]
+        self,
+        path: Path,
+        check: Callable[[], None],
+        on_damage: Callable[[str], None],
+        reads_only: bool = False,
     ) -> None:
         self.path, self._check, self._on_damage = path, check, on_damage
+        self._reads_only = reads_only
         self._of_thread = threading.local()
         self._open = weakref.WeakSet[Connection]()
 
@@ -149,7 +161,7 @@ class Connections:
             return there
         self._check()
         if not hasattr(self._of_thread, "connection"):
-            made = connect(self.path)
+            made = connect(self.path, reads_only=self._reads_only)
             made.on_damage = self._on_damage
             try:
                 self._check()  # the file may have been replaced just before it was opened

@@ -31,6 +31,7 @@ class Database:
     path : of the file, made if need be; its folder must exist
     alone : no other process moves the log into the file meanwhile: then it is done here, and what
         somebody else writes into the file itself is noticed
+    reads_only : write nothing, and ask for no right to; the file must be there, with today's tables
     clock : gives seconds since 1970
     step : is called with a name at every point at which something has just been written; for tests
 
@@ -51,6 +52,7 @@ class Database:
         path: Path,
         *,
         alone: bool = True,
+        reads_only: bool = False,
         clock: Callable[[], float] = time.time,
         step: Callable[[str], None] = lambda name: None,
     ) -> None:
@@ -61,16 +63,20 @@ class Database:
         # Within a process writers queue here, in turn and at once; SQLite's own waiting is polling
         # with naps of up to 100 ms, which is left for other processes.
         self.writing = threading.RLock()
-        self._connections = Connections(path, self.check, self._damaged)
+        self._connections = Connections(path, self.check, self._damaged, reads_only)
         self._keeping: Connection | None = None  # for the log and for copies; under `writing`
         self._guard: sqlite3.Connection | None = None  # is what `close` needs
         self._saved = ""  # what `settle` has saved, in words
         self._alone: tuple | None = None  # what is in the file without its log
         self._tried = -_BETWEEN_S  # when the log was to be moved because it was long
         try:
-            troubles.check_file(path)
+            troubles.check_file(path, reads_only=reads_only)
             if path.exists():
                 troubles.check_sound(path)
+            if reads_only:
+                self._check_tables(self.connection, version_of(self.connection))
+                return
+            if path.exists():
                 migrate(path, BUSY_S, self.backups)
             with self.transaction() as connection:
                 self._prepare(connection)
@@ -93,12 +99,21 @@ class Database:
                 connection.execute(statement)
                 self.step("schema")
             self.set_setting("version", str(VERSION))
-        elif version != VERSION:
+        else:
+            self._check_tables(connection, version)
+
+    def _check_tables(self, connection: sqlite3.Connection, version: int | None) -> None:
+        if version is None or 0 < version < VERSION:  # migrated, where it is not only read
+            raise LabellingError(
+                f"{self.path}: has {'no' if version is None else 'older'} tables, and is only read "
+                "here; open it once with `python -m alutils label`, which makes today's tables"
+            )
+        if version != VERSION:
             raise LabellingError(
                 f"{self.path}: has version {version} of the tables, expected 1 to {VERSION}; "
                 "open it with the version of alutils that made it"
             )
-        elif missing := missing_statements(connection):
+        if missing := missing_statements(connection):
             raise troubles.damaged(self.path, f"its tables are not as they were made: {missing[0]}")
 
     @property

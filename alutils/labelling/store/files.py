@@ -36,13 +36,20 @@ class Files:
     ----------
     root : the project's folder, ``FOLDER/labelling`` mostly; made if need be
     step : as in `alutils.labelling.store.database.Database`
+    reads_only : make no folder
     """
 
-    def __init__(self, root: Path, step: Callable[[str], None] = lambda name: None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        step: Callable[[str], None] = lambda name: None,
+        *,
+        reads_only: bool = False,
+    ) -> None:
         self.root, self.step = root, step
         self.images, self.classes = root / "images", root / "classes"
         self.aside, self.model = root / ASIDE, root / "model"
-        for folder in (root, self.images, self.classes):
+        for folder in () if reads_only else (root, self.images, self.classes):
             make_folder(folder)
 
     def picture(self, sha256: str) -> Path:

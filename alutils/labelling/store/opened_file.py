@@ -14,9 +14,41 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alutils.labelling.store.files import ASIDE, move_aside
+from alutils.labelling.store.records import UnavailableError
 
 _Identity = tuple[int, int]  # device and inode, or what Windows has for them
 LOG, INDEX = "-wal", "-shm"  # what SQLite keeps beside a database, by the ends of their names
+
+
+def reading_address(path: Path, *, tidies: bool = False) -> str:
+    """Return the address by which SQLite reads a database and writes nothing into it.
+
+    Where it may only read, SQLite leaves an empty log and its index behind; with ``tidies`` it may
+    take these away again where it can, for a connection that is kept from writing in another way.
+
+    Where nothing can be written SQLite cannot keep count of its readers, and refuses. Nobody else
+    can write there, either, so it is told that the file does not change.
+
+    Raises
+    ------
+    UnavailableError
+        If something is in the log that can only be read together with the file where both can be
+        written.
+    """
+    log, index = (path.with_name(path.name + end) for end in (LOG, INDEX))
+    has_log = log.exists() and log.stat().st_size > 0
+    can_write = os.access(path.parent, os.W_OK)
+    # What is in a log would be moved into the file at the end.
+    is_tidied = tidies and can_write and os.access(path, os.W_OK) and not has_log
+    address = f"{path.absolute().as_uri()}?mode={'rw' if is_tidied else 'ro'}"
+    if can_write or index.exists():
+        return address
+    if has_log:
+        raise UnavailableError(
+            f"{path}: its last labels are still in {log.name}, which cannot be read where nothing "
+            f"can be written; copy {path.parent} to another place, and give that"
+        )
+    return f"{address}&immutable=1"
 
 
 @dataclass

@@ -153,6 +153,8 @@ def _same(one: Path, other: Path) -> bool:
 
 def begin(place: Place) -> None:
     """Make the project's folder, and mark it as one; LabellingError if it cannot be written."""
+    if not place.is_new:
+        check_writable(place.root)
     try:
         make_folder(place.root)
         write_mark(place.root, place.folder)
@@ -163,3 +165,16 @@ def begin(place: Place) -> None:
         raise LabellingError(
             f"{place.root}: cannot be written ({error.strerror}); {way}"
         ) from error
+
+
+def check_writable(root: Path) -> None:
+    """Raise LabellingError where nothing can be written into a project's folder.
+
+    Each file that is written there would say so itself, and none what can be done.
+    """
+    if not os.access(root, os.W_OK):
+        raise LabellingError(
+            f"{root}: nothing can be written there, so nothing was done; see that it may be "
+            "written (its disk may be read-only), or copy it to another place and give that. "
+            "`python -m alutils verify` only reads"
+        )

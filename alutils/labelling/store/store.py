@@ -147,6 +147,20 @@ class Store:
             log.warning("%s", place.note)
         return store
 
+    @classmethod
+    def open_to_read(cls, folder: Path | str, *, project: Path | str | None = None) -> Store:
+        """Open a project only to read it: nothing of it is written, also where nothing can be.
+
+        Another process may work in it. The parameters are those of `open`, and so are its errors;
+        `UnavailableError` for what is tried to write.
+        """
+        place = places.find(folder, project)
+        database = Database(place.root / DATABASE, alone=False, reads_only=True)
+        files = Files(place.root, reads_only=True)
+        store = cls(place.folder, database, files, np.random.default_rng(), LEASE_S)
+        store._opened.callback(database.close)
+        return store
+
     def close(self) -> None:
         """Close the project; no thread may be at work in it."""
         self._opened.close()
@@ -173,6 +187,7 @@ class Store:
 @contextmanager
 def lock_project(root: Path) -> Iterator[None]:
     """Hold a project so that no other process opens it alone; LabellingError if one has it."""
+    places.check_writable(root)
     try:
         lock = locks.hold(root / LOCK)
     except locks.HeldError:

@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from alutils.labelling.store.backups import DAMAGE, way_back
+from alutils.labelling.store.opened_file import reading_address
 from alutils.labelling.store.records import DamagedError, LabellingError, UnavailableError
 from alutils.labelling.store.schema import version_of
 
@@ -61,10 +62,11 @@ def damaged(path: Path, found: str) -> DamagedError:
     )
 
 
-def check_file(path: Path) -> None:
+def check_file(path: Path, *, reads_only: bool = False) -> None:
     """Refuse what cannot be the database of a project, before SQLite sees it; no file may be one.
 
-    The file is not opened here: to close it would give up all locks that this process has on it.
+    With ``reads_only`` nobody wants to write into it. The file is not opened here: to close it
+    would give up all locks that this process has on it.
 
     Raises
     ------
@@ -79,9 +81,10 @@ def check_file(path: Path) -> None:
         )
     if not path.exists():
         return
-    if not os.access(path, os.R_OK | os.W_OK):
+    if not os.access(path, os.R_OK if reads_only else os.R_OK | os.W_OK):
+        what, right = ("read", "r") if reads_only else ("read and written", "rw")
         raise UnavailableError(
-            f"{path}: may not be read and written by you; give yourself the right (chmod u+rw)"
+            f"{path}: may not be {what} by you; give yourself the right (chmod u+{right})"
         )
     size = path.stat().st_size
     if 0 < size < _HEADER:  # SQLite would take it for a new one
@@ -109,9 +112,12 @@ def check_sound(path: Path) -> None:
     ------
     DamagedError
         If it finds something, or the tables are another program's.
+    UnavailableError
+        As `alutils.labelling.store.opened_file.reading_address`.
     """
+    address = reading_address(path)
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as looking:
+        with closing(sqlite3.connect(address, uri=True)) as looking:
             found = [str(row[0]) for row in looking.execute("PRAGMA quick_check(3)")]
             version = version_of(looking) if found == ["ok"] else None
     except (sqlite3.Error, UnicodeDecodeError) as error:
