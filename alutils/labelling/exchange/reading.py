@@ -261,11 +261,17 @@ def _said(line: int, row: Mapping[str, Any], is_table: bool) -> Said | None:
         if is_ours:
             raise _NoAnswerError(f"{picture!r} has neither a label nor a reason. {_NO_ANSWER}")
         return None
-    # A table that says how sure its answers are, and not whose they are, was written by a model.
-    source = _text(row, ("label_source",)).strip()
-    automatic = source == "auto" or (not (source or person) and bool(_text(row, ("confidence",))))
     label = checked_name(label)
-    return Said(line, picture, hashes, label, "", _person(person), automatic, marked)
+    return Said(line, picture, hashes, label, "", _person(person), is_automatic(row), marked)
+
+
+def is_automatic(row: Mapping[str, Any]) -> bool:
+    """Tell whether the label of a row of a table, by its columns' names, is one of a model.
+
+    A table that says how sure its answers are, and not whose they are, was written by a model.
+    """
+    source, person = (_text(row, names).strip() for names in (("label_source",), PERSON))
+    return source == "auto" or (not (source or person) and bool(_text(row, ("confidence",))))
 
 
 def _person(name: str) -> str:

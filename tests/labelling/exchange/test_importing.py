@@ -529,7 +529,7 @@ def test_a_copy_of_class_folders_turns_no_automatic_label_into_a_persons(half, t
     )  # fmt: skip
     told, counts = taken(half, tmp_path / "copy")
     assert counts == (1, 4)
-    assert "5 there already. 4 labels of the model stay automatic" in told
+    assert "5 there already. 4 left automatic" in told
     (tmp_path / "copy" / "A" / "4-4.png").rename(tmp_path / "copy" / "B" / "4-4.png")
     replace = Choices(on_conflict="replace")
     from_path(half, tmp_path / "copy", replace, DECODERS.decoded_hash).write()

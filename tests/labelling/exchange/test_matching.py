@@ -118,6 +118,16 @@ def test_a_person_confirms_a_models_label_and_a_model_unsays_no_persons():
     assert match(names(("0.png", "A"), automatic=True), pictures("A"), "A").same == 1
 
 
+def test_what_may_be_a_copy_confirms_nothing_and_is_counted():
+    copy = names(("0.png", "A"), ("1.png", "B"), may_be_copy=True)
+    outcome = match(copy, pictures("A", None, automatic=True), "AB")
+    assert (outcome.same, outcome.automatic) == (1, 1)
+    assert [c.present.item for c in outcome.changes] == [2]
+    assert "1 left automatic" in outcome.lines()[1]
+    person = match(copy, pictures("A", "B"), "AB")
+    assert (person.same, person.automatic) == (2, 0)
+
+
 def test_an_unknown_way_with_conflicts_is_refused():
     with pytest.raises(LabellingError, match="expected one of stop, keep, replace"):
         match(Contents(), [], [], on_conflict="merge")
