@@ -106,8 +106,8 @@ class Outcome:
         told = [", ".join(said) + "."]
         if self.automatic:
             told.append(
-                f"{self.automatic:,} left automatic, as the model gave them: class folders may be a "
-                "copy of what it said. To confirm labels, look at them in Review."
+                f"{self.automatic:,} left automatic, as the model gave them: class folders may be "
+                "a copy of what it said. To confirm labels, look at them in Review."
             )
         if self.moved:
             told.append(
