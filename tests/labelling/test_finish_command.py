@@ -690,3 +690,46 @@ def test_an_end_of_input_at_the_question_begins_nothing(project):
     assert status == 2 and "Traceback" not in out and "Begin? [y/N]" in out
     assert "--yes" in out.splitlines()[-1]
     assert attempts(folder) == []
+
+
+def test_a_class_that_is_not_there_yet_is_added_where_that_is_asked(project, capsys):
+    folder, truth = project
+    rows = [(sha256, "purple" if label == "mid" else label) for sha256, label in truth.items()]
+    answers = write(folder.parent / "a.csv", rows)
+    assert finish(folder, "--yes", "--answers", str(answers)) == 2
+    error = capsys.readouterr().err
+    assert "no such class: purple" in error and "--add-classes" in error
+    status = finish(folder, "--yes", "--answers", str(answers), "--add-classes")
+    out = capsys.readouterr().out
+    assert "Classes added: purple." in out
+    assert status == 1  # the model knows nothing of it
+    with Store.open(folder) as store:
+        assert [c.name for c in store.classes.all()] == [*LEVELS, "purple"]
+
+
+def test_answers_that_a_refused_attempt_did_not_ask_for_are_told_with_a_way(project, capsys):
+    folder, truth = project
+    turned = dict(zip(LEVELS, [*list(LEVELS)[1:], "dark"], strict=True))
+    answers = write(folder.parent / "a.csv", [(s, turned[label]) for s, label in truth.items()])
+    assert finish(folder, "--yes", "--answers", str(answers)) == 1
+    out = capsys.readouterr().out
+    with Store.open(folder) as store:
+        left = store.reader.progress().remaining
+    assert f"{left:,} more answers of the file were not asked for" in out
+    command = out.split("To take them as labels: python -m alutils ")[1].split("\n")[0]
+    assert main([*command.split(), "--on-conflict", "keep"]) == 0
+    with Store.open(folder) as store:
+        assert store.reader.progress().remaining == 0
+
+
+def test_an_attempt_can_be_given_up(project, capsys):
+    folder, _ = project
+    assert finish(folder, "--stop") == 2
+    assert "--stop" in capsys.readouterr().err
+    assert finish(folder, "--yes") == 0
+    capsys.readouterr()
+    assert finish(folder, "--stop") == 0
+    assert "The attempt was stopped after 0 answers" in capsys.readouterr().out
+    with Store.open(folder) as store:
+        assert store.plans.open() is None
+    assert finish(folder, "--stop") == 2

@@ -132,11 +132,31 @@ def _meant(said: Said, classes: list[str], file: Path) -> Said:
     if label == NOBODY_CAN and label not in classes:
         label = None
     if label is not None and label not in classes:
+        more = f" and {len(classes) - _SHOWN:,} more" if len(classes) > _SHOWN else ""
         raise ParameterError(
-            "--answers", file, f"line {said.line:,}: no such class: {label}",
-            f"expected one of {', '.join(sorted_names(classes)[:_SHOWN])}, or {NOBODY_CAN}",
+            "--answers", file, f"line {said.line:,}: no such class: {label}; expected one of "
+            f"{', '.join(sorted_names(classes)[:_SHOWN])}{more}, or {NOBODY_CAN}",
+            "mend the file, or let it add its classes (--add-classes)",
         )  # fmt: skip
     return replace(said, label=label)
+
+
+def add_classes(store: Store, contents: Contents) -> list[str]:
+    """Add the classes that a file names and the project does not have; return their names."""
+    classes = [c.name for c in store.classes.all()]
+    meant = (class_meant(said, classes) for said in contents.said if not said.automatic)
+    new = sorted_names({name for name in meant if name and name not in (NOBODY_CAN, *classes)})
+    store.classes.add(new)
+    return new
+
+
+def unlabelled(store: Store, answers: Answers) -> int:
+    """Return how many answers are for pictures that still have none."""
+    return sum(
+        not picture.answer and answers.said[picture.item].label is not None
+        for picture in present(store)
+        if picture.item in answers.said
+    )
 
 
 def take(attempt: Finish, answers: Answers, person: str) -> tuple[int, int]:

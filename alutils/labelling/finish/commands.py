@@ -59,6 +59,14 @@ def add_finish(commands: Any) -> None:
         "--quick", action="store_true", help="without waiting for the stronger learners"
     )
     parser.add_argument("--person", default="command line", help="whose answers these are")
+    parser.add_argument(
+        "--add-classes", action="store_true",
+        help="add classes that the answers name and the project does not have",
+    )  # fmt: skip
+    parser.add_argument(
+        "--stop", action="store_true",
+        help="give up the attempt that goes on; its answers stay as labels",
+    )  # fmt: skip
     parser.set_defaults(
         call=finish, hint="; every answer is on the disk",
         surface=surfaces.command(surfaces.READING | surfaces.LABELLING),
@@ -96,13 +104,17 @@ def finish(options: argparse.Namespace) -> int:
         # Pictures that an attempt lacks may be back. It goes on without the folder, too.
         if store.plans.open() is None or store.folder.is_dir():
             take_in(store)
-        loop = LabellingLoop(store, Learning(features=features, beside=not options.quick))
+        # Somebody waits for it here: it gives way to nothing.
+        learning = Learning(features=features, beside=not options.quick, polite=False)
+        loop = LabellingLoop(store, learning)
         try:
             attempt = Finish(store, loop)
             telling.begin(store)
             if attempt.settle() or telling.is_due(store):
                 _say_untaken(options, "the attempt had all its answers")
                 return telling.tell(attempt, options)
+            if options.stop:
+                return _stop(attempt, options)
             if store.plans.open() is not None:
                 _check_plan(store, options)
             elif not _begin(attempt, loop, options):
@@ -135,6 +147,15 @@ def _check_options(options: argparse.Namespace) -> None:
         raise ParameterError("--person", options.person, str(error)) from error
 
 
+def _stop(attempt: Finish, options: argparse.Namespace) -> int:
+    """Give up the attempt that goes on; ParameterError where there is none."""
+    if attempt.store.plans.open() is None:
+        raise ParameterError("--stop", "given", "no attempt to finish goes on")
+    _say_untaken(options, "the attempt was stopped")
+    print("\n".join(attempt.stop(options.person).text))
+    return 0
+
+
 def _check_plan(store: Store, options: argparse.Namespace) -> None:
     """Refuse another target than that of the attempt that goes on; say what changes nothing."""
     plan = store.plans.open()
@@ -142,7 +163,7 @@ def _check_plan(store: Store, options: argparse.Namespace) -> None:
     if plan.target != options.target:
         raise ParameterError(
             "--target", options.target, f"an attempt at {plan.target:g} goes on",
-            f"give --target {plan.target:g}, or stop it on the page Finish",
+            f"give --target {plan.target:g}, or stop it with --stop",
         )  # fmt: skip
     by_hand = plan.terms["terms"]["by_hand"]
     if options.by_hand not in (None, by_hand):
@@ -259,12 +280,19 @@ def _take(attempt: Finish, contents: Contents, options: argparse.Namespace) -> N
 
     plan = attempt.store.plans.open()
     assert plan is not None
+    if options.add_classes and (new := answers.add_classes(attempt.store, contents)):
+        print(f"Classes added: {', '.join(new)}.")
     found = answers.matched(attempt.store, plan, contents, options.answers)
     done, twice = answers.take(attempt, found, options.person)
     again = f", {twice:,} of them asked twice" if twice else ""
     print(f"{done:,} answers taken from {options.answers}{again}.")
     for line in answers.lines(found, place_of(options)):
         print(line)
+    if attempt.store.plans.open() is None and (left := answers.unlabelled(attempt.store, found)):
+        print(
+            f"{left:,} more answers of the file were not asked for. To take them as labels: "
+            f"python -m alutils import {place_of(options)} {options.answers}"
+        )
 
 
 def verify(options: argparse.Namespace) -> int:
