@@ -224,11 +224,9 @@ def _add(contents: Contents, line: int, row: Mapping[str, Any], is_table: bool =
     """Take in one row, by the names of its columns; ``is_table`` for one of a CSV file."""
     try:
         said = _said(line, row, is_table)
-    except _NoAnswerError as error:
-        contents.problems.append(Problem(NO_ANSWER, line, str(error)))
-        return
     except LabellingError as error:
-        contents.problems.append(Problem(BAD_LINE, line, str(error)))
+        kind = NO_ANSWER if isinstance(error, _NoAnswerError) else BAD_LINE
+        contents.problems.append(Problem(kind, line, str(error)))
         return
     if said is None:
         contents.unlabelled += 1
