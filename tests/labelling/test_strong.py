@@ -101,6 +101,12 @@ def test_they_are_due_at_first_and_then_whenever_labels_have_grown_by_half():
     assert due_at == [50, 75, 113, 170, 255, 383, 575, 863]
 
 
+def test_the_network_trains_the_longer_the_more_labels_there_are():
+    learning = Learning(steps=100)
+    steps = [learning.steps_for(n) for n in (2, 50, 75, 150, 299, 300, 90_000)]
+    assert steps == [100, 100, 100, 200, 399, 400, 400]
+
+
 # --- what they find -------------------------------------------------------------------------------
 
 

@@ -141,7 +141,7 @@ class Stronger:
             seen = Seen.of(some_pictures(self.store.files, sha256, conversion))
             self._colour = seen.colour > _IN_COLOUR
         settings = strong.Settings(
-            self.learning.steps,
+            self.learning.steps_for(len(chosen)),
             (int(size[0]), int(size[1])) if small else None,
             self._colour,
             self.learning.seed,
