@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alutils.base import surfaces
-from alutils.base.checks import check_count
 from alutils.base.errors import BadInput, ParameterError
 from alutils.base.surfaces import Remedy
 from alutils.labelling.opening import add_place, check_begun, take_in
@@ -131,6 +130,7 @@ def finish(options: argparse.Namespace) -> int:
 
 def _check_options(options: argparse.Namespace) -> None:
     """Refuse values before any work: models train for minutes before they are needed."""
+    from alutils.base.checks import check_count
     from alutils.labelling.store.names import checked_person
     from alutils.labelling.store.records import LabellingError
 
