@@ -70,11 +70,11 @@ class Run:
 
 
 RUNS = (
-    Run("rendered_tool", "rendered", 2000, 500),
-    Run("mnist4k_tool", "mnist_article", 0, 400),
-    Run("letters_tool", "letters", 0, 620),
-    Run("mnist10k_tool", "mnist", 10_000, 700),
-    Run("mnist60k_tool", "mnist", 0, 1000),
+    Run("rendered_tool", "rendered", 2000, 400),
+    Run("mnist4k_tool", "mnist_article", 0, 300),
+    Run("letters_tool", "letters", 0, 500),
+    Run("mnist10k_tool", "mnist", 10_000, 500),
+    Run("mnist60k_tool", "mnist", 0, 800),
     Run("mnist10k_quick", "mnist", 10_000, 600, QUICK),
     Run("rendered_quick", "rendered", 2000, 600, QUICK),
     Run("letters_quick", "letters", 0, 1000, QUICK),
