@@ -138,10 +138,12 @@ async function askToBegin(forecast) {
   }
   chosen = forecast.target;
   at("begin-title").textContent = `Finish at ${targetText(chosen)}`;
-  const byHand = each.by_hand ? `${count(each.by_hand)} of which the model is least sure, and ` : "";
+  const asked = each.by_hand
+    ? `about ${count(each.by_hand + each.audit)} pictures: ${count(each.by_hand)} of which the model is least sure, and ` +
+      `about ${count(each.audit)} that check it`
+    : `about ${count(each.audit)} pictures, which check the model`;
   at("begin-text").replaceChildren(...lines(late), element("ul", { children: [
-    `You answer about ${count(each.by_hand + each.audit)} pictures: ${byHand}about ${count(each.audit)} that check ` +
-      `the model. They come mixed, without its guesses. With what follows where it is refused, it is ` +
+    `You answer ${asked}. They come mixed, without its guesses. With what follows where it is refused, it is ` +
       `${count(each.expected)} on average (${count(each.low)} to ${count(each.high)}).`,
     "The model stays as it is meanwhile; these answers train it only afterwards.",
     `With a chance of about ${percent(each.chance)} it is accepted: the model labels all that is left, and a ` +
