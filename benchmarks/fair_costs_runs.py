@@ -14,13 +14,12 @@ from alutils.base import artefacts, files
 from alutils.data import fashion, mnist
 from alutils.data.augmentation import DISTORTIONS
 from alutils.data.dataset import Dataset
-from alutils.data.loading import load
 from alutils.data.rendering import rendered_dataset
 from alutils.experiments.label_costs.fewest_labels import ARMS, Arm
 from alutils.labelling.model.first_pictures import AMONG, TYPICAL
 from alutils.models import features
 from alutils.models.convnet import WIDTH, ConvNet
-from benchmarks.small_letters import SHARED, small_letters
+from benchmarks.real_letters import capitals, small_letters
 
 LADDER = (100, 200, 300, 400, 550, 750, 1000, 1500, 2000, 3000, 4500, 7000)
 """Labels after which a way that asks trains, and asks for the difference to the next."""
@@ -72,11 +71,6 @@ def _half(make: Callable[[], Dataset | None], second: bool) -> Callable[[], Data
     return half
 
 
-def _letters() -> Dataset | None:
-    path = files.repository_root() / SHARED / "az_sample.npz"
-    return load(path) if path.is_file() else None
-
-
 def kept_in(name: str) -> Path:
     """Where the networks' answers of a set are kept."""
     return artefacts.cache_folder() / "fair_costs" / name
@@ -85,7 +79,7 @@ def kept_in(name: str) -> Path:
 SETS = {
     "digits": Pools((0.99,), _half(lambda: mnist.mnist()[0], True),
                     _half(lambda: mnist.mnist()[0], False)),
-    "letters": Pools((0.95, 0.98), lambda: rendered_dataset(5284, 1), _letters),
+    "letters": Pools((0.95, 0.98), lambda: rendered_dataset(5284, 1), capitals),
     "clothes": Pools((0.85, 0.90, 0.95), _half(lambda: fashion.fashion()[0], True),
                      _half(lambda: fashion.fashion()[0], False), "mirrored"),
     "lower": Pools((0.90, 0.95), _half(small_letters, True), _half(small_letters, False)),

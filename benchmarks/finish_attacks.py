@@ -136,8 +136,8 @@ ROWS = (
     *((errors, CHOOSES, True) for errors in ("where it says", "where it is sure")),
 )
 """Where the errors are, who labels, and whether the audit is weighted."""
-MORE = {13: 4}
-"""By the row's number, how many times as many projects: it is the one nearest to the level."""
+MORE = {("where it is sure", "mends answers afterwards"): 4}
+"""How many times as many projects a row has: it is the one nearest to the level."""
 
 
 def project(
@@ -241,7 +241,7 @@ def measure(projects: int, seed: int, path: Path | None = None) -> pd.DataFrame:
     """
     table = Growing(path)
     for number in range(len(table.rows), len(ROWS)):
-        table.add([row_of(number, projects * MORE.get(number, 1), seed)])
+        table.add([row_of(number, projects * MORE.get(ROWS[number][:2], 1), seed)])
     return table.frame
 
 

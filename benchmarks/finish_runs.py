@@ -24,7 +24,6 @@ from alutils.active.oracles import Perfect
 from alutils.base import artefacts, files
 from alutils.data import mnist
 from alutils.data.dataset import Dataset
-from alutils.data.loading import load
 from alutils.data.rendering import rendered_dataset
 from alutils.guarantee import cost, error_chances
 from alutils.guarantee.cost import Choice, Promise, Waiting
@@ -36,7 +35,7 @@ from alutils.labelling.model.contest import NETWORK, parts_of
 from alutils.labelling.model.loop import LabellingLoop
 from alutils.labelling.model.settings import Learning
 from benchmarks.growing import Growing
-from benchmarks.small_letters import SHARED, small_letters
+from benchmarks.real_letters import capitals, small_letters
 from benchmarks.tool_learning import Person, begin, open_copy, settle
 
 AT_ONCE = 5
@@ -89,19 +88,17 @@ def pictures(name: str, n: int = 0) -> Dataset | None:
     ``mnist`` are the 60,000 digits, ``mnist_article`` the article's 4,000, ``letters`` real
     capitals, ``lower`` real small letters, ``rendered`` rendered capitals.
     """
-    capitals = files.repository_root() / SHARED / "az_sample.npz"
     if name == "rendered":
         return rendered_dataset(n, 0)
     if name == "mnist_article":
         found = mnist.mnist_article()[0]
     elif name == "mnist":
         found = mnist.mnist()[0]
-    elif name == "letters" and capitals.is_file():
-        found = load(capitals)
-    elif name == "lower" and (letters := small_letters()) is not None:
-        found = letters
     else:
-        return None
+        made = {"letters": capitals, "lower": small_letters}[name]()
+        if made is None:
+            return None
+        found = made
     drawn = np.random.default_rng(0).permutation(len(found))[: n or len(found)]
     return found.take(drawn) if n else found
 

@@ -17,7 +17,6 @@ from alutils.base.project_folder import CERTIFICATES
 from alutils.labelling.exchange import arrays, pictures, tables
 from alutils.labelling.exchange.pictures import Entry
 from alutils.labelling.finish import certificates, records
-from alutils.labelling.store.plans import CERTIFIED
 from alutils.labelling.store.records import LabellingError
 from alutils.labelling.store.store import Store
 
@@ -100,11 +99,10 @@ def files_of(store: Store, kind: str) -> Iterator[Entry]:
 def certificate_files(store: Store) -> list[tuple[str, bytes]]:
     """Return the project's certificates as files, for programs and for people: names, contents."""
     found = []
-    for plan in store.plans.all():
-        if plan.state == CERTIFIED:
-            whole = records.whole(store, plan)
-            found.append((f"{plan.number}.json", certificates.as_json(whole).encode()))
-            found.append((f"{plan.number}.html", certificates.as_page(whole).encode()))
+    for plan in store.plans.certified():
+        whole = records.whole(store, plan)
+        found.append((f"{plan.number}.json", certificates.as_json(whole).encode()))
+        found.append((f"{plan.number}.html", certificates.as_page(whole).encode()))
     return found
 
 

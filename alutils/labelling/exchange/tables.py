@@ -19,7 +19,6 @@ from alutils.base.csv_cells import below_cell, harmless
 from alutils.base.files import atomic_file, write_atomically
 from alutils.labelling.finish import records
 from alutils.labelling.store.names import file_name
-from alutils.labelling.store.plans import CERTIFIED
 from alutils.labelling.store.sources import Source
 from alutils.labelling.store.store import Store
 
@@ -105,9 +104,8 @@ def _certified(store: Store) -> dict[int, int]:
     the certificate attests another class.
     """
     found: dict[int, int] = {}
-    for plan in store.plans.all():
-        if plan.state != CERTIFIED or plan.certificate is None:
-            continue
+    for plan in store.plans.certified():
+        assert plan.certificate is not None
         attested = records.attested(store, plan)
         # A class may have got the name that another one had then.
         numbers = {name: int(number) for number, name in plan.certificate["classes"].items()}

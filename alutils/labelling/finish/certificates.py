@@ -13,7 +13,6 @@ from alutils.guarantee.terms import percent
 from alutils.labelling.finish import records
 from alutils.labelling.store.files import move_aside
 from alutils.labelling.store.plan_records import Plan
-from alutils.labelling.store.plans import CERTIFIED
 from alutils.labelling.store.store import Store
 
 _STYLE = """body { font: 16px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto;
@@ -39,9 +38,9 @@ def write_missing(store: Store) -> None:
 
     Those of another certificate, which an older database left under the same number, are put aside.
     """
-    for plan in store.plans.all():
+    for plan in store.plans.certified():
         kinds = [path(store, plan.number, kind) for kind in ("json", "html")]
-        if plan.state != CERTIFIED or all(_is_of(each, plan) for each in kinds):
+        if all(_is_of(each, plan) for each in kinds):
             continue
         for each in kinds:
             if each.is_file() and not _is_of(each, plan):
@@ -52,7 +51,7 @@ def write_missing(store: Store) -> None:
 def _is_of(file: Path, plan: Plan) -> bool:
     """Tell whether a file is of this attempt's certificate: it names the hash of its lists."""
     assert plan.certificate is not None
-    return file.is_file() and plan.certificate["digest"] in file.read_text(encoding="utf-8")
+    return file.is_file() and plan.certificate["digest"].encode() in file.read_bytes()
 
 
 def as_json(found: dict[str, Any]) -> str:

@@ -368,7 +368,7 @@ class Finish:
 
     def certificate(self) -> dict[str, Any] | None:
         """Return the last certificate that was given, with its pictures; None without one."""
-        certified = [plan for plan in self.store.plans.all() if plan.state == CERTIFIED]
+        certified = self.store.plans.certified()
         return records.whole(self.store, certified[-1]) if certified else None
 
 

@@ -276,23 +276,27 @@ def digest(lists: dict[str, list[list[Any]]]) -> str:
 def whole(store: Store, plan: Plan) -> dict[str, Any]:
     """Return the certificate of an attempt that has ended, with its lists, from the database."""
     assert plan.certificate is not None
-    position = plan.certificate["position"]
-    hashes = set(plan.certificate["missing"])
-    rows = store.database.connection.execute("SELECT id, sha256 FROM items")
-    lost = {row["id"] for row in rows if row["sha256"] in hashes}
-    attempt = store.plans.replay(plan, lost, position)
-    lists = pictures(
-        store, plan, attempt, position, lost, certified=plan.certificate["state"] == "certified"
-    )
+    lists = _lists(store, plan)
     names = {"names": named(store, wrong(lists["waited"]))}
     columns = {"columns": {"waited": list(WAITED), "before": list(BEFORE)}}
     return plan.certificate | columns | names | lists
 
 
+def _lists(store: Store, plan: Plan) -> dict[str, list[list[Any]]]:
+    """Return the lists of pictures of an attempt that has ended, as they were at its decision."""
+    assert plan.certificate is not None
+    position, missing = plan.certificate["position"], set(plan.certificate["missing"])
+    rows = store.database.connection.execute("SELECT id, sha256 FROM items")
+    lost = {row["id"] for row in rows if row["sha256"] in missing}
+    attempt = store.plans.replay(plan, lost, position)
+    certified = plan.certificate["state"] == "certified"
+    return pictures(store, plan, attempt, position, lost, certified=certified)
+
+
 def attested(store: Store, plan: Plan) -> dict[int, int]:
     """Return what a certificate attests: the class of each picture that it counts, by numbers."""
     assert plan.certificate is not None
-    found, position = whole(store, plan), plan.certificate["position"]
+    found, position = _lists(store, plan), plan.certificate["position"]
     connection = store.database.connection
     said = {sha256: label for sha256, *_, label, _source in found["waited"]}
     items = {r["sha256"]: r["id"] for r in connection.execute("SELECT id, sha256 FROM items")}
@@ -300,7 +304,7 @@ def attested(store: Store, plan: Plan) -> dict[int, int]:
     # As `standing_before` counts: somebody may have taken such a label back meanwhile.
     human = {item for item, each in had.items() if each.is_human}
     said |= {sha256: label for sha256, label in found["before"] if items[sha256] in human}
-    lost = set(found["missing"])
+    lost = set(plan.certificate["missing"])
     return {
         items[sha256]: label
         for sha256, label in said.items()

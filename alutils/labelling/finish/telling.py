@@ -60,7 +60,7 @@ def tell(attempt: Finish, options: argparse.Namespace) -> int:
 
 def print_certificate(store: Store) -> None:
     """Name the last certificate that was given, and where it lies; nothing without one."""
-    certified = [plan for plan in store.plans.all() if plan.state == CERTIFIED]
+    certified = store.plans.certified()
     if certified and (found := certified[-1].certificate) is not None:
         print(f"Certificate {certified[-1].number}: {found['text'][0]}")
         _print_paths(store, certified[-1].number)

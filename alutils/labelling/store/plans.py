@@ -132,6 +132,10 @@ class Plans:
         """Return all attempts, oldest first."""
         return self._of("1 ORDER BY plans.id")
 
+    def certified(self) -> list[Plan]:
+        """Return the attempts that gave a certificate, oldest first."""
+        return self._of(f"state = '{CERTIFIED}' ORDER BY plans.id")
+
     def plan(self, number: int) -> Plan:
         """Return one attempt; `LabellingError` if there is none of this number."""
         for plan in self._of("plans.id = ?", (number,)):

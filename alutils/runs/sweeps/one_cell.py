@@ -6,7 +6,6 @@ What a cell leaves comes back as the bytes of small files, so that workers need 
 import functools
 import importlib.metadata
 import inspect
-import os
 import shutil
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from alutils.base import files as paths
 from alutils.base import manifest, surfaces
+from alutils.base.environment import variables
 from alutils.experiments.base import Experiment
 from alutils.runs.notebook import folders, headless
 from alutils.runs.sweeps import grids
@@ -125,23 +125,17 @@ def one_thread() -> Iterator[None]:
     Several cells on several cores do not fight then, and sums are taken in the same order however
     many cells run at once.
     """
-    before = {name: os.environ.get(name) for name in ONE_THREAD}
-    os.environ.update(ONE_THREAD)
     numba = sys.modules.get("numba")
     threads = numba.get_num_threads() if numba else None
-    try:
-        if numba:
-            numba.set_num_threads(1)
-        with threadpool_limits(1):
-            yield
-    finally:
-        if numba:
-            numba.set_num_threads(threads)
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+    with variables(ONE_THREAD):
+        try:
+            if numba:
+                numba.set_num_threads(1)
+            with threadpool_limits(1):
+                yield
+        finally:
+            if numba:
+                numba.set_num_threads(threads)
 
 
 def _function(order: Order, experiment: Experiment) -> bytes:

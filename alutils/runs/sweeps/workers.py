@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import joblib
 from joblib.externals.loky.backend import resource_tracker
 
+from alutils.base.environment import variables
 from alutils.base.errors import ParameterError
 from alutils.runs.sweeps import one_cell
 from alutils.runs.sweeps.grids import Swept
@@ -114,14 +115,8 @@ def _begin_clearing() -> None:
     What it has to clear is no news to anybody, and it would come after the last line of a command
     that Ctrl-C ended (joblib, issue 1273).
     """
-    before = os.environ.get("PYTHONWARNINGS")
-    os.environ["PYTHONWARNINGS"] = "ignore"
-    try:
+    with variables({"PYTHONWARNINGS": "ignore"}):
         resource_tracker.ensure_running()
-    finally:
-        os.environ.pop("PYTHONWARNINGS")
-        if before is not None:
-            os.environ["PYTHONWARNINGS"] = before
 
 
 def _in_pool(order: Order, client: int) -> Ended:

@@ -1,4 +1,4 @@
-"""Real small letters, where they are: the OCR set of Kassel and Taskar, as ../shared keeps it."""
+"""Real letters, where they are: capitals, and the small ones of Kassel and Taskar's OCR set."""
 
 from __future__ import annotations
 
@@ -10,8 +10,15 @@ import numpy as np
 from alutils.base import files
 from alutils.base.npz import read_arrays
 from alutils.data.dataset import Dataset
+from alutils.data.loading import load
 
-SHARED = Path("../shared/data")
+_SHARED = Path("../shared/data")
+
+
+def capitals() -> Dataset | None:
+    """Return 5,284 capitals as (n, 28, 28) uint8, white on black; None where they are not."""
+    path = files.repository_root() / _SHARED / "az_sample.npz"
+    return load(path) if path.is_file() else None
 
 
 def small_letters() -> Dataset | None:
@@ -19,7 +26,7 @@ def small_letters() -> Dataset | None:
 
     In the file words lie side by side. Ink is any number but 0 there.
     """
-    path = files.repository_root() / SHARED / "ocr_lower.npz"
+    path = files.repository_root() / _SHARED / "ocr_lower.npz"
     if not path.is_file():
         return None
     kept = read_arrays(path)
